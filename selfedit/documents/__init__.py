@@ -1,0 +1,123 @@
+"""Turns files and folders into documents, documents into passages, and gives each passage its questions."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from selfedit.documents.base import Document, DocumentReader, NotADocumentError, Passage, Question, Section
+from selfedit.documents.html import HtmlReader
+from selfedit.documents.markdown import MarkdownReader
+from selfedit.documents.match import answer_in_passage
+from selfedit.documents.pdf import PdfReader
+from selfedit.documents.plain import PlainReader
+from selfedit.documents.questions import assign, read_questions
+from selfedit.documents.split import Split, split
+from selfedit.documents.squad import SquadReader
+from selfedit.documents.text import shown
+from selfedit.errors import UserError, nearest
+
+__all__ = [
+    "READERS",
+    "Document",
+    "DocumentReader",
+    "NotADocumentError",
+    "Passage",
+    "Question",
+    "Section",
+    "Split",
+    "answer_in_passage",
+    "assign",
+    "read_documents",
+    "read_questions",
+    "split",
+]
+
+READERS: tuple[type[DocumentReader], ...] = (PlainReader, MarkdownReader, HtmlReader, PdfReader, SquadReader)
+
+_BY_SUFFIX = {suffix: reader for reader in READERS for suffix in reader.suffixes}
+
+
+def read_documents(paths: Sequence[Path]) -> list[Document]:
+    """Return the documents of files and folders, in the order given and by name within a folder, each file once.
+
+    In folders, which are read recursively, hidden files, unknown suffixes and files without text are passed over.
+    Raises UserError for a path that is missing, unreadable, of an unknown suffix or without text, and for a folder
+    with nothing to read.
+    """
+    documents: list[Document] = []
+    seen: set[Path] = set()
+    for path in paths:
+        if _is_folder(path):
+            _add_folder(path, documents, seen)
+        elif _reader(path) and path.resolve() not in seen:
+            seen.add(path.resolve())
+            documents += _reader(path)().read(path)
+    return documents
+
+
+def _add_folder(folder: Path, documents: list[Document], seen: set[Path]) -> None:
+    readable = 0
+    for path in _files(folder):
+        reader = _BY_SUFFIX.get(path.suffix.lower())
+        if reader is None:
+            continue
+        if path.resolve() not in seen:
+            try:
+                documents += reader().read(path)
+            except NotADocumentError:
+                continue
+            seen.add(path.resolve())
+        readable += 1
+    if not readable:
+        raise UserError(f"The folder {shown(folder)} holds nothing to read: put {_known()} files with text there.")
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the regular files below `folder`, sorted. Hidden files and folders, and links to folders, are left."""
+
+    def refuse(error: OSError) -> None:
+        raise UserError(f"Cannot read the folder {shown(error.filename)}: {error.strerror}. Check its permissions.")
+
+    found = []
+    for root, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(root, name) for name in names if not name.startswith(".")]
+    return sorted(path for path in found if path.is_file())
+
+
+def _is_folder(path: Path) -> bool:
+    """Raises UserError for a path that is neither a regular file nor a folder."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"There is no file or folder {shown(path)}. {_siblings(path)}") from error
+    except OSError as error:
+        raise UserError(f"Cannot read {shown(path)}: {error.strerror}. Check the path and its permissions.") from error
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+        raise UserError(f"{shown(path)} is neither a file nor a folder: give a file or a folder.")
+    return stat.S_ISDIR(mode)
+
+
+def _siblings(path: Path) -> str:
+    """Return a sentence on what the folder of a missing path holds instead."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir() if not entry.name.startswith(".")]
+    except OSError:
+        return f"The folder {shown(path.parent)} cannot be read either: check the path."
+    if not names:
+        return f"The folder {shown(path.parent)} is empty: check the path."
+    return shown(nearest(path.name, names))
+
+
+def _reader(path: Path) -> type[DocumentReader]:
+    reader = _BY_SUFFIX.get(path.suffix.lower())
+    if reader is None:
+        raise UserError(f"Cannot tell the format of {shown(path)}: rename or convert it to one of {_known()}.")
+    return reader
+
+
+def _known() -> str:
+    return ", ".join(sorted(_BY_SUFFIX))

@@ -1,0 +1,108 @@
+"""Reads questions and gives each to the passage it is about."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from selfedit.documents.base import NotADocumentError, Passage, Question
+from selfedit.documents.match import PassageIndex
+from selfedit.documents.squad import parse_question, read_rows, text_field
+from selfedit.documents.text import decode, parse_json, read_bytes, shown
+from selfedit.errors import UserError, nearest
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Return the questions of a `.jsonl` file, or of a `.json` file in SQuAD form, at least one.
+
+    A line is {"question": str, "answer": str or "answers": [str, ...]}, optionally with "title" or "document", and
+    "context"; blank lines are skipped. Raises UserError naming the file and the line or row that is wrong.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (".jsonl", ".json"):
+        raise UserError(
+            f"Cannot read questions from {shown(path)}: give a .jsonl file with a question a line, or .json as SQuAD."
+        )
+    if suffix == ".json":
+        questions = [question for row in read_rows(path) for question in row.questions]
+    else:
+        questions = _read_lines(path)
+    if not questions:
+        raise NotADocumentError(f"{shown(path)} holds no answerable question: add some.")
+    return questions
+
+
+def _read_lines(path: Path) -> list[Question]:
+    questions = []
+    # Not splitlines: JSON strings may hold U+2028 and its like.
+    for number, line in enumerate(decode(read_bytes(path), path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            question = _parse_line(line)
+        except ValueError as error:
+            raise UserError(
+                f"{shown(path)}, line {number}: {shown(error, 120)}. "
+                'A line looks like {"question": "...", "answer": "..."}.'
+            ) from error
+        if question is not None:
+            questions.append(question)
+    return questions
+
+
+def _parse_line(line: str) -> Question | None:
+    try:
+        fields = parse_json(line)
+    except ValueError as error:
+        raise ValueError(f"not JSON ({error})") from error
+    question = parse_question(fields)
+    if question is None:
+        return None
+    hints = {key: text_field(fields, key) for key in ("title", "document", "context") if fields.get(key)}
+    return replace(question, title=hints.get("title") or hints.get("document", ""), context=hints.get("context", ""))
+
+
+def assign(questions: Sequence[Question], passages: Sequence[Passage]) -> list[Passage]:
+    """Return the passages, in their order, with each question added to the probes of the one it fits best.
+
+    A question with a title goes to a passage of that title, document title or file name (case does not count). Of a
+    passage's equal questions with equal answers, one is kept. Raises UserError for a title that nothing bears.
+    There must be at least one passage.
+    """
+    index = PassageIndex(passages)
+    by_name: dict[str, list[int]] = defaultdict(list)
+    for i, passage in enumerate(passages):
+        for name in _names(passage):
+            by_name[name].append(i)
+    probes = [{(probe.question, probe.answers): probe for probe in passage.probes} for passage in passages]
+    for question in questions:
+        among: Sequence[int] = range(len(passages))
+        if question.title:
+            among = by_name.get(_key(question.title), ())
+            if not among:
+                raise UserError(_unknown_title(question, passages))
+        probes[index.best(question, among)].setdefault((question.question, question.answers), question)
+    return [replace(passage, probes=tuple(kept.values())) for passage, kept in zip(passages, probes, strict=True)]
+
+
+def _key(name: str) -> str:
+    return " ".join(name.replace("_", " ").casefold().split())
+
+
+def _names(passage: Passage) -> set[str]:
+    """Return what a question may call the passage: its titles, and its path's ends, with and without the suffix."""
+    titles = passage.title.split(" - ")
+    parts = Path(passage.document).parts
+    names = [" - ".join(titles[: n + 1]) for n in range(len(titles))]
+    names += ["/".join(parts[n:]) for n in range(len(parts))]
+    return {_key(name) for name in [*names, passage.document, Path(passage.document).stem]}
+
+
+def _unknown_title(question: Question, passages: Sequence[Passage]) -> str:
+    known = {passage.title for passage in passages} | {Path(passage.document).name for passage in passages}
+    return (
+        f"No document is called '{shown(question.title, 80)}', as the question '{shown(question.question, 80)}' says. "
+        f"{shown(nearest(question.title, known))}"
+    )

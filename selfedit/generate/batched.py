@@ -1,0 +1,253 @@
+"""The default generator: rows of one batch under different adapters, entering and leaving at any step."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from selfedit.generate.base import Completion, Generator, OnCompletion, Request, Scored
+from selfedit.generate.sampling import greedy, nucleus
+from selfedit.multilora.cache import RowCache
+from selfedit.multilora.layout import Layout
+from selfedit.multilora.model import MultiLoraModel
+from selfedit.types import Adapter
+
+
+class BatchedGenerator(Generator):
+    """Decodes up to `max_rows` sequences at once.
+
+    Args:
+        token_budget: prompt tokens of one prefill, and tokens of one scoring pass.
+        slots: adapters held at once; requests of more adapters run in groups.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        max_rows: int = 32,
+        token_budget: int = 2048,
+        slots: int = 32,
+    ) -> None:
+        self.model, self.tokenizer = model, tokenizer
+        self.max_rows, self.token_budget, self.slots = max_rows, token_budget, slots
+
+    def generate(
+        self,
+        requests: Sequence[Request],
+        adapters: Mapping[str, Adapter] | None = None,
+        on_completion: OnCompletion | None = None,
+    ) -> list[Completion]:
+        """See `Generator.generate`."""
+        for request in requests:
+            if not request.prompt:
+                raise ValueError("a prompt is empty")
+        done: dict[int, Completion] = {}
+
+        def finish(index: int, completion: Completion) -> None:
+            done[index] = completion
+            if on_completion is not None:
+                on_completion(index, completion)
+
+        stop_ids = end_tokens(self.model, self.tokenizer)
+        for names, indices in self._groups([request.adapter for request in requests]):
+            with _Adapters(self.model, names, adapters or {}) as loaded:
+                rows = [_Row(i, requests[i], loaded.slot(requests[i].adapter)) for i in indices]
+                _Decoder(loaded.multi, self.tokenizer, stop_ids, self.max_rows, self.token_budget).run(rows, finish)
+        return [done[i] for i in range(len(requests))]
+
+    @torch.no_grad()
+    def score(self, items: Sequence[Scored], adapters: Mapping[str, Adapter] | None = None) -> list[float]:
+        """See `Generator.score`."""
+        scores: dict[int, float] = {}
+        for names, indices in self._groups([item.adapter for item in items]):
+            with _Adapters(self.model, names, adapters or {}) as loaded:
+                waiting = deque(indices)
+                while waiting:
+                    batch = [waiting.popleft()]
+                    room = self.token_budget - _length(items[batch[0]])
+                    while waiting and _length(items[waiting[0]]) <= room:
+                        room -= _length(items[waiting[0]])
+                        batch.append(waiting.popleft())
+                    means = _score_pass(loaded, [items[i] for i in batch])
+                    scores.update(zip(batch, means, strict=True))
+        return [scores[i] for i in range(len(items))]
+
+    def _groups(self, adapter_names: Sequence[str | None]) -> list[tuple[list[str], list[int]]]:
+        """Split indices so that no group needs more adapters than there are slots; neighbours share an adapter."""
+        by_name: dict[str | None, list[int]] = {}
+        for index, name in enumerate(adapter_names):
+            by_name.setdefault(name, []).append(index)
+        groups: list[tuple[list[str], list[int]]] = []
+        for name, indices in by_name.items():
+            if not groups or len(groups[-1][0]) == self.slots:
+                groups.append(([], []))
+            if name is not None:
+                groups[-1][0].append(name)
+            groups[-1][1].extend(indices)
+        return groups
+
+
+class _Adapters:
+    """The model with the named adapters in its slots, for the time of a `with` block."""
+
+    def __init__(self, model: PreTrainedModel, names: list[str], adapters: Mapping[str, Adapter]) -> None:
+        wanted = [adapters[name] for name in names]
+        self._slots = {name: slot for slot, name in enumerate(names)}
+        rank = max((adapter.lora.rank for adapter in wanted), default=1)
+        layers = {layer for adapter in wanted for layer in adapter.factors}
+        self.multi = MultiLoraModel(model, max(1, len(names)), rank, layers)
+        for slot, adapter in enumerate(wanted):
+            self.multi.load(slot, adapter)
+
+    def __enter__(self) -> _Adapters:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.multi.unwrap()
+
+    def slot(self, name: str | None) -> int | None:
+        return None if name is None else self._slots[name]
+
+
+class _Row:
+    """One request being decoded."""
+
+    def __init__(self, index: int, request: Request, slot: int | None) -> None:
+        self.index, self.request, self.slot = index, request, slot
+        self.tokens: list[int] = []
+        self.logprobs: list[float] = []
+        self.generator = torch.Generator().manual_seed(request.seed)
+
+    @property
+    def prompt_key(self) -> tuple[int | None, tuple[int, ...]]:
+        return self.slot, self.request.prompt
+
+    def pick(self, logits_V: torch.Tensor) -> None:
+        """Choose the next token from the logits."""
+        if self.request.temperature == 0:
+            token, logprob = greedy(logits_V)
+        else:
+            token, logprob = nucleus(logits_V, self.request.temperature, self.request.top_p, self.generator)
+        self.tokens.append(token)
+        self.logprobs.append(logprob)
+
+    def completion(self, tokenizer: PreTrainedTokenizerBase, stop_ids: frozenset[int]) -> Completion | None:
+        """The completion, if it ended with the newest token."""
+        ended = self.tokens[-1] in stop_ids
+        text_tokens = self.tokens[:-1] if ended else self.tokens
+        text = ""
+        if ended or self.request.stop or len(self.tokens) == self.request.max_new_tokens:
+            text = str(tokenizer.decode(text_tokens, skip_special_tokens=True))
+        cuts = [at for at in (text.find(stop) for stop in self.request.stop) if at >= 0]
+        if cuts:
+            text, ended = text[: min(cuts)], True
+        if ended or len(self.tokens) == self.request.max_new_tokens:
+            return Completion(text, tuple(self.tokens), tuple(self.logprobs), "stop" if ended else "length")
+        return None
+
+
+class _Decoder:
+    """Prefills waiting rows where there is room and decodes the live ones, one token a step."""
+
+    def __init__(
+        self,
+        multi: MultiLoraModel,
+        tokenizer: PreTrainedTokenizerBase,
+        stop_ids: frozenset[int],
+        max_rows: int,
+        token_budget: int,
+    ) -> None:
+        self._multi, self._tokenizer, self._stop_ids = multi, tokenizer, stop_ids
+        self._max_rows, self._token_budget = max_rows, token_budget
+        self._live: list[_Row] = []
+
+    @torch.no_grad()
+    def run(self, rows: Sequence[_Row], finish: OnCompletion) -> None:
+        """Decode all rows to their ends."""
+        waiting = deque(rows)
+        capacity = max((len(row.request.prompt) + row.request.max_new_tokens for row in rows), default=0)
+        cache = RowCache(min(self._max_rows, len(rows)), capacity)
+        while waiting or self._live:
+            if waiting and len(self._live) < cache.max_rows:
+                logits = self._prefill(waiting, cache)
+            else:
+                logits = self._decode(cache)
+            for row, logits_V in logits:
+                row.pick(logits_V)
+            self._retire(cache, finish)
+
+    def _prefill(self, waiting: deque[_Row], cache: RowCache) -> list[tuple[_Row, torch.Tensor]]:
+        """Let waiting rows in, each distinct prompt computed once."""
+        entering: dict[tuple[int | None, tuple[int, ...]], list[_Row]] = {}
+        cache_rows: dict[tuple[int | None, tuple[int, ...]], list[int]] = {}
+        room = self._token_budget
+        while waiting and len(cache.lengths) < cache.max_rows:
+            key = waiting[0].prompt_key
+            if key not in entering:
+                if entering and len(key[1]) > room:
+                    break
+                room -= len(key[1])
+            row = waiting.popleft()
+            entering.setdefault(key, []).append(row)
+            cache_rows.setdefault(key, []).append(cache.add(len(key[1])))
+            self._live.append(row)
+        lengths = tuple(len(prompt) for _, prompt in entering)
+        layout = Layout(lengths, tuple(slot for slot, _ in entering), cache, tuple(map(tuple, cache_rows.values())))
+        hidden_TH = self._multi.hidden_states([token for _, prompt in entering for token in prompt], layout)
+        last = torch.tensor(lengths, device=hidden_TH.device).cumsum(0) - 1
+        logits_PV = self._multi.logits(hidden_TH[last]).cpu()
+        return [(row, logits_PV[i]) for i, rows in enumerate(entering.values()) for row in rows]
+
+    def _decode(self, cache: RowCache) -> list[tuple[_Row, torch.Tensor]]:
+        starts = list(cache.lengths)
+        cache.grow()
+        layout = Layout((1,) * len(self._live), tuple(row.slot for row in self._live), cache, decode=True)
+        hidden_BH = self._multi.hidden_states([row.tokens[-1] for row in self._live], layout, starts)
+        return list(zip(self._live, self._multi.logits(hidden_BH).cpu(), strict=True))
+
+    def _retire(self, cache: RowCache, finish: OnCompletion) -> None:
+        stay = []
+        for position, row in enumerate(self._live):
+            completion = row.completion(self._tokenizer, self._stop_ids)
+            if completion is None:
+                stay.append(position)
+            else:
+                finish(row.index, completion)
+        if len(stay) < len(self._live):
+            cache.keep(stay)
+            self._live = [self._live[position] for position in stay]
+
+
+def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Every token that ends a text, by the model's generation settings and the tokenizer."""
+    ids: set[int] = set()
+    settings = getattr(model, "generation_config", None)
+    for value in (getattr(settings, "eos_token_id", None), tokenizer.eos_token_id):
+        if value is not None:
+            ids.update(value if isinstance(value, (list, tuple)) else [int(value)])
+    return frozenset(ids)
+
+
+def _length(item: Scored) -> int:
+    return len(item.prompt) + len(item.target)
+
+
+def _score_pass(loaded: _Adapters, items: list[Scored]) -> list[float]:
+    """Mean log-probability of each item's target, in one packed forward pass."""
+    # The last token predicts nothing that is scored.
+    sequences = [(item.prompt + item.target)[:-1] for item in items]
+    layout = Layout(tuple(map(len, sequences)), tuple(loaded.slot(item.adapter) for item in items))
+    hidden_TH = loaded.multi.hidden_states([token for sequence in sequences for token in sequence], layout)
+    means = []
+    start = 0
+    for item, sequence in zip(items, sequences, strict=True):
+        hidden = hidden_TH[start + len(item.prompt) - 1 : start + len(sequence)]
+        logprobs_LV = loaded.multi.logits(hidden).log_softmax(-1)
+        targets = torch.tensor(item.target, device=hidden.device)
+        means.append(float(logprobs_LV.gather(1, targets[:, None]).mean()))
+        start += len(sequence)
+    return means

@@ -1,0 +1,166 @@
+"""The default inner loop: many adapters at once on one frozen base."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from selfedit.inner.base import InnerLoop, OnTokens
+from selfedit.inner.job import TrainingJob, initial_factors
+from selfedit.inner.loss import chunked_cross_entropy
+from selfedit.multilora.layout import Layout
+from selfedit.multilora.model import MultiLoraModel, resolve_targets
+from selfedit.types import Adapter, Example, Recipe
+
+
+@dataclass(frozen=True)
+class _Bite:
+    """An example of one slot's current optimizer step, with the weight of each labelled token."""
+
+    slot: int
+    example: Example
+    weight: float
+
+
+class BatchedInnerLoop(InnerLoop):
+    """Trains up to `slots` adapters in one forward and backward pass.
+
+    Each pass holds about `token_budget` tokens, taken in turn from the jobs under way. An adapter that ends frees
+    its slot for the next recipe, longest first. Every slot has its own AdamW over views of the stacked factors,
+    its own schedule and its own gradient clipping.
+    """
+
+    def __init__(self, model: PreTrainedModel, slots: int = 16, token_budget: int = 1024) -> None:
+        self.model, self.slots, self.token_budget = model, slots, token_budget
+
+    def adapt(self, recipes: Sequence[Recipe], on_tokens: OnTokens | None = None) -> Iterator[Adapter]:
+        """See `InnerLoop.adapt`. Recipes with other target modules are trained in a pass of their own."""
+        jobs = [TrainingJob(recipe) for recipe in recipes]
+        groups: dict[str | tuple[str, ...], list[TrainingJob]] = {}
+        for job in jobs:
+            groups.setdefault(job.lora.target_modules, []).append(job)
+        for targets, group in groups.items():
+            slots = min(self.slots, len(group))
+            layers = resolve_targets(self.model, targets)
+            multi = MultiLoraModel(self.model, slots, max(job.lora.rank for job in group), layers)
+            try:
+                yield from _Run(multi, group, self.token_budget, on_tokens).adapters()
+            finally:
+                multi.unwrap()
+
+
+class _Run:
+    """One set of slots working through a queue of jobs."""
+
+    def __init__(
+        self, multi: MultiLoraModel, jobs: list[TrainingJob], token_budget: int, on_tokens: OnTokens | None
+    ) -> None:
+        self._multi, self._token_budget, self._on_tokens = multi, token_budget, on_tokens
+        self._queue = deque(sorted(jobs, key=lambda job: -job.tokens_left))
+        self._turns: deque[int] = deque()
+        self._running: dict[int, TrainingJob] = {}
+        self._optimizers: dict[int, torch.optim.AdamW] = {}
+        for parameter in multi.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+
+    def adapters(self) -> Iterator[Adapter]:
+        """Train until the queue is empty, yielding adapters as they end."""
+        for slot in range(self._multi.slots):
+            self._start_next(slot)
+        while self._running:
+            bites = self._choose_bites()
+            self._forward_backward(bites)
+            for slot in {bite.slot for bite in bites}:
+                job = self._running[slot]
+                if job.step_is_ready:
+                    self._optimizer_step(slot)
+                if job.is_done:
+                    yield self._multi.read(slot, job.recipe.id, job.lora, tuple(job.losses))
+                    self._start_next(slot)
+
+    def _start_next(self, slot: int) -> None:
+        """Give a slot the longest waiting job, or close it."""
+        if slot in self._running:
+            del self._running[slot]
+            self._turns.remove(slot)
+        if not self._queue:
+            return
+        job = self._queue.popleft()
+        factors = initial_factors(job.recipe, self._multi.in_features())
+        self._multi.load(slot, Adapter(job.recipe.id, job.lora, factors))
+        views = [_slot_view(parameter, slot) for parameter in self._multi.parameters()]
+        self._optimizers[slot] = torch.optim.AdamW(
+            views, lr=job.learning_rate, weight_decay=job.hyperparameters.weight_decay, fused=True
+        )
+        self._running[slot] = job
+        self._turns.append(slot)
+
+    def _choose_bites(self) -> list[_Bite]:
+        """Fill the token budget with examples, the slots that waited longest first; at least one example."""
+        bites: list[_Bite] = []
+        room = self._token_budget
+        for slot in list(self._turns):
+            job = self._running[slot]
+            took = False
+            while not job.step_is_ready and (job.next_length() <= room or not bites):
+                room -= job.next_length()
+                bites.append(_Bite(slot, *job.take()))
+                took = True
+            if took:
+                self._turns.remove(slot)
+                self._turns.append(slot)
+        return sorted(bites, key=lambda bite: bite.slot)
+
+    def _forward_backward(self, bites: list[_Bite]) -> None:
+        lengths = tuple(len(bite.example.tokens) for bite in bites)
+        layout = Layout(lengths, tuple(bite.slot for bite in bites))
+        tokens = [token for bite in bites for token in bite.example.tokens]
+        hidden_TH = self._multi.hidden_states(tokens, layout)
+        positions, targets, weights, owners = [], [], [], []
+        start = 0
+        for index, bite in enumerate(bites):
+            for offset, bears_loss in enumerate(bite.example.loss_mask[1:]):
+                if bears_loss:
+                    positions.append(start + offset)
+                    targets.append(bite.example.tokens[offset + 1])
+                    weights.append(bite.weight)
+                    owners.append(index)
+            start += lengths[index]
+        device = self._multi.device
+        weights_T = torch.tensor(weights, device=device)
+        loss_T = chunked_cross_entropy(
+            hidden_TH[torch.tensor(positions, device=device)],
+            self._multi.model.get_output_embeddings(),
+            torch.tensor(targets, device=device),
+            weights_T,
+            getattr(self._multi.model.config, "final_logit_softcapping", None),
+        )
+        loss_T.sum().backward()
+        loss_by_bite = torch.zeros(len(bites), device=device)
+        loss_by_bite.index_add_(0, torch.tensor(owners, device=device), loss_T.detach() * weights_T)
+        for bite, loss in zip(bites, loss_by_bite.tolist(), strict=True):
+            self._running[bite.slot].add_loss(loss)
+        if self._on_tokens is not None:
+            self._on_tokens(sum(lengths))
+
+    def _optimizer_step(self, slot: int) -> None:
+        job, optimizer = self._running[slot], self._optimizers[slot]
+        group = optimizer.param_groups[0]
+        group["lr"] = job.learning_rate
+        nn.utils.clip_grad_norm_(group["params"], job.hyperparameters.max_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=False)
+        job.finish_step()
+
+
+def _slot_view(parameter: nn.Parameter, slot: int) -> nn.Parameter:
+    """One slot of a stacked parameter and of its gradient, sharing their memory."""
+    view = nn.Parameter(parameter.data[slot])
+    assert parameter.grad is not None
+    view.grad = parameter.grad[slot]
+    return view

@@ -1,0 +1,122 @@
+"""One recipe under way: which examples come next, and at which learning rate. Shared by all inner loops."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from selfedit.types import Example, Hyperparameters, LoraFactors, LoraSpec, Recipe
+
+
+def learning_rate(hyperparameters: Hyperparameters, step: int, total_steps: int) -> float:
+    """The learning rate of optimizer step `step` (from 0), as transformers' schedules of the same name."""
+    warmup = hyperparameters.warmup_steps
+    if step < warmup:
+        return hyperparameters.learning_rate * step / max(1, warmup)
+    progress = (step - warmup) / max(1, total_steps - warmup)
+    factor = {
+        "linear": 1.0 - progress,
+        "cosine": 0.5 * (1.0 + math.cos(math.pi * progress)),
+        "constant": 1.0,
+    }[hyperparameters.schedule]
+    return hyperparameters.learning_rate * max(0.0, factor)
+
+
+def data_order(recipe: Recipe) -> list[list[int]]:
+    """The example indices of each optimizer step, reshuffled each epoch from the recipe's seed."""
+    generator = torch.Generator().manual_seed(recipe.seed)
+    size = recipe.hyperparameters.batch_size
+    steps: list[list[int]] = []
+    for _ in range(recipe.hyperparameters.epochs):
+        order = torch.randperm(len(recipe.examples), generator=generator).tolist()
+        steps += [order[i : i + size] for i in range(0, len(order), size)]
+    return steps
+
+
+def initial_factors(recipe: Recipe, shapes: dict[str, tuple[int, int]]) -> dict[str, LoraFactors]:
+    """A as PEFT draws it, uniform within 1/sqrt(inputs), from the recipe's seed; B zero.
+
+    Args:
+        shapes: input and output width of each layer, by name; drawn in this order.
+    """
+    generator = torch.Generator().manual_seed(recipe.seed)
+    rank = recipe.hyperparameters.lora.rank
+    factors = {}
+    for name, (inputs, outputs) in shapes.items():
+        bound = 1.0 / math.sqrt(inputs)
+        a_RI = torch.empty(rank, inputs).uniform_(-bound, bound, generator=generator)
+        factors[name] = LoraFactors(a_RI, torch.zeros(outputs, rank))
+    return factors
+
+
+class TrainingJob:
+    """A recipe's progress through its optimizer steps.
+
+    A step's batch may be taken in several bites (`take`); its loss is the mean over all its labelled tokens, as
+    transformers' Trainer defines it, so bites change nothing but float rounding.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        if not recipe.examples:
+            raise ValueError(f"recipe {recipe.id} has no examples")
+        for example in recipe.examples:
+            if not any(example.loss_mask[1:]):
+                raise ValueError(f"recipe {recipe.id} has an example without a token that bears loss")
+        self.recipe = recipe
+        self.steps = data_order(recipe)
+        self.step = 0
+        self.losses: list[float] = []
+        self._open_step()
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        return self.recipe.hyperparameters
+
+    @property
+    def lora(self) -> LoraSpec:
+        return self.recipe.hyperparameters.lora
+
+    @property
+    def is_done(self) -> bool:
+        return self.step == len(self.steps)
+
+    @property
+    def tokens_left(self) -> int:
+        """Tokens still to be trained on."""
+        examples = self.recipe.examples
+        later = sum(len(examples[i].tokens) for step in self.steps[self.step + 1 :] for i in step)
+        return later + sum(len(example.tokens) for example in self._pending)
+
+    @property
+    def learning_rate(self) -> float:
+        return learning_rate(self.hyperparameters, self.step, len(self.steps))
+
+    @property
+    def step_is_ready(self) -> bool:
+        """Whether every example of the step's batch was taken."""
+        return not self._pending
+
+    def next_length(self) -> int:
+        """Tokens of the next example of this step."""
+        return len(self._pending[0].tokens)
+
+    def take(self) -> tuple[Example, float]:
+        """Take the next example of this step, and the weight of each of its labelled tokens."""
+        return self._pending.pop(0), 1.0 / self._labels
+
+    def add_loss(self, amount: float) -> None:
+        """Add a taken example's weighted loss to the step's."""
+        self.losses[-1] += amount
+
+    def finish_step(self) -> None:
+        """Go on to the next step, after the optimizer's."""
+        self.step += 1
+        if not self.is_done:
+            self._open_step()
+
+    def _open_step(self) -> None:
+        self._pending = [self.recipe.examples[i] for i in self.steps[self.step]]
+        self._labels = sum(sum(example.loss_mask[1:]) for example in self._pending)
+        self.losses.append(0.0)

@@ -1,0 +1,167 @@
+"""Loads a base model into memory, ready for inference and frozen."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from selfedit.errors import UserError, nearest
+from selfedit.models.fingerprint import fingerprint
+from selfedit.models.quiet import quiet_transformers
+from selfedit.progress import Progress, QuietProgress
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+_DEFAULT_CONTEXT = 2048
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A loaded base model with its tokenizer. Its weights are frozen; adapters are trained beside them."""
+
+    name: str
+    folder: Path
+    fingerprint: str
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    has_chat_template: bool
+
+    @property
+    def context_window(self) -> int:
+        """How many tokens the model was made to read at once; 2048 where its configuration does not say."""
+        config = self.model.config.get_text_config()
+        for key in ("max_position_embeddings", "n_positions", "seq_length"):
+            value = getattr(config, key, None)
+            if isinstance(value, int) and value > 0:
+                return value
+        return _DEFAULT_CONTEXT
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.get_input_embeddings().weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the weights are stored and computed in."""
+        return self.model.get_input_embeddings().weight.dtype
+
+    @property
+    def parameters(self) -> int:
+        """The number of weights, shared ones counted once."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @property
+    def stop_token_ids(self) -> tuple[int, ...]:
+        """The tokens that end an answer, as the tokenizer and the generation configuration name them; sorted."""
+        found: set[int] = set()
+        for value in (self.tokenizer.eos_token_id, getattr(self.model.generation_config, "eos_token_id", None)):
+            if value is not None:
+                found.update([value] if isinstance(value, int) else value)
+        return tuple(sorted(found))
+
+
+def load(
+    name: str, *, device: str | None = None, dtype: str | None = None, progress: Progress | None = None
+) -> BaseModel:
+    """Load the base model `name`, fetching or converting it first where that is needed.
+
+    `device` is one of torch's, by default a CUDA GPU where there is one; `dtype` is one of `DTYPES`, by default
+    what is fastest there. Raises UserError for an unknown name, device or dtype and for a model that is not whole.
+    """
+    from selfedit.models import resolve
+
+    source = resolve(name)
+    place, kind = _device(device), _dtype(dtype)
+    source.check()
+    folder = source.folder(progress or QuietProgress())
+    kind = kind or default_dtype(place)
+    try:
+        with quiet_transformers():
+            model, tokenizer = _read(folder, kind)
+    except UserError:
+        raise
+    except Exception as error:  # Whatever transformers stumbles over in a folder that a user named.
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise UserError(
+            f"Cannot load the model in {folder}: {reason}. Check that it is a causal language model that "
+            "transformers knows without code of its own."
+        ) from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model.requires_grad_(False)
+    return BaseModel(
+        name=source.name,
+        folder=folder,
+        fingerprint=fingerprint(folder),
+        model=model.eval().to(place),
+        tokenizer=tokenizer,
+        has_chat_template=bool(tokenizer.chat_template),
+    )
+
+
+def _read(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    model, info = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
+    )
+    if missing := sorted(info["missing_keys"]):
+        # transformers would fill these with random numbers.
+        raise UserError(
+            f"The weights in {folder} lack {missing[0]} and {len(missing) - 1} more. Download or save the model again."
+        )
+    return model, tokenizer
+
+
+def default_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 on a GPU and on a CPU that is faster with it, else float32."""
+    if device.type == "cuda" or (device.type == "cpu" and cpu_prefers_bf16()):
+        return torch.bfloat16
+    return torch.float32
+
+
+@cache
+def cpu_prefers_bf16() -> bool:
+    """Whether this CPU multiplies bf16 matrices clearly faster than float32. Measured once a process (~20 ms)."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    if not {"avx512_bf16", "amx_bf16"} & set(flags):
+        return False
+    return _matmul_seconds(torch.float32) > 1.3 * _matmul_seconds(torch.bfloat16)
+
+
+def _matmul_seconds(dtype: torch.dtype) -> float:
+    left_TI, right_IO = torch.ones(128, 512, dtype=dtype), torch.ones(512, 512, dtype=dtype)
+    best = float("inf")
+    for _ in range(8):
+        started = time.perf_counter()
+        left_TI @ right_IO
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UserError(f"Cannot use the device '{name}': {reason}. Use 'cpu', or leave it out.") from error
+    return device
+
+
+def _dtype(name: str | None) -> torch.dtype | None:
+    if name is not None and name not in DTYPES:
+        raise UserError(f"Unknown dtype '{name}'. {nearest(name, DTYPES)}")
+    return None if name is None else DTYPES[name]

@@ -1,0 +1,68 @@
+"""Keys and values of sequences that are being decoded, one row a sequence, each from position 0."""
+
+from __future__ import annotations
+
+import torch
+
+
+class RowCache:
+    """Per layer, keys and values `[rows, kv_heads, capacity, head_dim]`; row i holds `lengths[i]` positions.
+
+    Rows need no common padding, so a sequence may enter or leave at any step. Live rows are always the first
+    ones: decoding reads a slice instead of a gather.
+    """
+
+    def __init__(self, max_rows: int, capacity: int) -> None:
+        self.max_rows, self.capacity = max_rows, capacity
+        self.lengths: list[int] = []
+        self._keys: dict[int, torch.Tensor] = {}
+        self._values: dict[int, torch.Tensor] = {}
+
+    def add(self, length: int) -> int:
+        """Open a row for a sequence of `length` positions, which the next prefill writes. Returns the row."""
+        self.lengths.append(length)
+        return len(self.lengths) - 1
+
+    def grow(self) -> None:
+        """Make room for one more position in every live row."""
+        self.lengths = [length + 1 for length in self.lengths]
+
+    def keep(self, rows: list[int]) -> None:
+        """Close all rows but these (ascending), which move up in their order."""
+        for new, old in enumerate(rows):
+            if new != old:
+                length = self.lengths[old]
+                for buffer in (*self._keys.values(), *self._values.values()):
+                    buffer[new, :, :length] = buffer[old, :, :length]
+        self.lengths = [self.lengths[row] for row in rows]
+
+    def write(self, layer: int, rows: tuple[int, ...], key_HLD: torch.Tensor, value_HLD: torch.Tensor) -> None:
+        """Write the whole of one sequence into each of `rows`."""
+        keys, values = self._buffers(layer, key_HLD.shape[0], key_HLD, value_HLD)
+        length = key_HLD.shape[1]
+        for row in rows:
+            keys[row, :, :length], values[row, :, :length] = key_HLD, value_HLD
+
+    def append(
+        self, layer: int, key_HBD: torch.Tensor, value_HBD: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Write the newest position of every live row (`lengths` already counts it).
+
+        Returns keys and values `[B, H, longest, D]` and the lengths `[B]`.
+        """
+        keys, values = self._buffers(layer, key_HBD.shape[0], key_HBD, value_HBD)
+        live, longest = len(self.lengths), max(self.lengths)
+        lengths_B = torch.tensor(self.lengths, device=keys.device)
+        rows_B = torch.arange(live, device=keys.device)
+        keys[rows_B, :, lengths_B - 1] = key_HBD.transpose(0, 1)
+        values[rows_B, :, lengths_B - 1] = value_HBD.transpose(0, 1)
+        return keys[:live, :, :longest], values[:live, :, :longest], lengths_B
+
+    def _buffers(
+        self, layer: int, heads: int, key: torch.Tensor, value: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if layer not in self._keys:
+            # Zeros, not empty: masked positions still enter a product with weight 0, and 0 * nan is nan.
+            self._keys[layer] = key.new_zeros(self.max_rows, heads, self.capacity, key.shape[-1])
+            self._values[layer] = value.new_zeros(self.max_rows, heads, self.capacity, value.shape[-1])
+        return self._keys[layer], self._values[layer]

@@ -1,0 +1,168 @@
+"""The data that flows through selfedit, in the order in which it flows. Frozen, standard library only.
+
+    Task -> SelfEdit -> Recipe -> Adapter -> Evaluation -> Rollout -> Version
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A question asked without the context. Any one of `answers` is right; the first is the gold answer."""
+
+    id: str
+    question: str
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something to learn: a context with a title, and the probes that tell whether it was learnt."""
+
+    id: str
+    title: str
+    context: str
+    probes: tuple[Probe, ...] = ()
+
+
+@dataclass(frozen=True)
+class SelfEdit:
+    """Finetuning data that a policy wrote for one task.
+
+    `token_ids` and `logprobs` (natural log, one a token, under the distribution sampled from) are empty when
+    the text came from a file.
+    """
+
+    id: str
+    task_id: str
+    format: str
+    prompt: str
+    text: str
+    seed: int
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Example:
+    """One training sequence: token ids and, for each, whether predicting it bears loss (the first never can)."""
+
+    tokens: tuple[int, ...]
+    loss_mask: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class LoraSpec:
+    """The shape of an adapter, in PEFT's terms. `target_modules` is resolved as PEFT resolves it."""
+
+    rank: int = 32
+    alpha: float = 64.0
+    dropout: float = 0.0
+    rslora: bool = False
+    target_modules: str | tuple[str, ...] = "all-linear"
+
+    @property
+    def scaling(self) -> float:
+        """The factor on B @ A: alpha / rank, or alpha / sqrt(rank) with rank-stabilised LoRA (2312.03732)."""
+        return self.alpha / (self.rank**0.5 if self.rslora else self.rank)
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """How an adapter is trained. The defaults are the paper's for one passage (section 4.2, appendix B.2)."""
+
+    lora: LoraSpec = field(default_factory=LoraSpec)
+    learning_rate: float = 1e-3
+    epochs: int = 10
+    batch_size: int = 1
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup_steps: int = 0
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the inner loop runs to make one adapter."""
+
+    id: str
+    examples: tuple[Example, ...]
+    hyperparameters: Hyperparameters
+    seed: int
+
+    @property
+    def tokens_per_epoch(self) -> int:
+        return sum(len(example.tokens) for example in self.examples)
+
+
+@dataclass(frozen=True)
+class LoraFactors:
+    """The low-rank update of one layer: scaling * B_OR @ A_RI added to its weight."""
+
+    a_RI: torch.Tensor
+    b_OR: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """LoRA weights by module name, and the mean loss of each optimizer step that made them."""
+
+    recipe_id: str
+    lora: LoraSpec
+    factors: Mapping[str, LoraFactors]
+    losses: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a grader says of one answer, and why."""
+
+    correct: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model answered to one probe. `gold_logprob` is the gold answer's mean log-probability a token."""
+
+    probe_id: str
+    text: str
+    verdict: Verdict
+    gold_logprob: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The answers of one model, adapted or not, to the probes of one task."""
+
+    task_id: str
+    grader: str
+    answers: tuple[Answer, ...]
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right answers; 0 when there is no probe."""
+        return sum(a.verdict.correct for a in self.answers) / max(1, len(self.answers))
+
+    @property
+    def gold_logprob(self) -> float:
+        """The mean of the answers' `gold_logprob`; 0 when there is no probe."""
+        return sum(a.gold_logprob for a in self.answers) / max(1, len(self.answers))
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One self-edit with what became of it. `failure` says why there is no evaluation, where there is none."""
+
+    edit: SelfEdit
+    after: Evaluation | None = None
+    losses: tuple[float, ...] = ()
+    failure: str | None = None
+    kept: bool = False
