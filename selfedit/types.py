@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +48,14 @@ class SelfEdit:
     seed: int
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One thing a self-edit teaches: a statement, or the answer to `question` where there is one."""
+
+    text: str
+    question: str = ""
 
 
 @dataclass(frozen=True)
@@ -166,3 +174,68 @@ class Rollout:
     losses: tuple[float, ...] = ()
     failure: str | None = None
     kept: bool = False
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A base model by name, and the hash of its weights and configuration."""
+
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class DocumentRef:
+    """A document that a version learnt, by path, title and the hash of its bytes."""
+
+    path: str
+    title: str
+    sha256: str
+
+
+ProbeSource = Literal["file", "documents", "model"]
+"""Who asked: a question file, questions that came with the documents, or the model itself."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A committed update: what it was made of, how, and what it was worth.
+
+    `before` and `after` are paired: the same probes, in the same order, asked of the base and of the adapter.
+    """
+
+    id: str
+    created: str
+    base: ModelRef
+    documents: tuple[DocumentRef, ...]
+    tasks: tuple[Task, ...]
+    probe_source: ProbeSource
+    probes_dropped: int
+    settings: Mapping[str, Any]
+    software: Mapping[str, str]
+    rollouts: tuple[Rollout, ...]
+    before: tuple[Evaluation, ...]
+    after: tuple[Evaluation, ...]
+    losses: tuple[float, ...]
+    seconds: float
+    adapter_sha256: str = ""
+    parent: str | None = None
+
+    @property
+    def questions(self) -> int:
+        return sum(len(evaluation.answers) for evaluation in self.before)
+
+    @property
+    def base_accuracy(self) -> float:
+        """The share of all probes that the base answered rightly."""
+        return _share_correct(self.before)
+
+    @property
+    def adapted_accuracy(self) -> float:
+        """The share of all probes that the adapted model answered rightly."""
+        return _share_correct(self.after)
+
+
+def _share_correct(evaluations: tuple[Evaluation, ...]) -> float:
+    verdicts = [answer.verdict.correct for evaluation in evaluations for answer in evaluation.answers]
+    return sum(verdicts) / max(1, len(verdicts))

@@ -41,7 +41,8 @@ def make_tiny_tokenizer(*, vocab: int = 400, chat_template: bool = True) -> PreT
         show_progress=False,
     )
     tokenizer.train_from_iterator(_CORPUS, trainer)
-    fast = PreTrainedTokenizerFast(
+    make: Any = PreTrainedTokenizerFast
+    fast: PreTrainedTokenizerBase = make(
         tokenizer_object=tokenizer,
         bos_token=START,
         eos_token=STOP,
@@ -99,7 +100,8 @@ def make_tiny_model(
     tokenizer = make_tiny_tokenizer(vocab=vocab, chat_template=chat_template)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(tiny_config(family, vocab, tie=tie))
+        auto: Any = AutoModelForCausalLM
+        model = auto.from_config(tiny_config(family, vocab, tie=tie))
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

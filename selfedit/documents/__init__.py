@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from selfedit.documents.base import Document, DocumentReader, NotADocumentError, Passage, Question, Section
 from selfedit.documents.html import HtmlReader
@@ -52,9 +53,11 @@ def read_documents(paths: Sequence[Path]) -> list[Document]:
     for path in paths:
         if _is_folder(path):
             _add_folder(path, documents, seen)
-        elif _reader(path) and path.resolve() not in seen:
+            continue
+        reader = _reader(path)
+        if path.resolve() not in seen:
             seen.add(path.resolve())
-            documents += _reader(path)().read(path)
+            documents += reader().read(path)
     return documents
 
 
@@ -78,14 +81,17 @@ def _add_folder(folder: Path, documents: list[Document], seen: set[Path]) -> Non
 def _files(folder: Path) -> list[Path]:
     """Return the regular files below `folder`, sorted. Hidden files and folders, and links to folders, are left."""
 
-    def refuse(error: OSError) -> None:
+    def refuse(error: OSError) -> NoReturn:
         raise UserError(f"Cannot read the folder {shown(error.filename)}: {error.strerror}. Check its permissions.")
 
     found = []
     for root, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(root, name) for name in names if not name.startswith(".")]
-    return sorted(path for path in found if path.is_file())
+    try:
+        return sorted(path for path in found if path.is_file())
+    except OSError as error:  # a folder that lists its files but lets nobody open them
+        refuse(error)
 
 
 def _is_folder(path: Path) -> bool:

@@ -17,8 +17,8 @@ _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _CONTAINERS = frozenset({"ul", "ol", "dl", "table"})
 _ITEMS = frozenset({"li", "dt", "dd", "tr", "caption", "thead", "tbody", "tfoot"})
 _BLOCKS = frozenset(
-    "address article aside blockquote body details div fieldset figcaption figure footer form header hr html main p "
-    "section summary".split()
+    {"address", "article", "aside", "blockquote", "body", "details", "div", "fieldset", "figcaption", "figure"}
+    | {"footer", "form", "header", "hr", "html", "main", "p", "section", "summary"}
 )
 
 

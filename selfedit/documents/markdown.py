@@ -12,14 +12,14 @@ from selfedit.documents.base import Document, DocumentReader
 from selfedit.documents.outline import Outline
 from selfedit.documents.text import decode, read_bytes
 
-_FRONT_MATTER = re.compile(r"---[ \t]*\n([\w-]+[ \t]*:.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))??(?:[ \t]+#+)?[ \t]*")
+_FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_ATX = re.compile(r" {0,3}(#{1,6})([ \t].*)?")
 _SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*")
 # A fence may stand in a list item, where it is indented or follows the item's marker.
 _FENCE = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?(`{3,}(?=[^`]*$)|~{3,})")
 # Lines that an underline does not make a heading of: code, quotes, list items, tables.
 _NO_TEXT = re.compile(r"\s*$| {4}|\t| {0,3}(?:>|\||[-*+][ \t]|\d{1,9}[.)][ \t])")
-_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
+_LINK = re.compile(r"!?\[([^\[\]]*)\]\([^)]*\)")
 
 
 class MarkdownReader(DocumentReader):
@@ -42,8 +42,11 @@ def _without_front_matter(text: str) -> tuple[str, str]:
     try:
         fields = yaml.safe_load(match[1])
     except (yaml.YAMLError, ValueError, RecursionError):
-        fields = None  # people write `title: A: B`; the text matters more than its front matter
-    title = fields.get("title") if isinstance(fields, dict) else None
+        # People write `title: A: B`, which is no YAML but front matter all the same.
+        fields = {} if re.match(r"[\w-]+:", match[1]) else None
+    if not isinstance(fields, dict):
+        return "", text  # text between two rules
+    title = fields.get("title")
     return " ".join(str(title).split()) if title is not None else "", text[match.end() :]
 
 
@@ -67,8 +70,8 @@ def _outline(text: str) -> Outline:
             block.append(line)
         elif atx := _ATX.fullmatch(line):
             flush()
-            outline.heading(len(atx[1]), _plain(atx[2] or ""))
-        elif (underline := _SETEXT.fullmatch(line)) and block and not _NO_TEXT.match(block[-1]):
+            outline.heading(len(atx[1]), _plain(_without_closing(atx[2] or "")))
+        elif (underline := _SETEXT.fullmatch(line)) and _is_single_line(block):
             heading = block.pop()
             flush()
             outline.heading(1 if underline[1][0] == "=" else 2, _plain(heading))
@@ -76,6 +79,18 @@ def _outline(text: str) -> Outline:
             block.append(line)
     flush()
     return outline
+
+
+def _is_single_line(block: list[str]) -> bool:
+    """Whether the block ends with a paragraph of one line: under a longer one, an underline is meant as a rule."""
+    return bool(block) and not _NO_TEXT.match(block[-1]) and not "".join(block[-2:-1]).strip()
+
+
+def _without_closing(heading: str) -> str:
+    """Return an ATX heading's text without the #s that may close it."""
+    text = heading.strip()
+    kept = text.rstrip("#")
+    return kept if not kept or kept[-1] in " \t" else text
 
 
 def _plain(heading: str) -> str:

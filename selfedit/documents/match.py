@@ -13,16 +13,17 @@ from selfedit.documents.base import Passage, Question
 
 # Scripts without spaces between words: there every character counts as a word.
 _UNSPACED = re.compile("([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")
-_INITIALS = re.compile(r"\b(?:[^\W\d_]\.){2,}")
+_INITIALS = re.compile(r"\b(?:[^\W\d_]\.)+[^\W\d_]\b\.?")
 _NUMBER_COMMA = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _PUNCTUATION = re.compile(r"(?<!\d)\.|\.(?!\d)|[^\w.]|_")
 # An article stands before a word; the last word of 'vitamin A' is none.
 _ARTICLE = re.compile(r"\b(?:a|an|the) (?=\S)")
-_FUNCTION_WORDS = frozenset(
-    "a about after all also an and any are as at be been before between but by can could did do does during for from "
-    "had has have he her his how i in into is it its many much no not of on or s she that the their them there these "
-    "they this those to was we were what when where which while who whom whose why will with would you".split()
-)
+_FUNCTION_WORDS = """
+a about after all also an and any are as at be been before between but by can could did do does during for from had has
+have he her his how i in into is it its many much no not of on or s she that the their them there these they this those
+to was we were what when where which while who whom whose why will with would you
+"""
+_IGNORED = frozenset(_FUNCTION_WORDS.split())
 
 
 def answer_in_passage(answer: str, text: str) -> bool:
@@ -36,7 +37,7 @@ def answer_in_passage(answer: str, text: str) -> bool:
 
 def _normalise(text: str) -> str:
     text = unicodedata.normalize("NFKC", text).casefold()
-    text = _INITIALS.sub(lambda match: match[0].replace(".", "") + " ", text)
+    text = _INITIALS.sub(lambda match: match[0].replace(".", ""), text)
     text = _PUNCTUATION.sub(" ", _NUMBER_COMMA.sub("", text))
     return " ".join(_UNSPACED.sub(r" \1 ", text).split())
 
@@ -74,14 +75,17 @@ class PassageIndex:
     def best(self, question: Question, among: Iterable[int]) -> int:
         """Return the one of the passages `among` (by index, at least one) that the question fits best.
 
-        A passage that holds an answer goes before one that does not; then the one that shares most words with the
-        question and its context, rare words weighing more; then the first.
+        A passage of the question's context, if given, goes before others, then one that holds an answer, then the
+        one that shares most words with the question and its context, rare words weighing more, then the first.
         """
         candidates = set(among)
+        if context := question.context:
+            of_context = {i for i in candidates if context in self._texts[i] or self._texts[i] in context}
+            candidates = of_context or candidates
         holding = {i for answer in question.answers for i in self._with_answer(answer, candidates)}
         scores: dict[int, float] = defaultdict(float)
         # Sorted, since the order of a sum of floats shows in its last digit.
-        for word in sorted(set(_normalise(f"{question.question} {question.context}").split()) - _FUNCTION_WORDS):
+        for word in sorted(set(_normalise(f"{question.question} {question.context}").split()) - _IGNORED):
             found = self._holders.get(word, set())
             for i in found & (holding or candidates):
                 scores[i] += math.log(1 + len(self._texts) / len(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -55,8 +56,8 @@ def _read_lines(path: Path) -> list[Question]:
 def _parse_line(line: str) -> Question | None:
     try:
         fields = parse_json(line)
-    except ValueError as error:
-        raise ValueError(f"not JSON ({error})") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON ({error.msg} at column {error.colno})") from error
     question = parse_question(fields)
     if question is None:
         return None

@@ -52,7 +52,7 @@ def read_rows(path: Path) -> list[Row]:
     except ValueError as error:
         raise NotADocumentError(f"{shown(path)} is not JSON ({shown(error, 120)}): repair it.") from error
     contexts = root.get("data") if isinstance(root, dict) else root
-    if not isinstance(contexts, list) or not contexts or not all(_in_form(item) for item in contexts[:1]):
+    if not isinstance(contexts, list) or not contexts or not any(_in_form(item) for item in contexts):
         raise NotADocumentError(f"{shown(path)} is not in SQuAD form: give {FORM}.")
     return [
         _parse(title, fields, key, f"{shown(path)}, {where}") for title, fields, key, where in _contexts(contexts, path)
@@ -107,7 +107,7 @@ def _contexts(items: list[Any], path: Path) -> Iterator[tuple[Any, Any, str, str
     for i, item in enumerate(items, start=1):
         if not _in_form(item):
             raise UserError(f"{shown(path)}, row {i} has no context: give {FORM}.")
-        title = item.get("title", "")
+        title = item.get("title") or ""
         if "context" in item:
             yield title, item, "questions", f"row {i}"
             continue

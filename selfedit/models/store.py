@@ -84,10 +84,7 @@ def _explained(target: Path, needs_bytes: int) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        # The Rust half of safetensors and a spawned pip report the same trouble in words, not in an errno.
-        if getattr(error, "errno", None) in _FULL or any(
-            word in str(error) for word in ("No space left", "os error 28")
-        ):
+        if _is_full(error):
             raise UserError(_disk_message(target, needs_bytes, "the disk ran full")) from error
         if isinstance(error, OSError) and error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}:
             raise UserError(
@@ -95,6 +92,12 @@ def _explained(target: Path, needs_bytes: int) -> Iterator[None]:
                 "Set SELFEDIT_HOME to a folder that you may write to."
             ) from error
         raise
+
+
+def _is_full(error: Exception) -> bool:
+    # The Rust half of safetensors and a spawned pip report a full disk in words, not in an errno.
+    words = ["No space left", *(f"(os error {number})" for number in _FULL)]
+    return getattr(error, "errno", None) in _FULL or any(word in str(error) for word in words)
 
 
 def _disk_message(target: Path, needs_bytes: int, what: str) -> str:

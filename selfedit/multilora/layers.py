@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from selfedit.multilora.linear import frozen_linear
 from selfedit.multilora.layout import Span, active_layout
 
 
@@ -30,7 +31,7 @@ class StackedLoraLinear(nn.Module):
         self.scaling_N = scaling_N
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        base_out: torch.Tensor = self.base(x)
+        base_out = frozen_linear(self.base, x)
         layout = active_layout()
         if layout is None or not layout.spans:
             return base_out

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from selfedit.multilora import attention
 from selfedit.multilora.layers import StackedLoraLinear
+from selfedit.multilora.linear import FrozenLinear
 from selfedit.multilora.layout import Layout, packed_positions, use_layout
 from selfedit.types import Adapter, LoraFactors, LoraSpec
 
@@ -36,9 +37,14 @@ class MultiLoraModel:
         self._attention_before = model.config._attn_implementation
         model.set_attn_implementation(attention.NAME)
         self.layers: dict[str, StackedLoraLinear] = {}
-        for name in [name for name, _ in model.named_modules() if name in layers]:
-            self.layers[name] = StackedLoraLinear(model.get_submodule(name), slots, rank, self.scaling_N)
-            _replace(model, name, self.layers[name])
+        self._wrapped: dict[str, StackedLoraLinear | FrozenLinear] = {}
+        for name, module in list(model.named_modules()):
+            if name in layers:
+                self.layers[name] = self._wrapped[name] = StackedLoraLinear(module, slots, rank, self.scaling_N)
+            elif isinstance(module, nn.Linear):
+                self._wrapped[name] = FrozenLinear(module)
+        for name, wrapper in self._wrapped.items():
+            _replace(model, name, wrapper)
 
     @property
     def device(self) -> torch.device:
@@ -46,9 +52,9 @@ class MultiLoraModel:
 
     def unwrap(self) -> PreTrainedModel:
         """Take the adapters off and return the bare model."""
-        for name, layer in self.layers.items():
+        for name, layer in self._wrapped.items():
             _replace(self.model, name, layer.base)
-        self.layers = {}
+        self.layers, self._wrapped = {}, {}
         self.model.set_attn_implementation(self._attention_before)
         return self.model
 
