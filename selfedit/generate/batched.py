@@ -11,7 +11,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from selfedit.generate.base import Completion, Generator, OnCompletion, Request, Scored
 from selfedit.generate.sampling import greedy, nucleus
 from selfedit.multilora.cache import RowCache
-from selfedit.multilora.layout import Layout
 from selfedit.multilora.model import MultiLoraModel
 from selfedit.types import Adapter
 
@@ -196,7 +195,7 @@ class _Decoder:
             cache_rows.setdefault(key, []).append(cache.add(len(key[1])))
             self._live.append(row)
         lengths = tuple(len(prompt) for _, prompt in entering)
-        layout = Layout(lengths, tuple(slot for slot, _ in entering), cache, tuple(map(tuple, cache_rows.values())))
+        layout = self._multi.layout(lengths, [slot for slot, _ in entering], cache, list(cache_rows.values()))
         hidden_TH = self._multi.hidden_states([token for _, prompt in entering for token in prompt], layout)
         last = torch.tensor(lengths, device=hidden_TH.device).cumsum(0) - 1
         logits_PV = self._multi.logits(hidden_TH[last]).cpu()
@@ -205,7 +204,7 @@ class _Decoder:
     def _decode(self, cache: RowCache) -> list[tuple[_Row, torch.Tensor]]:
         starts = list(cache.lengths)
         cache.grow()
-        layout = Layout((1,) * len(self._live), tuple(row.slot for row in self._live), cache, decode=True)
+        layout = self._multi.layout([1] * len(self._live), [row.slot for row in self._live], cache, decode=True)
         hidden_BH = self._multi.hidden_states([row.tokens[-1] for row in self._live], layout, starts)
         return list(zip(self._live, self._multi.logits(hidden_BH).cpu(), strict=True))
 
@@ -240,7 +239,7 @@ def _score_pass(loaded: _Adapters, items: list[Scored]) -> list[float]:
     """Mean log-probability of each item's target, in one packed forward pass."""
     # The last token predicts nothing that is scored.
     sequences = [(item.prompt + item.target)[:-1] for item in items]
-    layout = Layout(tuple(map(len, sequences)), tuple(loaded.slot(item.adapter) for item in items))
+    layout = loaded.multi.layout(list(map(len, sequences)), [loaded.slot(item.adapter) for item in items])
     hidden_TH = loaded.multi.hidden_states([token for sequence in sequences for token in sequence], layout)
     means = []
     start = 0

@@ -13,7 +13,6 @@ from transformers import PreTrainedModel
 from selfedit.inner.base import InnerLoop, OnTokens
 from selfedit.inner.job import TrainingJob, initial_factors
 from selfedit.inner.loss import chunked_cross_entropy
-from selfedit.multilora.layout import Layout
 from selfedit.multilora.model import MultiLoraModel, resolve_targets
 from selfedit.types import Adapter, Example, Recipe
 
@@ -31,7 +30,7 @@ class BatchedInnerLoop(InnerLoop):
     """Trains up to `slots` adapters in one forward and backward pass.
 
     Each pass holds about `token_budget` tokens, taken in turn from the jobs under way. An adapter that ends frees
-    its slot for the next recipe, longest first. Every slot has its own AdamW over views of the stacked factors,
+    its slot for the next recipe, longest first. Every slot has its own AdamW over its row of the stacked factors,
     its own schedule and its own gradient clipping.
     """
 
@@ -47,7 +46,7 @@ class BatchedInnerLoop(InnerLoop):
         for targets, group in groups.items():
             slots = min(self.slots, len(group))
             layers = resolve_targets(self.model, targets)
-            multi = MultiLoraModel(self.model, slots, max(job.lora.rank for job in group), layers)
+            multi = MultiLoraModel(self.model, slots, max(job.lora.rank for job in group), layers, train=True)
             try:
                 yield from _Run(multi, group, self.token_budget, on_tokens).adapters()
             finally:
@@ -65,8 +64,6 @@ class _Run:
         self._turns: deque[int] = deque()
         self._running: dict[int, TrainingJob] = {}
         self._optimizers: dict[int, torch.optim.AdamW] = {}
-        for parameter in multi.parameters():
-            parameter.grad = torch.zeros_like(parameter)
 
     def adapters(self) -> Iterator[Adapter]:
         """Train until the queue is empty, yielding adapters as they end."""
@@ -91,11 +88,12 @@ class _Run:
         if not self._queue:
             return
         job = self._queue.popleft()
-        factors = initial_factors(job.recipe, self._multi.in_features())
+        factors = initial_factors(job.recipe, self._multi.shapes)
         self._multi.load(slot, Adapter(job.recipe.id, job.lora, factors))
-        views = [_slot_view(parameter, slot) for parameter in self._multi.parameters()]
+        weights = nn.Parameter(self._multi.weights_NP.detach()[slot])
+        weights.grad = self._multi.grads_NP[slot]
         self._optimizers[slot] = torch.optim.AdamW(
-            views, lr=job.learning_rate, weight_decay=job.hyperparameters.weight_decay, fused=True
+            [weights], lr=job.learning_rate, weight_decay=job.hyperparameters.weight_decay, fused=True
         )
         self._running[slot] = job
         self._turns.append(slot)
@@ -118,7 +116,7 @@ class _Run:
 
     def _forward_backward(self, bites: list[_Bite]) -> None:
         lengths = tuple(len(bite.example.tokens) for bite in bites)
-        layout = Layout(lengths, tuple(bite.slot for bite in bites))
+        layout = self._multi.layout(lengths, [bite.slot for bite in bites])
         tokens = [token for bite in bites for token in bite.example.tokens]
         hidden_TH = self._multi.hidden_states(tokens, layout)
         positions, targets, weights, owners = [], [], [], []
@@ -156,11 +154,3 @@ class _Run:
         optimizer.step()
         optimizer.zero_grad(set_to_none=False)
         job.finish_step()
-
-
-def _slot_view(parameter: nn.Parameter, slot: int) -> nn.Parameter:
-    """One slot of a stacked parameter and of its gradient, sharing their memory."""
-    view = nn.Parameter(parameter.data[slot])
-    assert parameter.grad is not None
-    view.grad = parameter.grad[slot]
-    return view

@@ -2,52 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
+from selfedit.multilora.layout import AdapterRows, active_layout
 from selfedit.multilora.linear import frozen_linear
-from selfedit.multilora.layout import Span, active_layout
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The stacked factors of one layer, views of the model's flat buffers.
+
+    `a_NRI` [slots, rank, in] and `b_NOR` [slots, out, rank] are fp32, as are their gradients, which exist only
+    while training. A slot whose adapter has a smaller rank leaves the rest zero, where its gradient is zero too.
+    """
+
+    a_NRI: torch.Tensor
+    b_NOR: torch.Tensor
+    grad_a_NRI: torch.Tensor | None = None
+    grad_b_NOR: torch.Tensor | None = None
 
 
 class StackedLoraLinear(nn.Module):
-    """Wraps a frozen `nn.Linear` or transformers `Conv1D` with `slots` adapters of up to `rank`.
+    """Wraps a frozen `nn.Linear` or transformers `Conv1D`.
 
-    Factors are stacked: `a_NRI` [slots, rank, in] and `b_NOR` [slots, out, rank], fp32. A slot whose adapter has
-    a smaller rank leaves the rest zero, where its gradient is zero as well.
+    Args:
+        flat: the buffer that the stack is cut from; it carries `requires_grad`, and thereby tells autograd that
+            the output depends on something trained.
+        scaling_N: each slot's alpha / rank; one tensor shared by all layers.
     """
 
-    def __init__(self, base: nn.Module, slots: int, rank: int, scaling_N: list[float]) -> None:
+    def __init__(self, base: nn.Module, stack: Stack, flat: torch.Tensor, scaling_N: torch.Tensor) -> None:
         super().__init__()
-        self.base = base
-        weight: torch.Tensor = base.weight  # type: ignore[assignment]
-        # Conv1D stores its weight transposed.
-        self.out_features, self.in_features = weight.shape if isinstance(base, nn.Linear) else weight.T.shape
-        device = weight.device
-        self.a_NRI = nn.Parameter(torch.zeros(slots, rank, self.in_features, device=device))
-        self.b_NOR = nn.Parameter(torch.zeros(slots, self.out_features, rank, device=device))
-        # One list shared by all layers of a model, so that a slot's scaling changes in one place.
-        self.scaling_N = scaling_N
+        self.base, self.stack, self._flat, self._scaling_N = base, stack, flat, scaling_N
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         base_out = frozen_linear(self.base, x)
         layout = active_layout()
-        if layout is None or not layout.spans:
+        if layout is None or layout.adapter_rows is None:
             return base_out
-        out_TO = base_out.reshape(-1, self.out_features)
-        x_TI = x.reshape(-1, self.in_features)
-        scaling = [self.scaling_N[span.slot] for span in layout.spans]
-        out_TO = _AddLowRank.apply(out_TO, x_TI, self.a_NRI, self.b_NOR, layout.spans, scaling)  # type: ignore[no-untyped-call]
+        out_TO = base_out.reshape(-1, base_out.shape[-1])
+        x_TI = x.reshape(-1, x.shape[-1])
+        out_TO = _AddLowRank.apply(out_TO, x_TI, self._flat, self.stack, layout.adapter_rows, self._scaling_N)  # type: ignore[no-untyped-call]
         return out_TO.view(base_out.shape)
 
 
 class _AddLowRank(torch.autograd.Function):
-    """out[span] + scaling * (x[span] @ A[slot].T) @ B[slot].T for each span, in place on `out`.
+    """out[row] + scaling * B[slot] @ A[slot] @ x[row] for each row that has a slot, in place on `out`.
 
-    One function instead of autograd's own graph: it stores the input once and the rank-sized hidden state, and
-    its backward adds each slot's gradients straight into the parameters' `grad` buffers, which whoever trains
-    allocates. Returning gradients instead would write every slot's, used in this pass or not.
+    The rows of each slot are lined up to the same number, so that two batched products serve all adapters. The
+    backward adds the factors' gradients straight into the stack's buffers.
     """
 
     @staticmethod
@@ -55,41 +62,33 @@ class _AddLowRank(torch.autograd.Function):
         ctx: Any,
         out_TO: torch.Tensor,
         x_TI: torch.Tensor,
-        a_NRI: torch.Tensor,
-        b_NOR: torch.Tensor,
-        spans: tuple[Span, ...],
-        scaling: list[float],
+        flat: torch.Tensor,
+        stack: Stack,
+        rows: AdapterRows,
+        scaling_N: torch.Tensor,
     ) -> torch.Tensor:
         dtype = x_TI.dtype
-        hidden_TR = x_TI.new_empty(x_TI.shape[0], a_NRI.shape[1])
-        for span, scale in zip(spans, scaling, strict=True):
-            rows = slice(span.start, span.stop)
-            torch.mm(x_TI[rows], a_NRI[span.slot].to(dtype).T, out=hidden_TR[rows])
-            out_TO[rows].addmm_(hidden_TR[rows], b_NOR[span.slot].to(dtype).T, alpha=scale)
+        a_SRI, b_SOR = rows.pick(stack.a_NRI).to(dtype), rows.pick(stack.b_NOR).to(dtype)
+        hidden_SLR = torch.bmm(rows.line_up(x_TI), a_SRI.transpose(1, 2))
+        hidden_SLR *= rows.pick(scaling_N)[:, None, None].to(dtype)
+        rows.add_back(out_TO, torch.bmm(hidden_SLR, b_SOR.transpose(1, 2)))
         ctx.mark_dirty(out_TO)
-        ctx.spans, ctx.scaling = spans, scaling
-        ctx.a_NRI, ctx.b_NOR = a_NRI, b_NOR
-        ctx.save_for_backward(x_TI, hidden_TR)
+        ctx.stack, ctx.rows, ctx.scaling_N = stack, rows, scaling_N
+        ctx.save_for_backward(x_TI, hidden_SLR)
         return out_TO
 
     @staticmethod
     def backward(ctx: Any, grad_TO: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
-        x_TI, hidden_TR = ctx.saved_tensors
-        a_NRI, b_NOR, dtype = ctx.a_NRI, ctx.b_NOR, x_TI.dtype
-        grad_x = torch.zeros_like(x_TI) if ctx.needs_input_grad[1] else None
-        for span, scale in zip(ctx.spans, ctx.scaling, strict=True):
-            rows, slot = slice(span.start, span.stop), span.slot
-            grad_hidden = torch.mm(grad_TO[rows], b_NOR[slot].to(dtype)).mul_(scale)
-            _accumulate(a_NRI.grad[slot], grad_hidden.T, x_TI[rows])
-            _accumulate(b_NOR.grad[slot], grad_TO[rows].T, hidden_TR[rows], scale)
-            if grad_x is not None:
-                torch.mm(grad_hidden, a_NRI[slot].to(dtype), out=grad_x[rows])
+        x_TI, hidden_SLR = ctx.saved_tensors
+        stack, rows, dtype = ctx.stack, ctx.rows, x_TI.dtype
+        a_SRI, b_SOR = rows.pick(stack.a_NRI).to(dtype), rows.pick(stack.b_NOR).to(dtype)
+        grad_SLO = rows.line_up(grad_TO, zero_gaps=True)
+        grad_hidden_SLR = torch.bmm(grad_SLO, b_SOR)
+        grad_hidden_SLR *= rows.pick(ctx.scaling_N)[:, None, None].to(dtype)
+        rows.add_product(stack.grad_a_NRI, grad_hidden_SLR.transpose(1, 2), rows.line_up(x_TI))
+        rows.add_product(stack.grad_b_NOR, grad_SLO.transpose(1, 2), hidden_SLR)
+        grad_x = None
+        if ctx.needs_input_grad[1]:
+            grad_x = torch.zeros_like(x_TI)
+            rows.add_back(grad_x, torch.bmm(grad_hidden_SLR, a_SRI))
         return grad_TO, grad_x, None, None, None, None
-
-
-def _accumulate(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor, scale: float = 1.0) -> None:
-    """total += scale * left @ right, where `total` is fp32 and the factors may be narrower."""
-    if left.dtype == total.dtype:
-        total.addmm_(left, right, alpha=scale)
-    else:
-        total.add_(torch.mm(left, right), alpha=scale)

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,21 +21,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Span:
-    """Tokens `start` up to `stop` of the packed axis, all under adapter `slot`."""
-
-    slot: int
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True)
 class Layout:
     """The sequences of one forward pass, in packed order.
 
     Args:
         lengths: tokens of each sequence in this pass.
         slots: the adapter slot of each sequence; None runs the bare base model.
+        device: where the model is.
         cache: where keys and values are kept; None while training.
         rows: for a prefill, the cache rows that each sequence is written to (several may share one prompt).
         decode: whether every live row of the cache, in order, brings its one newest token.
@@ -44,21 +35,75 @@ class Layout:
 
     lengths: tuple[int, ...]
     slots: tuple[int | None, ...]
+    device: torch.device = torch.device("cpu")
     cache: RowCache | None = None
     rows: tuple[tuple[int, ...], ...] = ()
     decode: bool = False
 
     @cached_property
-    def spans(self) -> tuple[Span, ...]:
-        """The runs of neighbouring sequences that share an adapter, without those that have none."""
-        spans: list[Span] = []
+    def adapter_rows(self) -> AdapterRows | None:
+        """The token rows of each adapter slot; None if no sequence has one."""
+        rows_by_slot: dict[int, list[int]] = {}
         start = 0
-        for slot, group in groupby(zip(self.slots, self.lengths, strict=True), key=lambda pair: pair[0]):
-            stop = start + sum(length for _, length in group)
+        for slot, length in zip(self.slots, self.lengths, strict=True):
             if slot is not None:
-                spans.append(Span(slot, start, stop))
-            start = stop
-        return tuple(spans)
+                rows_by_slot.setdefault(slot, []).extend(range(start, start + length))
+            start += length
+        return AdapterRows(rows_by_slot, start, self.device) if rows_by_slot else None
+
+
+class AdapterRows:
+    """Moves token rows between packed order `[T, ..]` and lined-up order `[S, L, ..]`.
+
+    S counts the slots in use and L the rows of the one that has most; the others have gaps at their end.
+    """
+
+    def __init__(self, rows_by_slot: dict[int, list[int]], total: int, device: torch.device) -> None:
+        slots = sorted(rows_by_slot)
+        longest = max(len(rows) for rows in rows_by_slot.values())
+        lined_up = [row for slot in slots for row in rows_by_slot[slot] + [-1] * (longest - len(rows_by_slot[slot]))]
+        self._shape = (len(slots), longest)
+        # A run of slots is sliced and rows already lined up are viewed: both spare a copy at every layer.
+        is_run = slots == list(range(slots[0], slots[-1] + 1))
+        self._slots: slice | torch.Tensor = (
+            slice(slots[0], slots[-1] + 1) if is_run else torch.tensor(slots, device=device)
+        )
+        self._aligned = lined_up == list(range(total))
+        rows = torch.tensor(lined_up, device=device)
+        self._gaps = (rows < 0).nonzero()[:, 0]
+        self._places = (rows >= 0).nonzero()[:, 0]
+        self._rows = rows[self._places]
+        self._rows_or_first = rows.clamp(min=0)
+
+    def pick(self, stacked_N: torch.Tensor) -> torch.Tensor:
+        """The entries of the slots in use, `[S, ..]` of `[N, ..]`."""
+        return stacked_N[self._slots]
+
+    def line_up(self, packed_TD: torch.Tensor, zero_gaps: bool = False) -> torch.Tensor:
+        """Rows in lined-up order `[S, L, D]`. Gaps hold some other row unless they are to be zero."""
+        if self._aligned:
+            return packed_TD.view(*self._shape, -1)
+        lined_up = packed_TD[self._rows_or_first]
+        if zero_gaps and len(self._gaps):
+            lined_up[self._gaps] = 0
+        return lined_up.view(*self._shape, -1)
+
+    def add_back(self, packed_TD: torch.Tensor, lined_up_SLD: torch.Tensor) -> None:
+        """Add lined-up rows to their packed places; gaps are dropped."""
+        flat = lined_up_SLD.flatten(0, 1)
+        if self._aligned:
+            packed_TD += flat
+        else:
+            packed_TD.index_add_(0, self._rows, flat[self._places] if len(self._gaps) else flat)
+
+    def add_product(self, stacked_NXY: torch.Tensor, left_SXL: torch.Tensor, right_SLY: torch.Tensor) -> None:
+        """Add a batched product to the entries of the slots in use, in their (wider) precision."""
+        if isinstance(self._slots, slice) and left_SXL.dtype == stacked_NXY.dtype:
+            stacked_NXY[self._slots].baddbmm_(left_SXL, right_SLY)
+        elif isinstance(self._slots, slice):
+            stacked_NXY[self._slots] += torch.bmm(left_SXL, right_SLY)
+        else:
+            stacked_NXY.index_add_(0, self._slots, torch.bmm(left_SXL, right_SLY).to(stacked_NXY.dtype))
 
 
 _active: ContextVar[Layout | None] = ContextVar("selfedit_layout", default=None)

@@ -11,36 +11,50 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from selfedit.multilora import attention
-from selfedit.multilora.layers import StackedLoraLinear
-from selfedit.multilora.linear import FrozenLinear
+from selfedit.multilora.cache import RowCache
+from selfedit.multilora.layers import Stack, StackedLoraLinear
 from selfedit.multilora.layout import Layout, packed_positions, use_layout
+from selfedit.multilora.linear import FrozenLinear
 from selfedit.types import Adapter, LoraFactors, LoraSpec
 
 
 class MultiLoraModel:
     """Runs packed sequences through one frozen base, each under its own adapter slot or under none.
 
-    Wraps the targeted linear layers in place; `unwrap` puts the model back as it was. Only one wrapper may hold a
-    model at a time.
+    Wraps the model's linear layers in place; `unwrap` puts the model back as it was. Only one wrapper may hold a
+    model at a time. All factors of a slot lie in one row of one buffer, so that clipping, optimizing and zeroing
+    an adapter are one operation each, whatever the number of layers.
 
     Args:
         model: any decoder-only model that takes transformers' attention interface.
         slots: how many adapters fit at once.
         rank: the largest rank that fits.
-        layers: names of the layers to wrap; `resolve_targets` finds them as PEFT does.
+        layers: names of the layers to adapt; `resolve_targets` finds them as PEFT does.
+        train: allocate gradients.
+
+    Attributes:
+        weights_NP: the slots' factors, flat, fp32.
+        grads_NP: their gradients; empty unless `train`.
     """
 
-    def __init__(self, model: PreTrainedModel, slots: int, rank: int, layers: Collection[str]) -> None:
+    def __init__(
+        self, model: PreTrainedModel, slots: int, rank: int, layers: Collection[str], train: bool = False
+    ) -> None:
         self.model, self.slots, self.rank = model, slots, rank
-        self.scaling_N = [0.0] * slots
+        self.shapes = layer_shapes(model, layers)
+        size = sum(rank * (inputs + outputs) for inputs, outputs in self.shapes.values())
+        self.weights_NP = torch.zeros(slots, size, device=model.device, requires_grad=train)
+        self.grads_NP = torch.zeros(slots if train else 0, size, device=model.device)
+        self._scaling_N = torch.zeros(slots, device=model.device)
+        self._stacks = self._cut_stacks()
         attention.register()
         self._attention_before = model.config._attn_implementation
         model.set_attn_implementation(attention.NAME)
-        self.layers: dict[str, StackedLoraLinear] = {}
         self._wrapped: dict[str, StackedLoraLinear | FrozenLinear] = {}
         for name, module in list(model.named_modules()):
-            if name in layers:
-                self.layers[name] = self._wrapped[name] = StackedLoraLinear(module, slots, rank, self.scaling_N)
+            if name in self._stacks:
+                stack = self._stacks[name]
+                self._wrapped[name] = StackedLoraLinear(module, stack, self.weights_NP, self._scaling_N)
             elif isinstance(module, nn.Linear):
                 self._wrapped[name] = FrozenLinear(module)
         for name, wrapper in self._wrapped.items():
@@ -52,11 +66,22 @@ class MultiLoraModel:
 
     def unwrap(self) -> PreTrainedModel:
         """Take the adapters off and return the bare model."""
-        for name, layer in self._wrapped.items():
-            _replace(self.model, name, layer.base)
-        self.layers, self._wrapped = {}, {}
+        for name, wrapper in self._wrapped.items():
+            _replace(self.model, name, wrapper.base)
+        self._wrapped = {}
         self.model.set_attn_implementation(self._attention_before)
         return self.model
+
+    def layout(
+        self,
+        lengths: Sequence[int],
+        slots: Sequence[int | None],
+        cache: RowCache | None = None,
+        rows: Sequence[Sequence[int]] = (),
+        decode: bool = False,
+    ) -> Layout:
+        """A layout on this model's device; see `Layout`."""
+        return Layout(tuple(lengths), tuple(slots), self.device, cache, tuple(map(tuple, rows)), decode)
 
     def hidden_states(self, tokens: Sequence[int], layout: Layout, starts: Sequence[int] | None = None) -> torch.Tensor:
         """Last hidden states `[T, hidden]` of packed tokens; `starts` are the sequences' first positions."""
@@ -79,39 +104,48 @@ class MultiLoraModel:
         """Put an adapter into a slot.
 
         Raises:
-            ValueError: the adapter has layers that are not wrapped, or a rank above `rank`.
+            ValueError: the adapter has layers that are not adapted here, or a rank above `rank`.
         """
-        unknown = adapter.factors.keys() - self.layers.keys()
-        if unknown or adapter.lora.rank > self.rank:
-            raise ValueError(f"adapter {adapter.recipe_id} does not fit: rank {adapter.lora.rank}, layers {unknown}")
-        self.scaling_N[slot] = adapter.lora.scaling
-        for name, layer in self.layers.items():
-            layer.a_NRI[slot].zero_()
-            layer.b_NOR[slot].zero_()
-            if name in adapter.factors:
-                factors = adapter.factors[name]
-                layer.a_NRI[slot, : adapter.lora.rank] = factors.a_RI
-                layer.b_NOR[slot, :, : adapter.lora.rank] = factors.b_OR
+        unknown = adapter.factors.keys() - self._stacks.keys()
+        rank = adapter.lora.rank
+        if unknown or rank > self.rank:
+            raise ValueError(f"adapter {adapter.recipe_id} does not fit: rank {rank}, unknown layers {unknown}")
+        self._scaling_N[slot] = adapter.lora.scaling
+        self.weights_NP[slot] = 0
+        for name, factors in adapter.factors.items():
+            stack = self._stacks[name]
+            stack.a_NRI[slot, :rank] = factors.a_RI
+            stack.b_NOR[slot, :, :rank] = factors.b_OR
 
     @torch.no_grad()
     def read(self, slot: int, recipe_id: str, lora: LoraSpec, losses: tuple[float, ...] = ()) -> Adapter:
         """Copy a slot out as an adapter on the CPU."""
         factors = {
             name: LoraFactors(
-                layer.a_NRI[slot, : lora.rank].to("cpu", copy=True),
-                layer.b_NOR[slot, :, : lora.rank].to("cpu", copy=True),
+                stack.a_NRI[slot, : lora.rank].detach().to("cpu", copy=True),
+                stack.b_NOR[slot, :, : lora.rank].detach().contiguous().to("cpu", copy=True),
             )
-            for name, layer in self.layers.items()
+            for name, stack in self._stacks.items()
         }
         return Adapter(recipe_id, lora, factors, losses)
 
-    def parameters(self) -> list[nn.Parameter]:
-        """The stacked factors of all layers, slot first."""
-        return [p for layer in self.layers.values() for p in (layer.a_NRI, layer.b_NOR)]
-
-    def in_features(self) -> dict[str, tuple[int, int]]:
-        """Input and output width of each wrapped layer, by name."""
-        return {name: (layer.in_features, layer.out_features) for name, layer in self.layers.items()}
+    def _cut_stacks(self) -> dict[str, Stack]:
+        """Cut each layer's factors, and their gradients, out of the flat buffers."""
+        stacks: dict[str, Stack] = {}
+        start = 0
+        for name, (inputs, outputs) in self.shapes.items():
+            middle, stop = start + self.rank * inputs, start + self.rank * (inputs + outputs)
+            views = [
+                view
+                for flat in (self.weights_NP.detach(), self.grads_NP)
+                for view in (
+                    flat[:, start:middle].unflatten(1, (self.rank, inputs)),
+                    flat[:, middle:stop].unflatten(1, (outputs, self.rank)),
+                )
+            ]
+            stacks[name] = Stack(*views)
+            start = stop
+        return stacks
 
 
 def resolve_targets(model: PreTrainedModel, target_modules: str | tuple[str, ...]) -> list[str]:
@@ -126,8 +160,20 @@ def resolve_targets(model: PreTrainedModel, target_modules: str | tuple[str, ...
     with torch.device("meta"):
         skeleton = type(model)(model.config)
         peft = LoraModel(skeleton, {"probe": LoraConfig(r=1, target_modules=targets)}, "probe")
-    names: list[str] = list(peft.targeted_module_names)
-    return [name for name, _ in model.named_modules() if name in set(names)]
+    names = set(peft.targeted_module_names)
+    return [name for name, _ in model.named_modules() if name in names]
+
+
+def layer_shapes(model: PreTrainedModel, layers: Collection[str]) -> dict[str, tuple[int, int]]:
+    """Input and output width of the named linear layers, in the model's order."""
+    shapes = {}
+    for name, module in model.named_modules():
+        if name in layers:
+            weight: torch.Tensor = module.weight  # type: ignore[assignment]
+            # transformers' Conv1D stores its weight transposed.
+            outputs, inputs = weight.shape if isinstance(module, nn.Linear) else weight.T.shape
+            shapes[name] = (inputs, outputs)
+    return shapes
 
 
 def _replace(model: nn.Module, name: str, module: nn.Module) -> None:

@@ -1,0 +1,144 @@
+"""The model card of a version: what it learnt, what that was worth, who says so, and how to load it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from selfedit.store.serialize import encode
+from selfedit.types import Version
+
+_ASKED_BY = {
+    "file": "a question file that the user gave",
+    "documents": "the documents' own question section or file",
+    "model": "the model itself, which wrote them from the documents",
+}
+
+_ADAPTER_CODE = """from peft import PeftModel
+from transformers import AutoModelForCausalLM
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("BASE"), "THIS_FOLDER")"""
+
+_MERGED_CODE = """from transformers import AutoModelForCausalLM, AutoTokenizer
+model = AutoModelForCausalLM.from_pretrained("THIS_FOLDER")
+tokenizer = AutoTokenizer.from_pretrained("THIS_FOLDER")"""
+
+
+def card(version: Version, *, merged: bool = False) -> str:
+    """Write the README.md of a version as Markdown; `merged` is for full weights, with the adapter added in."""
+    kind = "full weights with a LoRA adapter merged in" if merged else "a LoRA adapter"
+    sections = [
+        _front_matter(version, merged),
+        f"# {_line(version.base.name)}, {version.id}\n\n"
+        f"This is {kind} that selfedit made on {version.created} in "
+        f"{version.seconds:.0f} s: the model wrote finetuning data from the documents below and was trained on it.",
+        _learnt(version),
+        _worth(version),
+        _made(version),
+        _loading(version, merged),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _front_matter(version: Version, merged: bool) -> str:
+    # JSON's strings are YAML's as well, whatever the name of a model may hold.
+    lines = [
+        "---",
+        f"base_model: {json.dumps(version.base.name)}",
+        f"library_name: {'transformers' if merged else 'peft'}",
+        "pipeline_tag: text-generation",
+        "tags:",
+        *(f"- {tag}" for tag in ("selfedit", "self-adaptation", *(() if merged else ("lora",)))),
+        "---",
+    ]
+    return "\n".join(lines)
+
+
+def _learnt(version: Version) -> str:
+    rows = [
+        f"- **{_line(document.title)}** (`{_code(Path(document.path).name)}`), sha256 `{document.sha256}`"
+        for document in version.documents
+    ]
+    parent = f"\n\nIt builds on version {version.parent} of the same store." if version.parent else ""
+    return f"## What it learnt\n\n{chr(10).join(rows) or 'No document is on record.'}{parent}"
+
+
+def _worth(version: Version) -> str:
+    heading = "## What that was worth\n\n"
+    if not version.questions:
+        return f"{heading}Nobody asked any questions, so that it is not known whether it learnt anything."
+    before, after = (round(share * version.questions) for share in (version.base_accuracy, version.adapted_accuracy))
+    graders = ", ".join(sorted({evaluation.grader for evaluation in (*version.before, *version.after)}))
+    text = (
+        f"Answers without the documents at hand, to {version.questions} question(s) asked by "
+        f"{_ASKED_BY[version.probe_source]}; graded by: {_line(graders)}.\n\n"
+        "| | right | accuracy |\n|---|---|---|\n"
+        f"| base model | {before} of {version.questions} | {version.base_accuracy:.1%} |\n"
+        f"| with this version | {after} of {version.questions} | {version.adapted_accuracy:.1%} |"
+    )
+    return heading + "\n\n".join([text, *_caveats(version)])
+
+
+def _caveats(version: Version) -> list[str]:
+    """What keeps the numbers from meaning more than they do, as far as the record tells."""
+    caveats = []
+    if version.probe_source == "model":
+        caveats.append(
+            "Questions that a model writes for itself tend to be easy for it, and may be wrong; "
+            "they say less than questions that a person asks."
+        )
+    if version.probes_dropped:
+        caveats.append(f"{version.probes_dropped} more question(s) were dropped and are not counted.")
+    asked = {answer.probe_id for evaluation in version.after for answer in evaluation.answers}
+    chosen_by = {
+        answer.probe_id for rollout in version.rollouts if rollout.after is not None for answer in rollout.after.answers
+    }
+    if asked & chosen_by:
+        caveats.append(
+            "The same questions served to choose among self-edits. The accuracy is therefore likely to be higher "
+            "than on new questions about the same documents."
+        )
+    caveats.append("What else the model knew or could do before was not measured here; it may have suffered.")
+    return caveats
+
+
+def _made(version: Version) -> str:
+    kept = [rollout.edit for rollout in version.rollouts if rollout.kept]
+    lines = [
+        f"- Base model: {_line(version.base.name)}, fingerprint `{version.base.fingerprint}`",
+        f"- Self-edits: {len(version.rollouts)} tried, {len(kept)} kept",
+    ]
+    if kept:
+        lines.append(f"- Seeds of the kept ones: {', '.join(str(edit.seed) for edit in kept)}")
+    if version.losses:
+        lines.append(
+            f"- Training loss: {version.losses[0]:.4f} at the first step, {version.losses[-1]:.4f} at the last"
+        )
+    lines.append(f"- Software: {', '.join(f'{_line(k)} {_line(v)}' for k, v in version.software.items())}")
+    settings = encode(version.settings, indent=2).decode()
+    return f"## How it was made\n\n{chr(10).join(lines)}\n\nSettings:\n\n```json\n{settings}\n```"
+
+
+def _loading(version: Version, merged: bool) -> str:
+    if merged:
+        return f"## How to load it\n\n```python\n{_MERGED_CODE}\n```"
+    from selfedit.models import BUNDLED
+
+    name = version.base.name
+    where = f"`{_code(name)}`"
+    if name in BUNDLED:
+        where = f"the folder in which selfedit keeps {where}: `~/.cache/selfedit/models/{name}`, or under SELFEDIT_HOME"
+    return (
+        f"## How to load it\n\n```python\n{_ADAPTER_CODE}\n```\n\n"
+        f"`THIS_FOLDER` is the folder of this file; `BASE` is {where}. It fits no other base."
+    )
+
+
+def _line(text: str) -> str:
+    """Text as one line of plain Markdown."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))
+
+
+def _code(text: str) -> str:
+    """Text that goes between backticks."""
+    return " ".join(text.replace("`", "'").split())
