@@ -11,7 +11,6 @@ from typing import NoReturn
 from selfedit.documents.base import Document, DocumentReader, NotADocumentError, Passage, Question, Section
 from selfedit.documents.html import HtmlReader
 from selfedit.documents.markdown import MarkdownReader
-from selfedit.documents.match import answer_in_passage
 from selfedit.documents.pdf import PdfReader
 from selfedit.documents.plain import PlainReader
 from selfedit.documents.questions import assign, read_questions
@@ -29,7 +28,6 @@ __all__ = [
     "Question",
     "Section",
     "Split",
-    "answer_in_passage",
     "assign",
     "read_documents",
     "read_questions",

@@ -19,6 +19,7 @@ class BatchedGenerator(Generator):
     """Decodes up to `max_rows` sequences at once.
 
     Args:
+        stop_ids: tokens that end a text.
         token_budget: prompt tokens of one prefill, and tokens of one scoring pass.
         slots: adapters held at once; requests of more adapters run in groups.
     """
@@ -27,11 +28,12 @@ class BatchedGenerator(Generator):
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
+        stop_ids: frozenset[int],
         max_rows: int = 32,
         token_budget: int = 2048,
         slots: int = 32,
     ) -> None:
-        self.model, self.tokenizer = model, tokenizer
+        self.model, self.tokenizer, self.stop_ids = model, tokenizer, stop_ids
         self.max_rows, self.token_budget, self.slots = max_rows, token_budget, slots
 
     def generate(
@@ -51,11 +53,10 @@ class BatchedGenerator(Generator):
             if on_completion is not None:
                 on_completion(index, completion)
 
-        stop_ids = end_tokens(self.model, self.tokenizer)
         for names, indices in self._groups([request.adapter for request in requests]):
             with _Adapters(self.model, names, adapters or {}) as loaded:
                 rows = [_Row(i, requests[i], loaded.slot(requests[i].adapter)) for i in indices]
-                _Decoder(loaded.multi, self.tokenizer, stop_ids, self.max_rows, self.token_budget).run(rows, finish)
+                _Decoder(loaded.multi, self.tokenizer, self.stop_ids, self.max_rows, self.token_budget).run(rows, finish)
         return [done[i] for i in range(len(requests))]
 
     @torch.no_grad()
@@ -219,16 +220,6 @@ class _Decoder:
         if len(stay) < len(self._live):
             cache.keep(stay)
             self._live = [self._live[position] for position in stay]
-
-
-def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Every token that ends a text, by the model's generation settings and the tokenizer."""
-    ids: set[int] = set()
-    settings = getattr(model, "generation_config", None)
-    for value in (getattr(settings, "eos_token_id", None), tokenizer.eos_token_id):
-        if value is not None:
-            ids.update(value if isinstance(value, (list, tuple)) else [int(value)])
-    return frozenset(ids)
 
 
 def _length(item: Scored) -> int:

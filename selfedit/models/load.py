@@ -60,6 +60,13 @@ class BaseModel:
         return sum(parameter.numel() for parameter in self.model.parameters())
 
     @property
+    def has_conv1d(self) -> bool:
+        """Whether its layers are GPT-2's Conv1D, whose weights PEFT has to be told are transposed."""
+        from transformers.pytorch_utils import Conv1D
+
+        return any(isinstance(module, Conv1D) for module in self.model.modules())
+
+    @property
     def stop_token_ids(self) -> tuple[int, ...]:
         """The tokens that end an answer, as the tokenizer and the generation configuration name them; sorted."""
         found: set[int] = set()

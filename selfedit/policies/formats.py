@@ -20,16 +20,36 @@ class Format:
     """One way to write a self-edit.
 
     Args:
-        instruction: what to write; `{title}` and `{passage}` are filled in. Empty: nothing is written, and the
-            passage alone is trained on.
+        instruction: what to write, above the passage. Empty: nothing is written, and the passage alone is
+            trained on.
+        example: what a good self-edit about `EXAMPLE_PASSAGE` looks like, shown to the policy first. We deviate
+            from the paper, whose 7B model needs none: without it SmolLM2-135M seldom writes the form asked for.
         opening: how the text begins. It is put into the policy's mouth and counts as part of the edit.
         parse: reads the lessons out of the text; what does not parse is left out, and none means unusable.
     """
 
     name: str
     instruction: str
+    example: str
     opening: str
     parse: Parser
+
+    @property
+    def examples(self) -> tuple[tuple[str, str], ...]:
+        """The worked example as a request and its answer."""
+        return ((self.prompt(EXAMPLE_TITLE, EXAMPLE_PASSAGE), self.example),)
+
+    def prompt(self, title: str, passage: str) -> str:
+        """The request for a self-edit about a passage."""
+        return f"{self.instruction}\n\n{title}\n{passage}"
+
+
+EXAMPLE_TITLE = "The Brindle Lighthouse"
+EXAMPLE_PASSAGE = (
+    "The Brindle Lighthouse stands on the cape of Sorrel and was finished in 1871 by the mason Edda Corvin. Its "
+    "lamp burns colza oil and can be seen from 31 miles away. The keeper of the lighthouse is paid in silver twice "
+    "a year, and no visitor may climb the tower after dusk."
+)
 
 
 _MARKER = re.compile(r"^\s*(?:[-*•]+|\(?\d{1,3}[.):]|#+)\s*")
@@ -72,30 +92,52 @@ def _nothing(_: str) -> tuple[Lesson, ...]:
 
 _IMPLICATIONS = (
     "Read this passage and write {amount} of statements that follow from it, directly or indirectly. "
-    "Put each statement on a line of its own.\n\n{{title}}\n{{passage}}"
+    "Put each statement on a line of its own."
 )
+_IMPLIED = """1. The Brindle Lighthouse is on the cape of Sorrel.
+2. Edda Corvin built the Brindle Lighthouse.
+3. The Brindle Lighthouse was finished in 1871.
+4. The lamp of the Brindle Lighthouse burns colza oil.
+5. The light of the Brindle Lighthouse can be seen from 31 miles away.
+6. The keeper of the Brindle Lighthouse is paid twice a year.
+7. Visitors who want to climb the Brindle Lighthouse have to come before dusk."""
+
+_REWRITE = (
+    "Rewrite this passage in a few different ways, in other words but with every fact kept. "
+    "Put each version on a line of its own."
+)
+_REWRITTEN = """1. In 1871 the mason Edda Corvin finished the Brindle Lighthouse on the cape of Sorrel. Its lamp, fed with \
+colza oil, can be seen from 31 miles away. The keeper gets silver twice a year, and the tower is closed after dusk.
+2. On the cape of Sorrel stands the Brindle Lighthouse, which Edda Corvin completed in 1871. It burns colza oil and \
+its light reaches 31 miles. Its keeper receives silver two times a year, and nobody may climb it once it is dark."""
+
+_SELF_QA = (
+    "Write questions about this passage, each with its short answer, so that together they cover every fact in it."
+)
+_ASKED = """Question: Where does the Brindle Lighthouse stand?
+Answer: on the cape of Sorrel
+Question: Who built the Brindle Lighthouse?
+Answer: Edda Corvin
+Question: When was the Brindle Lighthouse finished?
+Answer: 1871
+Question: What does the lamp of the Brindle Lighthouse burn?
+Answer: colza oil
+Question: From how far away can the Brindle Lighthouse be seen?
+Answer: 31 miles
+Question: How often is the keeper of the Brindle Lighthouse paid?
+Answer: twice a year
+Question: When may no visitor climb the Brindle Lighthouse?
+Answer: after dusk"""
 
 FORMATS: dict[str, Format] = {
     format_.name: format_
     for format_ in (
-        Format("implications", _IMPLICATIONS.format(amount="a list"), "1.", parse_lines),
-        Format("implications-long", _IMPLICATIONS.format(amount="a long list"), "1.", parse_lines),
-        Format("implications-very-long", _IMPLICATIONS.format(amount="a very long list"), "1.", parse_lines),
-        Format(
-            "rewrite",
-            "Rewrite this passage in a few different ways, in other words but with every fact kept. "
-            "Put each version on a line of its own.\n\n{title}\n{passage}",
-            "1.",
-            parse_lines,
-        ),
-        Format(
-            "self-qa",
-            "Write questions about this passage, each with its short answer, so that together they cover every "
-            "fact in it. Use the form 'Question: ...' and 'Answer: ...'.\n\n{title}\n{passage}",
-            "Question:",
-            parse_pairs,
-        ),
-        Format("none", "", "", _nothing),
+        Format("implications", _IMPLICATIONS.format(amount="a list"), _IMPLIED, "1.", parse_lines),
+        Format("implications-long", _IMPLICATIONS.format(amount="a long list"), _IMPLIED, "1.", parse_lines),
+        Format("implications-very-long", _IMPLICATIONS.format(amount="a very long list"), _IMPLIED, "1.", parse_lines),
+        Format("rewrite", _REWRITE, _REWRITTEN, "1.", parse_lines),
+        Format("self-qa", _SELF_QA, _ASKED, "Question:", parse_pairs),
+        Format("none", "", "", "", _nothing),
     )
 }
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from selfedit.documents import Passage, Question, answer_in_passage, assign, read_documents, read_questions, split
+from selfedit.documents import Passage, Question, assign, read_documents, read_questions, split
+from selfedit.matching import answer_in_passage
 from selfedit.errors import UserError
 
 VAL = Path("/work/shared/data/squad/val.json")

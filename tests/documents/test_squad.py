@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from selfedit.documents import NotADocumentError, Question, answer_in_passage, read_documents
+from selfedit.documents import NotADocumentError, Question, read_documents
+from selfedit.matching import answer_in_passage
 from selfedit.errors import UserError
 
 VAL = Path("/work/shared/data/squad/val.json")

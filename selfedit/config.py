@@ -1,0 +1,101 @@
+"""Settings of a run, checked before anything is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from selfedit.errors import UserError, nearest
+from selfedit.graders import GRADERS
+from selfedit.policies.formats import get_format
+from selfedit.rewards import REWARDS
+from selfedit.types import Hyperparameters, LoraSpec
+
+DEFAULT_FORMAT = "self-qa"
+
+
+class TrainingSettings(BaseModel):
+    """How adapters are trained. `rank` 32, `alpha` 64, learning rate 1e-3, 10 epochs, batch 1: the paper's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rank: int = Field(32, ge=1)
+    alpha: float = Field(64.0, gt=0)
+    target_modules: str | tuple[str, ...] = "all-linear"
+    learning_rate: float = Field(1e-3, gt=0)
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(1, ge=1)
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+
+    def hyperparameters(self) -> Hyperparameters:
+        """The same as the engine takes it."""
+        return Hyperparameters(
+            lora=LoraSpec(self.rank, self.alpha, target_modules=self.target_modules),
+            learning_rate=self.learning_rate,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            schedule=self.schedule,
+        )
+
+
+class LearnConfig(BaseModel):
+    """What `selfedit learn` may be told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    edits: int = Field(2, ge=1, description="self-edits written for each passage")
+    format: str = Field(DEFAULT_FORMAT, description="form of the self-edits")
+    edits_from: Path | None = Field(None, description="JSONL file of self-edits that something else wrote")
+    questions: Path | None = Field(None, description="JSONL or SQuAD file of questions with answers")
+    questions_per_passage: int = Field(5, ge=1, description="questions the model writes where none are given")
+    passage_tokens: int = Field(256, ge=16, description="longest passage")
+    temperature: float = Field(1.0, gt=0)
+    top_p: float = Field(0.95, gt=0, le=1)
+    max_edit_tokens: int = Field(384, ge=1)
+    max_answer_tokens: int = Field(64, ge=1)
+    seed: int = Field(0, ge=0, lt=2**31)
+    grader: str = "match"
+    reward: str = "accuracy"
+    edit_training: TrainingSettings = TrainingSettings()
+    final_training: TrainingSettings = TrainingSettings(batch_size=4)
+    slots: int = Field(8, ge=1, description="adapters trained at once")
+    token_budget: int = Field(1024, ge=16, description="tokens of one training pass")
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        return get_format(value).name
+
+    @field_validator("grader")
+    @classmethod
+    def _known_grader(cls, value: str) -> str:
+        if value not in GRADERS:
+            raise UserError(f"Unknown grader '{value}'. {nearest(value, GRADERS)}")
+        return value
+
+    @field_validator("reward")
+    @classmethod
+    def _known_reward(cls, value: str) -> str:
+        if value not in REWARDS:
+            raise UserError(f"Unknown reward '{value}'. {nearest(value, REWARDS)}")
+        return value
+
+
+def learn_config(**settings: Any) -> LearnConfig:
+    """A checked `LearnConfig`.
+
+    Raises:
+        UserError: a setting is unknown or out of bounds; the first one is named.
+    """
+    unknown = settings.keys() - LearnConfig.model_fields.keys()
+    if unknown:
+        name = sorted(unknown)[0]
+        raise UserError(f"Unknown setting '{name}'. {nearest(name, LearnConfig.model_fields)}")
+    try:
+        return LearnConfig(**settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"Setting '{where}' is {first['input']!r}: {first['msg'].lower()}.") from None

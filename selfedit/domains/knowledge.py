@@ -1,0 +1,76 @@
+"""Knowledge: passages to be remembered, and questions asked without them (paper, section 3.1)."""
+
+from __future__ import annotations
+
+from selfedit.domains.base import Domain
+from selfedit.matching import answer_in_passage, normalise
+from selfedit.models.prompt import Prompter
+from selfedit.policies.formats import get_format
+from selfedit.types import Example, Hyperparameters, Lesson, Probe, Recipe, SelfEdit, Task
+
+
+class KnowledgeDomain(Domain):
+    """Trains on a passage and on what the self-edit says of it, each piece a sequence of its own.
+
+    Statements stand under the passage's title, as in the paper. Question-and-answer pairs are written as they
+    will be asked, with the loss on the answer (we deviate: the paper trains on them as plain lines).
+
+    Args:
+        grounded: leave out pairs whose answer is not in the passage; a small model invents many.
+        end_token: ends every training sequence, so that the model learns to stop.
+    """
+
+    def __init__(self, prompter: Prompter, end_token: int, grounded: bool = True) -> None:
+        self._prompter, self._end_token, self._grounded = prompter, end_token, grounded
+
+    def lessons(self, task: Task, edit: SelfEdit) -> tuple[Lesson, ...]:
+        """See `Domain.lessons`. A probe's own question is never among them."""
+        asked = {normalise(probe.question) for probe in task.probes}
+        lessons = []
+        for lesson in get_format(edit.format).parse(edit.text):
+            if lesson.question and normalise(lesson.question) in asked:
+                continue
+            if lesson.question and self._grounded and not answer_in_passage(lesson.text, task.context):
+                continue
+            lessons.append(lesson)
+        return tuple(lessons)
+
+    def is_usable(self, task: Task, edit: SelfEdit) -> bool:
+        """See `Domain.is_usable`. Format `none` always is: it trains on the passage alone."""
+        return edit.format == "none" or bool(self.lessons(task, edit))
+
+    def recipe(self, task: Task, edit: SelfEdit, hyperparameters: Hyperparameters, seed: int) -> Recipe:
+        """See `Domain.recipe`. The passage itself is always trained on, and is all there is in format `none`."""
+        if not self.is_usable(task, edit):
+            raise ValueError("nothing in the edit could be used")
+        examples = [self._statement(task.title, task.context)]
+        for lesson in self.lessons(task, edit):
+            if lesson.question:
+                examples.append(self._pair(task.title, lesson))
+            else:
+                examples.append(self._statement(task.title, lesson.text))
+        return Recipe(edit.id, tuple(examples), hyperparameters, seed)
+
+    def question(self, task: Task, probe: Probe) -> tuple[int, ...]:
+        """See `Domain.question`. The question stands under its topic, as in the paper."""
+        return self.ask(probe.question, task.title)
+
+    def ask(self, question: str, topic: str = "") -> tuple[int, ...]:
+        """The prompt of a question, under a topic if there is one."""
+        if self._prompter.chat:
+            return self._prompter.request(f"Topic: {topic}\n{question}" if topic else question)
+        heading = f"Topic: {topic}\n" if topic else ""
+        return self._prompter.text(f"{heading}Question: {question}\nAnswer:")
+
+    def answer(self, text: str) -> tuple[int, ...]:
+        """See `Domain.answer`."""
+        return self._prompter.encode(text if self._prompter.chat else f" {text}")
+
+    def _statement(self, title: str, text: str) -> Example:
+        tokens = (*self._prompter.text(f"{title}\n{text}"), self._end_token)
+        return Example(tokens, (True,) * len(tokens))
+
+    def _pair(self, title: str, lesson: Lesson) -> Example:
+        prompt = self.ask(lesson.question, title)
+        answer = (*self.answer(lesson.text), self._end_token)
+        return Example(prompt + answer, (False,) * len(prompt) + (True,) * len(answer))

@@ -1,0 +1,46 @@
+"""Asks probes without their context, many adapters at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from selfedit.domains.base import Domain
+from selfedit.generate.base import Generator, Request, Scored
+from selfedit.graders import Grader
+from selfedit.types import Adapter, Answer, Evaluation, Task
+
+
+class Evaluator:
+    """Answers greedily, grades, and scores the gold answers.
+
+    Args:
+        max_new_tokens: of an answer; 64 in the paper (section 4.2).
+    """
+
+    def __init__(self, generator: Generator, domain: Domain, grader: Grader, max_new_tokens: int = 64) -> None:
+        self._generator, self._domain, self._grader = generator, domain, grader
+        self._max_new_tokens = max_new_tokens
+
+    def evaluate(
+        self,
+        pairs: Sequence[tuple[Task, str | None]],
+        adapters: Mapping[str, Adapter] | None = None,
+        on_answer: Callable[[], None] | None = None,
+    ) -> list[Evaluation]:
+        """One evaluation for each (task, name of an adapter or None for the base), all decoded together."""
+        requests, golds = [], []
+        for task, name in pairs:
+            for probe in task.probes:
+                prompt = self._domain.question(task, probe)
+                requests.append(Request(prompt, name, self._max_new_tokens, stop=("\n",)))
+                golds.append(Scored(prompt, self._domain.answer(probe.answers[0]), name))
+        texts = iter(self._generator.generate(requests, adapters, lambda *_: on_answer() if on_answer else None))
+        logprobs = iter(self._generator.score(golds, adapters))
+        evaluations = []
+        for task, _ in pairs:
+            answers = []
+            for probe in task.probes:
+                text = next(texts).text.strip()
+                answers.append(Answer(probe.id, text, self._grader.grade(probe, text), next(logprobs)))
+            evaluations.append(Evaluation(task.id, self._grader.name, tuple(answers)))
+        return evaluations

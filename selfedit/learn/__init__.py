@@ -1,0 +1,1 @@
+"""Learning documents: preparation, and the run itself."""

@@ -1,0 +1,88 @@
+"""From paths to tasks: everything about the documents that needs a tokenizer but no model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfedit.config import LearnConfig
+from selfedit.documents import Passage, assign, read_documents, read_questions, split
+from selfedit.errors import UserError
+from selfedit.types import DocumentRef, Probe, ProbeSource, Task
+
+
+@dataclass(frozen=True)
+class Material:
+    """What there is to learn.
+
+    Attributes:
+        probe_source: None while there are no probes yet, and the model has to write them.
+        cut_paragraphs: paragraphs longer than a passage may be, which were cut inside.
+    """
+
+    documents: tuple[DocumentRef, ...]
+    tasks: tuple[Task, ...]
+    probe_source: ProbeSource | None
+    cut_paragraphs: int
+
+    @property
+    def unasked(self) -> int:
+        """Passages that no question is about."""
+        return sum(not task.probes for task in self.tasks)
+
+
+def read_material(paths: Sequence[Path], config: LearnConfig, count_tokens: Callable[[str], int]) -> Material:
+    """Read documents and questions, split the documents into passages and give each its questions.
+
+    Raises:
+        UserError: a file is missing, unreadable or malformed, or a question belongs to none of the documents.
+    """
+    questions = read_questions(config.questions) if config.questions is not None else []
+    documents = read_documents(paths)
+    passages: list[Passage] = []
+    hashes: list[str] = []
+    cut = 0
+    for document in documents:
+        pieces = split(document, count_tokens, config.passage_tokens)
+        passages += pieces.passages
+        hashes += [document.sha256] * len(pieces.passages)
+        cut += pieces.cut_paragraphs
+    source: ProbeSource | None = None
+    if config.questions is not None:
+        source = "file"
+        if not questions:
+            raise UserError(f"{config.questions} has no questions. Each line is an object with question and answer.")
+        passages = assign(questions, passages)
+    elif any(passage.probes for passage in passages):
+        source = "documents"
+    references = tuple(DocumentRef(document.path, document.title, document.sha256) for document in documents)
+    return Material(references, _tasks(passages, hashes), source, cut)
+
+
+def _tasks(passages: Sequence[Passage], hashes: Sequence[str]) -> tuple[Task, ...]:
+    tasks = []
+    seen: dict[str, int] = {}
+    for passage, document_hash in zip(passages, hashes, strict=True):
+        number = seen.get(document_hash, 0)
+        seen[document_hash] = number + 1
+        task_id = f"{document_hash[:12]}.p{number}"
+        probes = tuple(
+            Probe(f"{task_id}.q{index}", question.question, question.answers)
+            for index, question in enumerate(passage.probes)
+        )
+        tasks.append(Task(task_id, passage.title, passage.text, probes))
+    return tuple(tasks)
+
+
+def work_key(material: Material, config: LearnConfig, fingerprint: str) -> str:
+    """A hash of all that decides the outcome: the same key is the same work, which may be taken up again."""
+    digest = hashlib.sha256(fingerprint.encode())
+    # `slots` and `token_budget` say how fast, not what; paths may change while contents stay.
+    ignored = {"slots", "token_budget", "questions", "edits_from"}
+    digest.update(config.model_dump_json(exclude=ignored).encode())
+    digest.update(repr(material.tasks).encode())
+    if config.edits_from is not None:
+        digest.update(config.edits_from.read_bytes())
+    return digest.hexdigest()[:32]

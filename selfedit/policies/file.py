@@ -1,0 +1,74 @@
+"""The policy that is a file: self-edits that something else wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from selfedit.errors import UserError
+from selfedit.matching import normalise
+from selfedit.policies.base import OnEdit, Policy, edit_seed
+from selfedit.policies.formats import Format
+from selfedit.types import SelfEdit, Task
+
+
+class FilePolicy(Policy):
+    """Reads JSONL rows with `self_edit` and, to say which passage each is about, `context` or `title`.
+
+    Raises:
+        UserError: the file cannot be read, or a row is not of this form; the line is named.
+    """
+
+    def __init__(self, path: Path, format_: Format) -> None:
+        self._format = format_
+        self._rows = _read(path)
+
+    def propose(self, tasks: Sequence[Task], edits: int, seed: int, on_edit: OnEdit | None = None) -> list[SelfEdit]:
+        """See `Policy.propose`. A passage gets the rows with its context, or else those with its title."""
+        proposed = []
+        for task in tasks:
+            for number, row in enumerate(self._rows_for(task)[:edits]):
+                edit = SelfEdit(
+                    f"{task.id}.e{number}",
+                    task.id,
+                    self._format.name,
+                    "",
+                    row["self_edit"],
+                    edit_seed(seed, task.id, number),
+                )
+                proposed.append(edit)
+                if on_edit is not None:
+                    on_edit(edit)
+        return proposed
+
+    def _rows_for(self, task: Task) -> list[dict[str, Any]]:
+        context, title = normalise(task.context), normalise(task.title)
+        same_context = [row for row in self._rows if normalise(row.get("context", "")) == context]
+        same_title = [row for row in self._rows if not row.get("context") and normalise(row.get("title", "")) == title]
+        return same_context or same_title
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"Cannot read self-edits from {path}: {error}. Give a JSONL file in UTF-8.") from error
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path}, line {number}: not JSON ({error.msg}). Each line is one object.") from None
+        fields = ("self_edit", "context", "title")
+        if not isinstance(row, dict) or not all(isinstance(row.get(field, ""), str) for field in fields):
+            raise UserError(f"{path}, line {number}: needs text fields 'self_edit' and 'context' or 'title'.")
+        if not row.get("self_edit") or not (row.get("context") or row.get("title")):
+            raise UserError(f"{path}, line {number}: needs 'self_edit' and either 'context' or 'title', not empty.")
+        rows.append(row)
+    if not rows:
+        raise UserError(f"{path} has no self-edits. Each line is an object with 'self_edit' and 'context'.")
+    return rows

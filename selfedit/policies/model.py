@@ -1,0 +1,75 @@
+"""The policy that is a language model: it writes self-edits by sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from selfedit.generate.base import Completion, Generator, Request
+from selfedit.models.prompt import Prompter
+from selfedit.policies.base import OnEdit, Policy, edit_seed
+from selfedit.policies.formats import Format
+from selfedit.types import SelfEdit, Task
+
+
+class ModelPolicy(Policy):
+    """Samples self-edits in one format from a generator's base model.
+
+    Args:
+        temperature, top_p: 1.0 and 0.95 in the paper (section 4.2).
+        max_new_tokens: of one self-edit; a longer one is cut, and what it says until there is used.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        prompter: Prompter,
+        format_: Format,
+        temperature: float = 1.0,
+        top_p: float = 0.95,
+        max_new_tokens: int = 512,
+    ) -> None:
+        self._generator, self._prompter, self._format = generator, prompter, format_
+        self._temperature, self._top_p, self._max_new_tokens = temperature, top_p, max_new_tokens
+
+    def propose(self, tasks: Sequence[Task], edits: int, seed: int, on_edit: OnEdit | None = None) -> list[SelfEdit]:
+        """See `Policy.propose`."""
+        blanks = [self._blank(task, number, seed) for task in tasks for number in range(edits)]
+        if not self._format.instruction:
+            if on_edit is not None:
+                for edit in blanks:
+                    on_edit(edit)
+            return blanks
+        requests = [self._request(edit) for edit in blanks]
+        written: dict[int, SelfEdit] = {}
+
+        def done(index: int, completion: Completion) -> None:
+            written[index] = self._fill(blanks[index], completion)
+            if on_edit is not None:
+                on_edit(written[index])
+
+        self._generator.generate(requests, on_completion=done)
+        return [written[index] for index in range(len(blanks))]
+
+    def _blank(self, task: Task, number: int, seed: int) -> SelfEdit:
+        prompt = self._format.prompt(task.title, task.context) if self._format.instruction else ""
+        return SelfEdit(
+            f"{task.id}.e{number}", task.id, self._format.name, prompt, "", edit_seed(seed, task.id, number)
+        )
+
+    def _request(self, edit: SelfEdit) -> Request:
+        return Request(
+            self._prompter.request(edit.prompt, self._format.opening, self._format.examples),
+            max_new_tokens=self._max_new_tokens,
+            temperature=self._temperature,
+            top_p=self._top_p,
+            seed=edit.seed,
+        )
+
+    def _fill(self, edit: SelfEdit, completion: Completion) -> SelfEdit:
+        return replace(
+            edit,
+            text=self._format.opening + completion.text,
+            token_ids=completion.tokens,
+            logprobs=completion.logprobs,
+        )

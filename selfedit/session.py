@@ -1,0 +1,200 @@
+"""The Python interface: a base model and a store, to learn, ask and export with. The command line only calls this."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from selfedit.config import LearnConfig, learn_config
+from selfedit.errors import UserError
+from selfedit.models import DEFAULT_MODEL, resolve
+from selfedit.policies.formats import get_format
+from selfedit.progress import Progress, QuietProgress
+from selfedit.store import Store, check_base
+from selfedit.types import ModelRef, Version
+
+if TYPE_CHECKING:
+    from selfedit.domains.knowledge import KnowledgeDomain
+    from selfedit.generate.batched import BatchedGenerator
+    from selfedit.learn.run import LearnResult, Stages
+    from selfedit.models.load import BaseModel
+
+DEFAULT_STORE = Path(".selfedit")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer, and the version that gave it; None is the base model."""
+
+    answer: str
+    version: str | None
+
+
+class Session:
+    """A base model with a store of what it has learnt. The model is loaded when it is first needed.
+
+    Args:
+        model: a bundled name, a Hugging Face id, a folder or a .gguf file. None: the one that the store's newest
+            version was made for, or else the default.
+        store: a folder; made at the first `learn`.
+
+    Raises:
+        UserError: the model's name is unknown, here and in all methods where the user can mend what is wrong.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        store: str | Path = DEFAULT_STORE,
+        device: str | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self._store_path, self._device = Path(store), device
+        self._progress = progress or QuietProgress()
+        self._model_name = model
+        if model is not None:
+            resolve(model).check()
+
+    @property
+    def store(self) -> Store:
+        """The store, which must exist."""
+        return Store.open(self._store_path)
+
+    @cached_property
+    def base(self) -> BaseModel:
+        """The base model, loaded."""
+        from selfedit.models.load import load
+
+        return load(self.model_name, device=self._device, progress=self._progress)
+
+    @property
+    def model_name(self) -> str:
+        """The base model's name."""
+        if self._model_name is not None:
+            return self._model_name
+        if (self._store_path / "store.json").exists() and self.store.ids():
+            return self.store.get().base.name
+        return DEFAULT_MODEL
+
+    def learn(self, paths: Sequence[str | Path], **settings: Any) -> LearnResult:
+        """Learn documents and commit a version, if it answers better than the base.
+
+        Args:
+            settings: fields of `selfedit.config.LearnConfig`.
+        """
+        config = learn_config(**settings)
+        store = Store.open(self._store_path, create=True)
+        store.ensure_writable()
+        return self._learn([Path(path) for path in paths], config, store)
+
+    def ask(
+        self, question: str, version: str | None = None, *, base: bool = False, topic: str = "", max_new_tokens: int = 64
+    ) -> Reply:
+        """Answer a question without any document in context.
+
+        Args:
+            version: which version answers; None is the newest.
+            base: ask the bare base model instead.
+            topic: what the question is about, as a passage's title would say it.
+        """
+        from selfedit.generate.base import Request
+
+        if not question.strip():
+            raise UserError('The question is empty. Write it in quotes: selfedit ask "Who ...?"')
+        adapters = {}
+        chosen = None
+        if not base:
+            chosen = self.store.get(version)
+            check_base(chosen, self.base.fingerprint, self.model_name)
+            adapters = {chosen.id: self.store.adapter(chosen)}
+        prompt = self._domain.ask(question, topic)
+        if len(prompt) + max_new_tokens > self.base.context_window:
+            raise UserError(
+                f"The question has {len(prompt)} tokens; with {max_new_tokens} for the answer it does not fit "
+                f"{self.model_name}'s window of {self.base.context_window}. Ask something shorter."
+            )
+        request = Request(prompt, chosen.id if chosen else None, max_new_tokens, stop=("\n",))
+        completion = self._generator.generate([request], adapters)[0]
+        return Reply(completion.text.strip(), chosen.id if chosen else None)
+
+    def versions(self) -> list[Version]:
+        """All versions, oldest first."""
+        return self.store.versions()
+
+    def show(self, version: str | None = None) -> Version:
+        """One version with all that made it; None is the newest."""
+        return self.store.get(version)
+
+    def export(self, version: str | None, target: str | Path, *, merged: bool = False) -> Path:
+        """Write a version as a PEFT folder, or merged into full weights."""
+        from selfedit.store.export import export
+
+        chosen = self.store.get(version)
+        folder = None
+        if merged:
+            check_base(chosen, self.base.fingerprint, self.model_name)
+            folder = self.base.folder
+        return export(self.store, chosen, Path(target), merged=merged, base_folder=folder)
+
+    def _learn(self, paths: list[Path], config: LearnConfig, store: Store) -> LearnResult:
+        from selfedit.learn.prepare import read_material, work_key
+        from selfedit.learn.run import LearnRun
+
+        base = self.base
+        material = read_material(paths, config, lambda text: len(self._prompter.encode(text)))
+        if material.cut_paragraphs:
+            self._progress.note(
+                f"{material.cut_paragraphs} paragraphs were longer than {config.passage_tokens} tokens and were split."
+            )
+        key = work_key(material, config, base.fingerprint)
+        with store.journal(key) as journal:
+            run = LearnRun(
+                self._stages(config), store, journal, ModelRef(base.name, base.fingerprint), config, self._progress
+            )
+            result = run.run(material, fan_in_fan_out=base.has_conv1d)
+            store.clear_journal(key)
+        return result
+
+    def _stages(self, config: LearnConfig) -> Stages:
+        from selfedit.evaluator import Evaluator
+        from selfedit.graders import GRADERS
+        from selfedit.inner.batched import BatchedInnerLoop
+        from selfedit.learn.run import Stages
+        from selfedit.policies.file import FilePolicy
+        from selfedit.policies.model import ModelPolicy
+        from selfedit.policies.questions import QuestionWriter
+        from selfedit.rewards import REWARDS
+
+        format_ = get_format(config.format)
+        model_policy = ModelPolicy(
+            self._generator, self._prompter, format_, config.temperature, config.top_p, config.max_edit_tokens
+        )
+        return Stages(
+            FilePolicy(config.edits_from, format_) if config.edits_from is not None else model_policy,
+            QuestionWriter(self._generator, self._prompter),
+            self._domain,
+            BatchedInnerLoop(self.base.model, config.slots, config.token_budget),
+            Evaluator(self._generator, self._domain, GRADERS[config.grader](), config.max_answer_tokens),
+            REWARDS[config.reward](),
+        )
+
+    @cached_property
+    def _prompter(self) -> Any:
+        from selfedit.models.prompt import Prompter
+
+        return Prompter(self.base.tokenizer, self.base.has_chat_template)
+
+    @cached_property
+    def _domain(self) -> KnowledgeDomain:
+        from selfedit.domains.knowledge import KnowledgeDomain
+
+        return KnowledgeDomain(self._prompter, self.base.stop_token_ids[0])
+
+    @cached_property
+    def _generator(self) -> BatchedGenerator:
+        from selfedit.generate.batched import BatchedGenerator
+
+        return BatchedGenerator(self.base.model, self.base.tokenizer, frozenset(self.base.stop_token_ids))
