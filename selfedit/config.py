@@ -19,7 +19,7 @@ DEFAULT_FORMAT = "self-qa"
 class TrainingSettings(BaseModel):
     """How adapters are trained. `rank` 32, `alpha` 64, learning rate 1e-3, 10 epochs, batch 1: the paper's."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     rank: int = Field(32, ge=1)
     alpha: float = Field(64.0, gt=0)
@@ -43,7 +43,7 @@ class TrainingSettings(BaseModel):
 class LearnConfig(BaseModel):
     """What `selfedit learn` may be told."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     edits: int = Field(2, ge=1, description="self-edits written for each passage")
     format: str = Field(DEFAULT_FORMAT, description="form of the self-edits")

@@ -13,7 +13,7 @@ from selfedit.documents.html import HtmlReader
 from selfedit.documents.markdown import MarkdownReader
 from selfedit.documents.pdf import PdfReader
 from selfedit.documents.plain import PlainReader
-from selfedit.documents.questions import assign, read_questions
+from selfedit.documents.questions import assign, check_titles, read_questions
 from selfedit.documents.split import Split, split
 from selfedit.documents.squad import SquadReader
 from selfedit.documents.text import shown
@@ -29,6 +29,7 @@ __all__ = [
     "Section",
     "Split",
     "assign",
+    "check_titles",
     "read_documents",
     "read_questions",
     "split",

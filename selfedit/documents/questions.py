@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from selfedit.documents.base import NotADocumentError, Passage, Question
+from selfedit.documents.base import Document, NotADocumentError, Passage, Question
 from selfedit.documents.match import PassageIndex
 from selfedit.documents.squad import parse_question, read_rows, text_field
 from selfedit.documents.text import decode, parse_json, read_bytes, shown
@@ -86,6 +86,17 @@ def assign(questions: Sequence[Question], passages: Sequence[Passage]) -> list[P
                 raise UserError(_unknown_title(question, passages))
         probes[index.best(question, among)].setdefault((question.question, question.answers), question)
     return [replace(passage, probes=tuple(kept.values())) for passage, kept in zip(passages, probes, strict=True)]
+
+
+def check_titles(questions: Sequence[Question], documents: Sequence[Document]) -> None:
+    """Raise UserError for a title that no passage of the documents can bear, however they are split."""
+    wholes = [Passage(document.title, "", document.path) for document in documents]
+    known = {name for whole in wholes for name in _names(whole)}
+    beginnings = tuple(f"{_key(document.title)} - " for document in documents)
+    for question in questions:
+        key = _key(question.title)
+        if key and key not in known and not key.startswith(beginnings):
+            raise UserError(_unknown_title(question, wholes))
 
 
 def _key(name: str) -> str:

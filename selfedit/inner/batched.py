@@ -4,26 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from selfedit.inner.backward import Piece, accumulate_gradients
 from selfedit.inner.base import InnerLoop, OnTokens
 from selfedit.inner.job import TrainingJob, initial_factors
-from selfedit.inner.loss import chunked_cross_entropy
 from selfedit.multilora.model import MultiLoraModel, resolve_targets
-from selfedit.types import Adapter, Example, Recipe
-
-
-@dataclass(frozen=True)
-class _Bite:
-    """An example of one slot's current optimizer step, with the weight of each labelled token."""
-
-    slot: int
-    example: Example
-    weight: float
+from selfedit.types import Adapter, Recipe
 
 
 class BatchedInnerLoop(InnerLoop):
@@ -70,9 +60,12 @@ class _Run:
         for slot in range(self._multi.slots):
             self._start_next(slot)
         while self._running:
-            bites = self._choose_bites()
-            self._forward_backward(bites)
-            for slot in {bite.slot for bite in bites}:
+            pieces = self._choose_pieces()
+            for piece, loss in zip(pieces, accumulate_gradients(self._multi, pieces), strict=True):
+                self._running[piece.slot].add_loss(loss)
+            if self._on_tokens is not None:
+                self._on_tokens(sum(len(piece.example.tokens) for piece in pieces))
+            for slot in sorted({piece.slot for piece in pieces}):
                 job = self._running[slot]
                 if job.step_is_ready:
                     self._optimizer_step(slot)
@@ -98,53 +91,21 @@ class _Run:
         self._running[slot] = job
         self._turns.append(slot)
 
-    def _choose_bites(self) -> list[_Bite]:
+    def _choose_pieces(self) -> list[Piece]:
         """Fill the token budget with examples, the slots that waited longest first; at least one example."""
-        bites: list[_Bite] = []
+        pieces: list[Piece] = []
         room = self._token_budget
         for slot in list(self._turns):
             job = self._running[slot]
             took = False
-            while not job.step_is_ready and (job.next_length() <= room or not bites):
+            while not job.step_is_ready and (job.next_length() <= room or not pieces):
                 room -= job.next_length()
-                bites.append(_Bite(slot, *job.take()))
+                pieces.append(Piece(slot, *job.take()))
                 took = True
             if took:
                 self._turns.remove(slot)
                 self._turns.append(slot)
-        return sorted(bites, key=lambda bite: bite.slot)
-
-    def _forward_backward(self, bites: list[_Bite]) -> None:
-        lengths = tuple(len(bite.example.tokens) for bite in bites)
-        layout = self._multi.layout(lengths, [bite.slot for bite in bites])
-        tokens = [token for bite in bites for token in bite.example.tokens]
-        hidden_TH = self._multi.hidden_states(tokens, layout)
-        positions, targets, weights, owners = [], [], [], []
-        start = 0
-        for index, bite in enumerate(bites):
-            for offset, bears_loss in enumerate(bite.example.loss_mask[1:]):
-                if bears_loss:
-                    positions.append(start + offset)
-                    targets.append(bite.example.tokens[offset + 1])
-                    weights.append(bite.weight)
-                    owners.append(index)
-            start += lengths[index]
-        device = self._multi.device
-        weights_T = torch.tensor(weights, device=device)
-        loss_T = chunked_cross_entropy(
-            hidden_TH[torch.tensor(positions, device=device)],
-            self._multi.model.get_output_embeddings(),
-            torch.tensor(targets, device=device),
-            weights_T,
-            getattr(self._multi.model.config, "final_logit_softcapping", None),
-        )
-        loss_T.sum().backward()
-        loss_by_bite = torch.zeros(len(bites), device=device)
-        loss_by_bite.index_add_(0, torch.tensor(owners, device=device), loss_T.detach() * weights_T)
-        for bite, loss in zip(bites, loss_by_bite.tolist(), strict=True):
-            self._running[bite.slot].add_loss(loss)
-        if self._on_tokens is not None:
-            self._on_tokens(sum(lengths))
+        return sorted(pieces, key=lambda piece: piece.slot)
 
     def _optimizer_step(self, slot: int) -> None:
         job, optimizer = self._running[slot], self._optimizers[slot]

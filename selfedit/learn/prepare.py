@@ -1,4 +1,4 @@
-"""From paths to tasks: everything about the documents that needs a tokenizer but no model."""
+"""From paths to tasks: everything about the documents that needs no model."""
 
 from __future__ import annotations
 
@@ -8,9 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from selfedit.config import LearnConfig
-from selfedit.documents import Passage, assign, read_documents, read_questions, split
-from selfedit.errors import UserError
+from selfedit.documents import Document, Passage, Question, assign, check_titles, read_documents, read_questions, split
 from selfedit.types import DocumentRef, Probe, ProbeSource, Task
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Documents and questions as they were read, before a tokenizer is there to split them with.
+
+    `questions` is empty if there is no question file.
+    """
+
+    documents: tuple[Document, ...]
+    questions: tuple[Question, ...]
 
 
 @dataclass(frozen=True)
@@ -33,31 +43,39 @@ class Material:
         return sum(not task.probes for task in self.tasks)
 
 
-def read_material(paths: Sequence[Path], config: LearnConfig, count_tokens: Callable[[str], int]) -> Material:
-    """Read documents and questions, split the documents into passages and give each its questions.
+def read_sources(paths: Sequence[Path], config: LearnConfig) -> Sources:
+    """Read documents and questions.
 
     Raises:
         UserError: a file is missing, unreadable or malformed, or a question belongs to none of the documents.
     """
     questions = read_questions(config.questions) if config.questions is not None else []
     documents = read_documents(paths)
+    check_titles(questions, documents)
+    return Sources(tuple(documents), tuple(questions))
+
+
+def split_sources(sources: Sources, passage_tokens: int, count_tokens: Callable[[str], int]) -> Material:
+    """Split documents into passages and give each its questions.
+
+    Raises:
+        UserError: a question belongs to none of the passages.
+    """
     passages: list[Passage] = []
     hashes: list[str] = []
     cut = 0
-    for document in documents:
-        pieces = split(document, count_tokens, config.passage_tokens)
+    for document in sources.documents:
+        pieces = split(document, count_tokens, passage_tokens)
         passages += pieces.passages
         hashes += [document.sha256] * len(pieces.passages)
         cut += pieces.cut_paragraphs
     source: ProbeSource | None = None
-    if config.questions is not None:
+    if sources.questions:
         source = "file"
-        if not questions:
-            raise UserError(f"{config.questions} has no questions. Each line is an object with question and answer.")
-        passages = assign(questions, passages)
+        passages = assign(sources.questions, passages)
     elif any(passage.probes for passage in passages):
         source = "documents"
-    references = tuple(DocumentRef(document.path, document.title, document.sha256) for document in documents)
+    references = tuple(DocumentRef(document.path, document.title, document.sha256) for document in sources.documents)
     return Material(references, _tasks(passages, hashes), source, cut)
 
 

@@ -22,6 +22,10 @@ class ModelSource(ABC):
         """
 
     @abstractmethod
+    def cached(self) -> Path | None:
+        """Return what `folder` would, if nothing has to be fetched or converted for it; else None."""
+
+    @abstractmethod
     def folder(self, progress: Progress) -> Path:
         """Return a local folder with config.json, a tokenizer and *.safetensors, downloading or converting first.
 

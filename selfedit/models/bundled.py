@@ -67,6 +67,11 @@ class BundledSource(ModelSource):
     def check(self) -> None:
         """Everything that can be known without the network is pinned, so that there is nothing to check."""
 
+    def cached(self) -> Path | None:
+        """See `ModelSource.cached`."""
+        target = models_cache() / self.name
+        return target if complete(target) else None
+
     def folder(self, progress: Progress) -> Path:
         """Return the cached folder, making it the first time.
 

@@ -26,6 +26,11 @@ class FolderSource(ModelSource):
         if missing is not None:
             raise UserError(f"{self._path} is not a model folder: {missing}. {hint(self._path)}")
 
+    def cached(self) -> Path | None:
+        """See `ModelSource.cached`. Raises UserError as `check` does."""
+        self.check()
+        return self._path
+
     def folder(self, progress: Progress) -> Path:
         """Return the folder itself. Raises UserError as `check` does."""
         self.check()

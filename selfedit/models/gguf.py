@@ -7,7 +7,7 @@ from pathlib import Path
 from selfedit.errors import UserError
 from selfedit.models.base import ModelSource
 from selfedit.models.hashing import sha256_of_files
-from selfedit.models.store import make_once
+from selfedit.models.store import complete, make_once
 from selfedit.paths import models_cache
 from selfedit.progress import Progress
 
@@ -31,13 +31,16 @@ class GgufSource(ModelSource):
         if magic != b"GGUF":
             raise UserError(f"{self._path} is not a GGUF file (it does not start with 'GGUF'). Download it again.")
 
+    def cached(self) -> Path | None:
+        """See `ModelSource.cached`. Raises UserError as `check` does."""
+        target, _ = self._target()
+        return target if complete(target) else None
+
     def folder(self, progress: Progress) -> Path:
         """Return the folder of the dequantised model, converting it the first time. Raises UserError."""
         from selfedit.models import convert
 
-        self.check()
-        (sha256,) = sha256_of_files([self._path])
-        target = models_cache() / f"gguf-{sha256[:16]}"
+        target, sha256 = self._target()
 
         def build(scratch: Path) -> Path:
             progress.note(f"Converting {self._path.name} to bf16 safetensors, once.")
@@ -45,6 +48,11 @@ class GgufSource(ModelSource):
             return scratch / "model"
 
         return make_once(target, build, needs_bytes=self._needs_bytes(), progress=progress)
+
+    def _target(self) -> tuple[Path, str]:
+        self.check()
+        (sha256,) = sha256_of_files([self._path])
+        return models_cache() / f"gguf-{sha256[:16]}", sha256
 
     def _needs_bytes(self) -> int:
         # Weights of at least four bits grow fourfold at most; a smaller format is rare and finds a full disk later.

@@ -38,8 +38,8 @@ class HubSource(ModelSource):
         Raises UserError offline, without access, or when the repository holds no safetensors model.
         """
         self.check()
-        cached = self._cached()
-        if cached is not None and missing_from(cached) is None:
+        cached = self.cached()
+        if cached is not None:
             return cached
         folder = self._download(progress)
         missing = missing_from(folder)
@@ -47,14 +47,16 @@ class HubSource(ModelSource):
             raise UserError(f"{self.name} on the Hugging Face hub cannot be used: {missing}. {hint(folder)}")
         return folder
 
-    def _cached(self) -> Path | None:
+    def cached(self) -> Path | None:
+        """See `ModelSource.cached`."""
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import LocalEntryNotFoundError
 
         try:
-            return Path(snapshot_download(self.name, allow_patterns=list(_PATTERNS), local_files_only=True))
+            folder = Path(snapshot_download(self.name, allow_patterns=list(_PATTERNS), local_files_only=True))
         except LocalEntryNotFoundError:
             return None
+        return folder if missing_from(folder) is None else None
 
     def _download(self, progress: Progress) -> Path:
         from huggingface_hub import snapshot_download

@@ -16,14 +16,14 @@ from selfedit.multilora.linear import frozen_linear
 class Stack:
     """The stacked factors of one layer, views of the model's flat buffers.
 
-    `a_NRI` [slots, rank, in] and `b_NOR` [slots, out, rank] are fp32, as are their gradients, which exist only
-    while training. A slot whose adapter has a smaller rank leaves the rest zero, where its gradient is zero too.
+    `a_NRI` [slots, rank, in] and `b_NOR` [slots, out, rank] are fp32, as are their gradients, which have no slots
+    unless the model is to be trained. A slot whose adapter has a smaller rank leaves the rest zero, where its gradient is zero too.
     """
 
     a_NRI: torch.Tensor
     b_NOR: torch.Tensor
-    grad_a_NRI: torch.Tensor | None = None
-    grad_b_NOR: torch.Tensor | None = None
+    grad_a_NRI: torch.Tensor
+    grad_b_NOR: torch.Tensor
 
 
 class StackedLoraLinear(nn.Module):

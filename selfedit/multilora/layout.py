@@ -83,7 +83,7 @@ class AdapterRows:
         """Rows in lined-up order `[S, L, D]`. Gaps hold some other row unless they are to be zero."""
         if self._aligned:
             return packed_TD.view(*self._shape, -1)
-        lined_up = packed_TD[self._rows_or_first]
+        lined_up = packed_TD.index_select(0, self._rows_or_first)
         if zero_gaps and len(self._gaps):
             lined_up[self._gaps] = 0
         return lined_up.view(*self._shape, -1)
@@ -94,7 +94,7 @@ class AdapterRows:
         if self._aligned:
             packed_TD += flat
         else:
-            packed_TD.index_add_(0, self._rows, flat[self._places] if len(self._gaps) else flat)
+            packed_TD.index_add_(0, self._rows, flat.index_select(0, self._places) if len(self._gaps) else flat)
 
     def add_product(self, stacked_NXY: torch.Tensor, left_SXL: torch.Tensor, right_SLY: torch.Tensor) -> None:
         """Add a batched product to the entries of the slots in use, in their (wider) precision."""

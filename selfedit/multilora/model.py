@@ -121,13 +121,15 @@ class MultiLoraModel:
     def read(self, slot: int, recipe_id: str, lora: LoraSpec, losses: tuple[float, ...] = ()) -> Adapter:
         """Copy a slot out as an adapter on the CPU."""
         factors = {
-            name: LoraFactors(
-                stack.a_NRI[slot, : lora.rank].detach().to("cpu", copy=True),
-                stack.b_NOR[slot, :, : lora.rank].detach().contiguous().to("cpu", copy=True),
-            )
-            for name, stack in self._stacks.items()
+            name: _copy_slot(stack.a_NRI, stack.b_NOR, slot, lora.rank) for name, stack in self._stacks.items()
         }
         return Adapter(recipe_id, lora, factors, losses)
+
+    def gradients(self, slot: int, rank: int) -> dict[str, LoraFactors]:
+        """A copy of a slot's gradients by layer, shaped as the factors they belong to."""
+        return {
+            name: _copy_slot(stack.grad_a_NRI, stack.grad_b_NOR, slot, rank) for name, stack in self._stacks.items()
+        }
 
     def _cut_stacks(self) -> dict[str, Stack]:
         """Cut each layer's factors, and their gradients, out of the flat buffers."""
@@ -174,6 +176,10 @@ def layer_shapes(model: PreTrainedModel, layers: Collection[str]) -> dict[str, t
             outputs, inputs = weight.shape if isinstance(module, nn.Linear) else weight.T.shape
             shapes[name] = (inputs, outputs)
     return shapes
+
+
+def _copy_slot(a_NRI: torch.Tensor, b_NOR: torch.Tensor, slot: int, rank: int) -> LoraFactors:
+    return LoraFactors(a_NRI[slot, :rank].to("cpu", copy=True), b_NOR[slot, :, :rank].contiguous().to("cpu", copy=True))
 
 
 def _replace(model: nn.Module, name: str, module: nn.Module) -> None:

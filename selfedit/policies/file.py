@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from selfedit.errors import UserError
+from selfedit.documents.text import decode, read_bytes
+from selfedit.errors import UserError, nearest
 from selfedit.matching import normalise
 from selfedit.policies.base import OnEdit, Policy, edit_seed
 from selfedit.policies.formats import Format
@@ -22,8 +23,18 @@ class FilePolicy(Policy):
     """
 
     def __init__(self, path: Path, format_: Format) -> None:
-        self._format = format_
+        self._path, self._format = path, format_
         self._rows = _read(path)
+
+    def check(self, tasks: Sequence[Task]) -> None:
+        """Raise UserError if no row is about any of the tasks."""
+        if any(self._rows_for(task) for task in tasks):
+            return
+        title = self._rows[0].get("title", "")
+        raise UserError(
+            f"No self-edit in {self._path} is about a passage: none has a passage's 'context' or, without one, its "
+            f"'title'. {nearest(title, {task.title for task in tasks})}"
+        )
 
     def propose(self, tasks: Sequence[Task], edits: int, seed: int, on_edit: OnEdit | None = None) -> list[SelfEdit]:
         """See `Policy.propose`. A passage gets the rows with its context, or else those with its title."""
@@ -51,12 +62,9 @@ class FilePolicy(Policy):
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Cannot read self-edits from {path}: {error}. Give a JSONL file in UTF-8.") from error
     rows = []
-    for number, line in enumerate(lines, 1):
+    # Not splitlines: JSON strings may hold U+2028 and its like.
+    for number, line in enumerate(decode(read_bytes(path), path).split("\n"), 1):
         if not line.strip():
             continue
         try:

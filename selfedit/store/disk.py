@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +47,16 @@ def writing(path: Path, instead: str) -> Iterator[None]:
         raise
 
 
+def ensure_space(path: Path, need_bytes: int, instead: str) -> None:
+    """Raise UserError unless `need_bytes` are free on the disk of the folder `path`. Raises OSError."""
+    free = shutil.disk_usage(path).free
+    if free < need_bytes:
+        raise UserError(
+            f"Not enough disk space in {path}: about {need_bytes / 1e6:.0f} MB are needed and "
+            f"{free / 1e6:.0f} MB are free. Free some space, or {instead} on another disk."
+        )
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Put `data` into `path` in one step, so that nobody ever reads half of it. Raises OSError."""
     partial = path.with_name(f"{PARTIAL}{os.getpid()}-{secrets.token_hex(4)}")
@@ -55,6 +67,15 @@ def write_whole(path: Path, data: bytes) -> None:
     finally:
         partial.unlink(missing_ok=True)
     sync(path.parent)
+
+
+def try_writing(folder: Path) -> None:
+    """Raise OSError unless files can be made in an existing folder.
+
+    Permission bits do not tell: root may pass them by, and a read-only disk does not show in them.
+    """
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def sync_folder(folder: Path) -> None:

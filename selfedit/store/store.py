@@ -6,7 +6,6 @@ import json
 import re
 import secrets
 import shutil
-import tempfile
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,16 @@ from filelock import FileLock, Timeout
 from selfedit.errors import UserError, nearest
 from selfedit.models.hashing import sha256_of_file
 from selfedit.store.card import card
-from selfedit.store.disk import PARTIAL, reading, sync, sync_folder, write_whole, writing
+from selfedit.store.disk import (
+    PARTIAL,
+    ensure_space,
+    reading,
+    sync,
+    sync_folder,
+    try_writing,
+    write_whole,
+    writing,
+)
 from selfedit.store.journal import Journal
 from selfedit.store.peft_folder import ADAPTER_FILE, CONFIG_FILE, load_adapter, save_adapter
 from selfedit.store.serialize import decode_version, encode, encode_version
@@ -67,6 +75,18 @@ class Store:
         _check_format(path)
         return cls(path)
 
+    @classmethod
+    def check(cls, path: Path) -> None:
+        """Raise UserError if no version could be written at `path`. Where there is no store yet, none is made."""
+        path = path.expanduser()
+        if _is_store(path):
+            cls.open(path).ensure_writable()
+            return
+        with writing(path, _INSTEAD):
+            parent = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+            try_writing(parent)
+            ensure_space(parent, _SPARE_BYTES, _INSTEAD)
+
     def ids(self) -> list[str]:
         """The ids of all whole versions, oldest first. Raises UserError when the store cannot be read."""
         with reading(self._versions):
@@ -103,19 +123,12 @@ class Store:
             )
 
     def ensure_writable(self, need_bytes: int = 0) -> None:
-        """Raise UserError unless a version can be written here and `need_bytes` of disk are free."""
+        """Raise UserError unless a version can be written here whose weights take `need_bytes`."""
         with writing(self.path, _INSTEAD):
             for folder in (self._versions, self._staging, self._work):
                 folder.mkdir(exist_ok=True)
-                # Permission bits do not tell: root may pass them by, and a read-only disk does not show in them.
-                with tempfile.TemporaryFile(dir=folder):
-                    pass
-            free = shutil.disk_usage(self.path).free
-        if free < need_bytes:
-            raise UserError(
-                f"Not enough disk space in {self.path}: about {need_bytes / 1e6:.0f} MB are needed and "
-                f"{free / 1e6:.0f} MB are free. Free some space, or {_INSTEAD} on another disk."
-            )
+                try_writing(folder)
+            ensure_space(self.path, need_bytes + _SPARE_BYTES, _INSTEAD)
 
     def commit(self, version: Version, adapter: Adapter, *, fan_in_fan_out: bool = False) -> Version:
         """Add a version, and return it as it can be read back: with its new id and the hash of its weights.
@@ -133,7 +146,7 @@ class Store:
             TypeError: something in `version.settings` has no form in JSON.
         """
         tensors = [tensor for pair in adapter.factors.values() for tensor in (pair.a_RI, pair.b_OR)]
-        self.ensure_writable(sum(tensor.numel() * tensor.element_size() for tensor in tensors) + _SPARE_BYTES)
+        self.ensure_writable(sum(tensor.numel() * tensor.element_size() for tensor in tensors))
         with writing(self.path, _INSTEAD), self._lock():
             # Whoever holds the lock is alone, so that all that is found here belongs to dead processes.
             for stale in filter(Path.is_dir, self._staging.iterdir()):

@@ -1,0 +1,93 @@
+"""The yardstick inner loop: PEFT and a plain loop, one adapter after another, one sequence a forward pass."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import PreTrainedModel
+
+from selfedit.inner.base import InnerLoop, OnTokens
+from selfedit.inner.job import TrainingJob, initial_factors
+from selfedit.types import Adapter, LoraFactors, Recipe
+
+
+class PeftInnerLoop(InnerLoop):
+    """What the batched loop has to equal, and to beat. Same data order, initial weights, schedule and optimizer."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+
+    def adapt(self, recipes: Sequence[Recipe], on_tokens: OnTokens | None = None) -> Iterator[Adapter]:
+        """See `InnerLoop.adapt`; in the order given."""
+        for recipe in recipes:
+            yield self._train(TrainingJob(recipe), on_tokens)
+
+    def _train(self, job: TrainingJob, on_tokens: OnTokens | None) -> Adapter:
+        peft_model = self._wrap(job)
+        try:
+            parameters = [parameter for parameter in peft_model.parameters() if parameter.requires_grad]
+            optimizer = torch.optim.AdamW(
+                parameters, lr=job.learning_rate, weight_decay=job.hyperparameters.weight_decay
+            )
+            while not job.is_done:
+                optimizer.param_groups[0]["lr"] = job.learning_rate
+                while not job.step_is_ready:
+                    example, weight = job.take()
+                    tokens = torch.tensor([example.tokens], device=self.model.device)
+                    logits_TV = peft_model(input_ids=tokens).logits[0, :-1].float()
+                    mask_T = torch.tensor(example.loss_mask[1:], device=self.model.device)
+                    loss_T = nn.functional.cross_entropy(logits_TV, tokens[0, 1:], reduction="none")
+                    loss = (loss_T * mask_T).sum() * weight
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    job.add_loss(loss.item())
+                    if on_tokens is not None:
+                        on_tokens(len(example.tokens))
+                nn.utils.clip_grad_norm_(parameters, job.hyperparameters.max_grad_norm)
+                optimizer.step()
+                optimizer.zero_grad()
+                job.finish_step()
+            return Adapter(job.recipe.id, job.lora, self._factors(peft_model), tuple(job.losses))
+        finally:
+            peft_model.unload()
+
+    def _wrap(self, job: TrainingJob) -> PeftModel:
+        lora = job.lora
+        config = LoraConfig(
+            r=lora.rank,
+            lora_alpha=lora.alpha,  # type: ignore[arg-type]
+            lora_dropout=lora.dropout,
+            use_rslora=lora.rslora,
+            target_modules=lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules),
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PEFT tells that GPT-2's layers are transposed, and sets it right.
+            peft_model = get_peft_model(self.model, config)
+        layers = _lora_layers(peft_model)
+        shapes = {
+            name: (layer.lora_A["default"].weight.shape[1], layer.lora_B["default"].weight.shape[0])
+            for name, layer in layers.items()
+        }
+        with torch.no_grad():
+            for name, factors in initial_factors(job.recipe, shapes).items():
+                layers[name].lora_A["default"].weight.copy_(factors.a_RI)
+                layers[name].lora_B["default"].weight.copy_(factors.b_OR)
+        return peft_model  # type: ignore[return-value]
+
+    def _factors(self, peft_model: PeftModel) -> dict[str, LoraFactors]:
+        return {
+            name: LoraFactors(
+                layer.lora_A["default"].weight.detach().to("cpu", copy=True),
+                layer.lora_B["default"].weight.detach().to("cpu", copy=True),
+            )
+            for name, layer in _lora_layers(peft_model).items()
+        }
+
+
+def _lora_layers(peft_model: PeftModel) -> dict[str, nn.Module]:
+    """The adapted layers by their names in the base model, in its order."""
+    base: nn.Module = peft_model.base_model.model  # type: ignore[assignment]
+    return {name: module for name, module in base.named_modules() if hasattr(module, "lora_A")}
