@@ -19,8 +19,10 @@ from selfedit.types import ModelRef, Version
 if TYPE_CHECKING:
     from selfedit.domains.knowledge import KnowledgeDomain
     from selfedit.generate.batched import BatchedGenerator
+    from selfedit.learn.prepare import Material, Sources
     from selfedit.learn.run import LearnResult, Stages
     from selfedit.models.load import BaseModel
+    from selfedit.policies.file import FilePolicy
 
 DEFAULT_STORE = Path(".selfedit")
 
@@ -85,10 +87,15 @@ class Session:
         Args:
             settings: fields of `selfedit.config.LearnConfig`.
         """
+        from selfedit.learn.prepare import read_sources
+        from selfedit.policies.file import FilePolicy
+
+        # All that can be wrong without a model is found before one is loaded, and before a store is made.
         config = learn_config(**settings)
-        store = Store.open(self._store_path, create=True)
-        store.ensure_writable()
-        return self._learn([Path(path) for path in paths], config, store)
+        Store.check(self._store_path)
+        sources = read_sources([Path(path) for path in paths], config)
+        policy = FilePolicy(config.edits_from, get_format(config.format)) if config.edits_from is not None else None
+        return self._learn(sources, config, policy)
 
     def ask(
         self, question: str, version: str | None = None, *, base: bool = False, topic: str = "", max_new_tokens: int = 64
@@ -139,31 +146,55 @@ class Session:
             folder = self.base.folder
         return export(self.store, chosen, Path(target), merged=merged, base_folder=folder)
 
-    def _learn(self, paths: list[Path], config: LearnConfig, store: Store) -> LearnResult:
-        from selfedit.learn.prepare import read_material, work_key
+    def _learn(self, sources: Sources, config: LearnConfig, policy: FilePolicy | None) -> LearnResult:
+        from selfedit.learn.prepare import work_key
         from selfedit.learn.run import LearnRun
 
         base = self.base
-        material = read_material(paths, config, lambda text: len(self._prompter.encode(text)))
-        if material.cut_paragraphs:
-            self._progress.note(
-                f"{material.cut_paragraphs} paragraphs were longer than {config.passage_tokens} tokens and were split."
-            )
+        config, material = self._split(sources, config)
+        if policy is not None:
+            policy.check(material.tasks)
         key = work_key(material, config, base.fingerprint)
+        store = Store.open(self._store_path, create=True)
+        store.ensure_writable(self._adapter_bytes(config))
         with store.journal(key) as journal:
-            run = LearnRun(
-                self._stages(config), store, journal, ModelRef(base.name, base.fingerprint), config, self._progress
-            )
+            stages = self._stages(config, policy)
+            run = LearnRun(stages, store, journal, ModelRef(base.name, base.fingerprint), config, self._progress)
             result = run.run(material, fan_in_fan_out=base.has_conv1d)
             store.clear_journal(key)
         return result
 
-    def _stages(self, config: LearnConfig) -> Stages:
+    def _split(self, sources: Sources, config: LearnConfig) -> tuple[LearnConfig, Material]:
+        """The material in passages that fit the model's window, and the settings with the length that they have."""
+        from selfedit.learn.prepare import split_sources
+        from selfedit.learn.window import check_questions, passage_limit
+
+        window = self.base.context_window
+        limit = passage_limit(sources, config, self._prompter, window)
+        if limit < config.passage_tokens:
+            self._progress.note(
+                f"Passages have at most {limit} tokens instead of {config.passage_tokens}: with the prompt and what "
+                f"is written about them, longer ones do not fit the model's window of {window}."
+            )
+        material = split_sources(sources, limit, lambda text: len(self._prompter.encode(text)))
+        if material.cut_paragraphs:
+            self._progress.note(f"{material.cut_paragraphs} paragraphs were longer than {limit} tokens and were split.")
+        check_questions(material, config, self._domain, window)
+        return config.model_copy(update={"passage_tokens": limit}), material
+
+    def _adapter_bytes(self, config: LearnConfig) -> int:
+        """The size on disk of an adapter, by which a full disk is found before the work and not after it."""
+        from selfedit.multilora.model import layer_shapes, resolve_targets
+
+        final = config.final_training
+        layers = resolve_targets(self.base.model, final.target_modules)
+        return sum(4 * final.rank * sum(shape) for shape in layer_shapes(self.base.model, layers).values())
+
+    def _stages(self, config: LearnConfig, policy: FilePolicy | None) -> Stages:
         from selfedit.evaluator import Evaluator
         from selfedit.graders import GRADERS
         from selfedit.inner.batched import BatchedInnerLoop
         from selfedit.learn.run import Stages
-        from selfedit.policies.file import FilePolicy
         from selfedit.policies.model import ModelPolicy
         from selfedit.policies.questions import QuestionWriter
         from selfedit.rewards import REWARDS
@@ -173,7 +204,7 @@ class Session:
             self._generator, self._prompter, format_, config.temperature, config.top_p, config.max_edit_tokens
         )
         return Stages(
-            FilePolicy(config.edits_from, format_) if config.edits_from is not None else model_policy,
+            policy or model_policy,
             QuestionWriter(self._generator, self._prompter),
             self._domain,
             BatchedInnerLoop(self.base.model, config.slots, config.token_budget),

@@ -12,13 +12,17 @@ from selfedit.policies.formats import get_format, parse_pairs
 from selfedit.types import Probe, Task
 
 
+MAX_NEW_TOKENS = 256
+"""Of all questions about one passage."""
+
+
 class QuestionWriter:
     """Writes probes with the passage in context. The policy that writes self-edits never sees them.
 
     A question is dropped if its answer is not in the passage, or if the question gives the answer away.
     """
 
-    def __init__(self, generator: Generator, prompter: Prompter, max_new_tokens: int = 256) -> None:
+    def __init__(self, generator: Generator, prompter: Prompter, max_new_tokens: int = MAX_NEW_TOKENS) -> None:
         self._generator, self._prompter, self._max_new_tokens = generator, prompter, max_new_tokens
 
     def write(self, tasks: Sequence[Task], per_task: int, seed: int) -> tuple[dict[str, tuple[Probe, ...]], int]:

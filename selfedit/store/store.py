@@ -80,7 +80,7 @@ class Store:
         """Raise UserError if no version could be written at `path`. Where there is no store yet, none is made."""
         path = path.expanduser()
         if _is_store(path):
-            cls.open(path).ensure_writable()
+            cls.open(path).ensure_writable(_SPARE_BYTES)
             return
         with writing(path, _INSTEAD):
             parent = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
@@ -123,12 +123,12 @@ class Store:
             )
 
     def ensure_writable(self, need_bytes: int = 0) -> None:
-        """Raise UserError unless a version can be written here whose weights take `need_bytes`."""
+        """Raise UserError unless a version can be written here and `need_bytes` of disk are free."""
         with writing(self.path, _INSTEAD):
             for folder in (self._versions, self._staging, self._work):
                 folder.mkdir(exist_ok=True)
                 try_writing(folder)
-            ensure_space(self.path, need_bytes + _SPARE_BYTES, _INSTEAD)
+            ensure_space(self.path, need_bytes, _INSTEAD)
 
     def commit(self, version: Version, adapter: Adapter, *, fan_in_fan_out: bool = False) -> Version:
         """Add a version, and return it as it can be read back: with its new id and the hash of its weights.
@@ -146,7 +146,7 @@ class Store:
             TypeError: something in `version.settings` has no form in JSON.
         """
         tensors = [tensor for pair in adapter.factors.values() for tensor in (pair.a_RI, pair.b_OR)]
-        self.ensure_writable(sum(tensor.numel() * tensor.element_size() for tensor in tensors))
+        self.ensure_writable(sum(tensor.numel() * tensor.element_size() for tensor in tensors) + _SPARE_BYTES)
         with writing(self.path, _INSTEAD), self._lock():
             # Whoever holds the lock is alone, so that all that is found here belongs to dead processes.
             for stale in filter(Path.is_dir, self._staging.iterdir()):

@@ -12,19 +12,12 @@ from torch import nn
 from selfedit.inner.backward import Piece, accumulate_gradients
 from selfedit.inner.batched import BatchedInnerLoop
 from selfedit.inner.peft import PeftInnerLoop
-from selfedit.multilora.model import MultiLoraModel, resolve_targets
-from selfedit.types import Adapter, Example, Hyperparameters, LoraFactors, LoraSpec, Recipe
+from selfedit.multilora.model import MultiLoraModel
+from selfedit.types import Adapter, Example, Hyperparameters, Recipe
+from tests.engine import VOCAB, in_peft, load_tiny, random_adapter
 from tests.recipes import recipe
-from tests.tiny import FAMILIES, make_tiny_model
+from tests.tiny import FAMILIES
 
-VOCAB = 400
-
-
-def load_tiny(folder: Path, family: str = "llama") -> Any:
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(make_tiny_model(folder, family=family, vocab=VOCAB))
-    return model.eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="module")
@@ -42,33 +35,10 @@ def distance(left: torch.Tensor, right: torch.Tensor) -> float:
     return float((left - right).norm() / right.norm())
 
 
-def random_adapter(model: Any, name: str, rank: int, seed: int) -> Adapter:
-    """An adapter whose B is not zero, so that all gradients are not."""
-    multi = MultiLoraModel(model, 1, 1, resolve_targets(model, "all-linear"))
-    shapes = multi.shapes
-    multi.unwrap()
-    generator = torch.Generator().manual_seed(seed)
-    factors = {
-        layer: LoraFactors(
-            torch.randn(rank, inputs, generator=generator) * 0.1, torch.randn(outputs, rank, generator=generator) * 0.1
-        )
-        for layer, (inputs, outputs) in shapes.items()
-    }
-    return Adapter(name, LoraSpec(rank=rank, alpha=2.0 * rank), factors)
-
-
 def peft_gradients(model: Any, adapter: Adapter, examples: list[tuple[Example, float]]) -> dict[str, torch.Tensor]:
     """Gradients of one adapter by PEFT alone, one sequence a pass, by layer and factor."""
-    from peft import LoraConfig, get_peft_model
-
-    lora = adapter.lora
-    config = LoraConfig(r=lora.rank, lora_alpha=int(lora.alpha), target_modules=list(adapter.factors))
-    peft_model: Any = get_peft_model(model, config)
+    peft_model = in_peft(model, adapter)
     layers = {name: peft_model.base_model.model.get_submodule(name) for name in adapter.factors}
-    with torch.no_grad():
-        for name, factors in adapter.factors.items():
-            layers[name].lora_A["default"].weight.copy_(factors.a_RI)
-            layers[name].lora_B["default"].weight.copy_(factors.b_OR)
     for example, weight in examples:
         tokens = torch.tensor([example.tokens])
         loss_T = nn.functional.cross_entropy(
