@@ -21,12 +21,12 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    rank: int = Field(32, ge=1)
-    alpha: float = Field(64.0, gt=0)
+    rank: int = Field(default=32, ge=1)
+    alpha: float = Field(default=64.0, gt=0)
     target_modules: str | tuple[str, ...] = "all-linear"
-    learning_rate: float = Field(1e-3, gt=0)
-    epochs: int = Field(10, ge=1)
-    batch_size: int = Field(1, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    epochs: int = Field(default=10, ge=1)
+    batch_size: int = Field(default=1, ge=1)
     schedule: Literal["linear", "cosine", "constant"] = "linear"
 
     def hyperparameters(self) -> Hyperparameters:
@@ -45,23 +45,24 @@ class LearnConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    edits: int = Field(2, ge=1, description="self-edits written for each passage")
-    format: str = Field(DEFAULT_FORMAT, description="form of the self-edits")
-    edits_from: Path | None = Field(None, description="JSONL file of self-edits that something else wrote")
-    questions: Path | None = Field(None, description="JSONL or SQuAD file of questions with answers")
-    questions_per_passage: int = Field(5, ge=1, description="questions the model writes where none are given")
-    passage_tokens: int = Field(256, ge=16, description="longest passage")
-    temperature: float = Field(1.0, gt=0)
-    top_p: float = Field(0.95, gt=0, le=1)
-    max_edit_tokens: int = Field(384, ge=1)
-    max_answer_tokens: int = Field(64, ge=1)
-    seed: int = Field(0, ge=0, lt=2**31)
+    edits: int = Field(default=2, ge=1, description="self-edits written for each passage")
+    format: str = Field(default=DEFAULT_FORMAT, description="form of the self-edits")
+    edits_from: Path | None = Field(default=None, description="JSONL file of self-edits that something else wrote")
+    questions: Path | None = Field(default=None, description="JSONL or SQuAD file of questions with answers")
+    questions_per_passage: int = Field(default=5, ge=1, description="questions the model writes where none are given")
+    passage_tokens: int = Field(default=64, ge=16, description="longest passage")
+    sentences: bool = Field(default=True, description="train on each sentence of a passage too")
+    temperature: float = Field(default=0.5, gt=0)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    max_edit_tokens: int = Field(default=384, ge=1)
+    max_answer_tokens: int = Field(default=64, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**31)
     grader: str = "match"
     reward: str = "accuracy"
     edit_training: TrainingSettings = TrainingSettings()
     final_training: TrainingSettings = TrainingSettings(batch_size=4)
-    slots: int = Field(8, ge=1, description="adapters trained at once")
-    token_budget: int = Field(1024, ge=16, description="tokens of one training pass")
+    slots: int = Field(default=8, ge=1, description="adapters trained at once")
+    token_budget: int = Field(default=1024, ge=16, description="tokens of one training pass")
 
     @field_validator("format")
     @classmethod

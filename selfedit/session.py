@@ -98,7 +98,13 @@ class Session:
         return self._learn(sources, config, policy)
 
     def ask(
-        self, question: str, version: str | None = None, *, base: bool = False, topic: str = "", max_new_tokens: int = 64
+        self,
+        question: str,
+        version: str | None = None,
+        *,
+        base: bool = False,
+        topic: str = "",
+        max_new_tokens: int = 64,
     ) -> Reply:
         """Answer a question without any document in context.
 
@@ -137,9 +143,10 @@ class Session:
 
     def export(self, version: str | None, target: str | Path, *, merged: bool = False) -> Path:
         """Write a version as a PEFT folder, or merged into full weights."""
-        from selfedit.store.export import export
+        from selfedit.store.export import check_target, export
 
         chosen = self.store.get(version)
+        check_target(self.store, Path(target).expanduser())
         folder = None
         if merged:
             check_base(chosen, self.base.fingerprint, self.model_name)
@@ -155,8 +162,8 @@ class Session:
         if policy is not None:
             policy.check(material.tasks)
         key = work_key(material, config, base.fingerprint)
+        Store.check(self._store_path, self._adapter_bytes(config))
         store = Store.open(self._store_path, create=True)
-        store.ensure_writable(self._adapter_bytes(config))
         with store.journal(key) as journal:
             stages = self._stages(config, policy)
             run = LearnRun(stages, store, journal, ModelRef(base.name, base.fingerprint), config, self._progress)
@@ -206,7 +213,7 @@ class Session:
         return Stages(
             policy or model_policy,
             QuestionWriter(self._generator, self._prompter),
-            self._domain,
+            self._make_domain(config.sentences),
             BatchedInnerLoop(self.base.model, config.slots, config.token_budget),
             Evaluator(self._generator, self._domain, GRADERS[config.grader](), config.max_answer_tokens),
             REWARDS[config.reward](),
@@ -220,9 +227,12 @@ class Session:
 
     @cached_property
     def _domain(self) -> KnowledgeDomain:
+        return self._make_domain()
+
+    def _make_domain(self, sentences: bool = True) -> KnowledgeDomain:
         from selfedit.domains.knowledge import KnowledgeDomain
 
-        return KnowledgeDomain(self._prompter, self.base.stop_token_ids[0])
+        return KnowledgeDomain(self._prompter, self.base.stop_token_ids[0], sentences=sentences)
 
     @cached_property
     def _generator(self) -> BatchedGenerator:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from selfedit.domains.base import Domain
 from selfedit.matching import answer_in_passage, normalise
 from selfedit.models.prompt import Prompter
@@ -13,15 +15,18 @@ class KnowledgeDomain(Domain):
     """Trains on a passage and on what the self-edit says of it, each piece a sequence of its own.
 
     Statements stand under the passage's title, as in the paper. Question-and-answer pairs are written as they
-    will be asked, with the loss on the answer (we deviate: the paper trains on them as plain lines).
+    will be asked, with the loss on the answer (we deviate: the paper trains on them as plain lines). Questions are
+    asked in plain words of chat models too: their templates would make a training pair two to three times as long.
 
     Args:
-        grounded: leave out pairs whose answer is not in the passage; a small model invents many.
         end_token: ends every training sequence, so that the model learns to stop.
+        grounded: leave out pairs whose answer is not in the passage; a small model invents many.
+        sentences: train on each sentence of the passage too, not on the whole alone (we deviate).
     """
 
-    def __init__(self, prompter: Prompter, end_token: int, grounded: bool = True) -> None:
-        self._prompter, self._end_token, self._grounded = prompter, end_token, grounded
+    def __init__(self, prompter: Prompter, end_token: int, grounded: bool = True, sentences: bool = True) -> None:
+        self._prompter, self._end_token = prompter, end_token
+        self._grounded, self._sentences = grounded, sentences
 
     def lessons(self, task: Task, edit: SelfEdit) -> tuple[Lesson, ...]:
         """See `Domain.lessons`. A probe's own question is never among them."""
@@ -43,7 +48,8 @@ class KnowledgeDomain(Domain):
         """See `Domain.recipe`. The passage itself is always trained on, and is all there is in format `none`."""
         if not self.is_usable(task, edit):
             raise ValueError("nothing in the edit could be used")
-        examples = [self._statement(task.title, task.context)]
+        statements = [task.context, *(_sentences(task.context) if self._sentences else ())]
+        examples = [self._statement(task.title, statement) for statement in dict.fromkeys(statements)]
         for lesson in self.lessons(task, edit):
             if lesson.question:
                 examples.append(self._pair(task.title, lesson))
@@ -57,14 +63,12 @@ class KnowledgeDomain(Domain):
 
     def ask(self, question: str, topic: str = "") -> tuple[int, ...]:
         """The prompt of a question, under a topic if there is one."""
-        if self._prompter.chat:
-            return self._prompter.request(f"Topic: {topic}\n{question}" if topic else question)
         heading = f"Topic: {topic}\n" if topic else ""
         return self._prompter.text(f"{heading}Question: {question}\nAnswer:")
 
     def answer(self, text: str) -> tuple[int, ...]:
         """See `Domain.answer`."""
-        return self._prompter.encode(text if self._prompter.chat else f" {text}")
+        return self._prompter.encode(f" {text}")
 
     def _statement(self, title: str, text: str) -> Example:
         tokens = (*self._prompter.text(f"{title}\n{text}"), self._end_token)
@@ -74,3 +78,10 @@ class KnowledgeDomain(Domain):
         prompt = self.ask(lesson.question, title)
         answer = (*self.answer(lesson.text), self._end_token)
         return Example(prompt + answer, (False,) * len(prompt) + (True,) * len(answer))
+
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^a-z])|\n+")
+
+
+def _sentences(text: str) -> list[str]:
+    return [sentence.strip() for sentence in _SENTENCE_END.split(text) if sentence.strip()]

@@ -1,6 +1,6 @@
 """One turn of the loop with the policy fixed: read, write self-edits, train, ask, keep what helps, commit.
 
-    tasks -> Policy.propose -> Domain.recipe -> InnerLoop.adapt -> Evaluator.evaluate -> Reward -> gate -> Store
+tasks -> Policy.propose -> Domain.recipe -> InnerLoop.adapt -> Evaluator.evaluate -> Reward -> gate -> Store
 """
 
 from __future__ import annotations
@@ -118,7 +118,9 @@ class LearnRun:
         """Each task's probes asked of the base, once: every edit of the task is held against the same answers."""
         saved = self._journal.get("before", "all", tuple[Evaluation, ...])
         if saved is None:
-            with self._progress.bar("Asking the base model", sum(len(task.probes) for task in tasks), "questions") as bar:
+            with self._progress.bar(
+                "Asking the base model", sum(len(task.probes) for task in tasks), "questions"
+            ) as bar:
                 saved = tuple(self._stages.evaluator.evaluate([(task, None) for task in tasks], on_answer=bar.advance))
             self._journal.put("before", "all", saved)
         return saved

@@ -14,7 +14,7 @@ from torch import nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-from selfedit.multilora.layout import Layout, active_layout
+from selfedit.multilora.layout import Layout, SequenceGroup, active_layout
 
 NAME = "selfedit"
 
@@ -60,19 +60,32 @@ def _packed(
     window: int | None,
     softcap: float | None,
 ) -> torch.Tensor:
-    """Causal attention of each sequence over itself, one after another: measured fastest on CPU."""
-    outputs = []
-    lengths = list(layout.lengths)
-    pieces = zip(query_HTD.split(lengths, 1), key_KTD.split(lengths, 1), value_KTD.split(lengths, 1), strict=True)
-    for index, (query_HLD, key_KLD, value_KLD) in enumerate(pieces):
-        if layout.cache is not None:
-            layout.cache.write(layer, layout.rows[index], key_KLD, value_KLD)
-        heads, length, _ = query_HLD.shape
-        kv_heads = key_KLD.shape[0]
+    """Causal attention of each sequence over itself, sequences of like length together."""
+    if layout.cache is not None:
+        lengths = list(layout.lengths)
+        for rows, key, value in zip(layout.rows, key_KTD.split(lengths, 1), value_KTD.split(lengths, 1), strict=True):
+            layout.cache.write(layer, rows, key, value)
+    heads, total, _ = query_HTD.shape
+    groups = layout.sequence_groups
+    out_THD: torch.Tensor | None = None
+    for group in groups:
+        query, key, value = (_pad(tensor, group) for tensor in (query_HTD, key_KTD, value_KTD))
+        sequences, kv_heads, length, _ = key.shape
         hidden = _causal_mask(length, window, query_HTD.device)
-        out = _attend(query_HLD.reshape(kv_heads, -1, query_HLD.shape[-1]), key_KLD, value_KLD, hidden, softcap)
-        outputs.append(out.view(heads, length, -1).transpose(0, 1))
-    return torch.cat(outputs)
+        flat_query = query.reshape(sequences * kv_heads, -1, query.shape[-1])
+        out = _attend(flat_query, key.flatten(0, 1), value.flatten(0, 1), hidden, softcap)
+        rows = out.view(sequences, heads, length, -1).transpose(1, 2).flatten(0, 1).index_select(0, group.valid)
+        if out_THD is None:
+            out_THD = rows.new_zeros(total, *rows.shape[1:])
+        out_THD = out_THD.index_copy(0, group.packed, rows)
+    assert out_THD is not None
+    return out_THD
+
+
+def _pad(tensor_HTD: torch.Tensor, group: SequenceGroup) -> torch.Tensor:
+    """The group's rows of a packed tensor, `[S, H, L, D]`."""
+    rows = tensor_HTD.transpose(0, 1).index_select(0, group.padded_SL.flatten())
+    return rows.unflatten(0, group.padded_SL.shape).transpose(1, 2)
 
 
 def _decode(

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import torch
@@ -50,6 +51,40 @@ class Layout:
                 rows_by_slot.setdefault(slot, []).extend(range(start, start + length))
             start += length
         return AdapterRows(rows_by_slot, start, self.device) if rows_by_slot else None
+
+
+    @cached_property
+    def sequence_groups(self) -> tuple[SequenceGroup, ...]:
+        """The sequences in groups of like length, so that attention is a few batched products, not one each."""
+        starts = [0, *accumulate(self.lengths)]
+        groups: list[list[int]] = []
+        for index in sorted(range(len(self.lengths)), key=lambda i: -self.lengths[i]):
+            # At most half of a group's rows are gaps, and a group of one has none.
+            if not groups or 2 * self.lengths[index] < self.lengths[groups[-1][0]]:
+                groups.append([])
+            groups[-1].append(index)
+        return tuple(
+            SequenceGroup([starts[i] for i in group], [self.lengths[i] for i in group], self.device)
+            for group in groups
+        )
+
+
+class SequenceGroup:
+    """Sequences right-padded to the longest of them. Causal attention never looks at the gaps.
+
+    Attributes:
+        padded_SL: the packed row of each position; gaps repeat the sequence's first row.
+        valid: the flat positions that are no gaps, and `packed` the packed row of each.
+    """
+
+    def __init__(self, starts: list[int], lengths: list[int], device: torch.device) -> None:
+        self.longest = max(lengths)
+        offsets_L = torch.arange(self.longest)
+        starts_S1, lengths_S1 = torch.tensor(starts)[:, None], torch.tensor(lengths)[:, None]
+        is_valid_SL = offsets_L < lengths_S1
+        self.padded_SL = (starts_S1 + offsets_L * is_valid_SL).to(device)
+        self.valid = is_valid_SL.flatten().nonzero()[:, 0].to(device)
+        self.packed = self.padded_SL.flatten()[self.valid]
 
 
 class AdapterRows:

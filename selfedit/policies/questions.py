@@ -11,7 +11,6 @@ from selfedit.policies.base import edit_seed
 from selfedit.policies.formats import get_format, parse_pairs
 from selfedit.types import Probe, Task
 
-
 MAX_NEW_TOKENS = 256
 """Of all questions about one passage."""
 
@@ -30,9 +29,7 @@ class QuestionWriter:
         self_qa = get_format("self-qa")
         requests = [
             Request(
-                self._prompter.request(
-                    self_qa.prompt(task.title, task.context), self_qa.opening, self_qa.examples
-                ),
+                self._prompter.request(self_qa.prompt(task.title, task.context), self_qa.opening, self_qa.examples),
                 max_new_tokens=self._max_new_tokens,
                 temperature=0.7,
                 top_p=0.95,

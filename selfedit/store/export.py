@@ -40,7 +40,7 @@ def export(
     if merged and base_folder is None:
         raise ValueError("full weights need base_folder")
     target = target.expanduser()
-    _check_target(store, target)
+    check_target(store, target)
     source = store.adapter_folder(version.id)
     store.check_adapter(version)
     with writing(target, _INSTEAD):
@@ -63,7 +63,8 @@ def export(
     return target
 
 
-def _check_target(store: Store, target: Path) -> None:
+def check_target(store: Store, target: Path) -> None:
+    """Raise UserError unless `target` is an empty folder, or nothing, outside of the store."""
     with reading(target):
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise UserError(f"{target} exists and is not an empty folder. Name another target, or remove it first.")

@@ -76,16 +76,19 @@ class Store:
         return cls(path)
 
     @classmethod
-    def check(cls, path: Path) -> None:
-        """Raise UserError if no version could be written at `path`. Where there is no store yet, none is made."""
+    def check(cls, path: Path, need_bytes: int = 0) -> None:
+        """Raise UserError if no version with `need_bytes` of weights could be written at `path`.
+
+        Where there is no store yet, none is made.
+        """
         path = path.expanduser()
         if _is_store(path):
-            cls.open(path).ensure_writable(_SPARE_BYTES)
+            cls.open(path).ensure_writable(need_bytes + _SPARE_BYTES)
             return
         with writing(path, _INSTEAD):
             parent = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
             try_writing(parent)
-            ensure_space(parent, _SPARE_BYTES, _INSTEAD)
+            ensure_space(parent, need_bytes + _SPARE_BYTES, _INSTEAD)
 
     def ids(self) -> list[str]:
         """The ids of all whole versions, oldest first. Raises UserError when the store cannot be read."""

@@ -1,0 +1,226 @@
+"""`selfedit learn`: the main job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from selfedit.cli import options, output
+from selfedit.config import LearnConfig
+from selfedit.policies.formats import FORMATS
+from selfedit.progress import make_progress
+from selfedit.session import Session
+
+if TYPE_CHECKING:
+    from selfedit.learn.run import LearnResult
+
+_WRITING, _TRAINING = "Writing self-edits and questions", "Training"
+_MOST_ROWS = 24
+
+
+def _default(field: str) -> Any:
+    return LearnConfig.model_fields[field].default
+
+
+def _training(field: str) -> str:
+    """How the two trainings differ by default, in the words of a help text."""
+    tried, final = getattr(_default("edit_training"), field), getattr(_default("final_training"), field)
+    return f"[default: {tried}]" if tried == final else f"[default: {tried}, and {final} for the final adapter]"
+
+
+def _writing_option(field: str, help: str, metavar: str | None = None) -> Any:
+    default = _default(field)
+    said = "" if default is None else f" [default: {default}]"
+    # The square bracket is escaped from rich's markup.
+    text = help + said.replace("[", r"\[")
+    name = f"--{field.replace('_', '-')}"
+    return typer.Option(name, help=text, metavar=metavar, show_default=False, rich_help_panel=_WRITING)
+
+
+def _training_option(field: str, help: str) -> Any:
+    text = f"{help} {_training(field)}".replace("[", r"\[")
+    return typer.Option(f"--{field.replace('_', '-')}", help=text, show_default=False, rich_help_panel=_TRAINING)
+
+
+Paths = Annotated[
+    list[Path], typer.Argument(help="Files and folders: .txt, .md, .html, .pdf, SQuAD .json.", show_default=False)
+]
+Edits = Annotated[int | None, _writing_option("edits", "Self-edits written for each passage.")]
+EditFormat = Annotated[str | None, _writing_option("format", f"Form of the self-edits: {', '.join(FORMATS)}.")]
+EditsFrom = Annotated[
+    Path | None, _writing_option("edits_from", "JSONL file of self-edits that something else wrote.", "FILE")
+]
+Questions = Annotated[
+    Path | None,
+    _writing_option("questions", "JSONL or SQuAD file of questions with answers. Without it the model asks.", "FILE"),
+]
+QuestionsPerPassage = Annotated[
+    int | None, _writing_option("questions_per_passage", "Questions that the model writes where none are given.")
+]
+PassageTokens = Annotated[int | None, _writing_option("passage_tokens", "Longest passage, in tokens.")]
+Temperature = Annotated[float | None, _writing_option("temperature", "Of sampling self-edits.")]
+TopP = Annotated[float | None, _writing_option("top_p", "Of sampling self-edits.")]
+MaxEditTokens = Annotated[int | None, _writing_option("max_edit_tokens", "Longest self-edit, in tokens.")]
+Epochs = Annotated[int | None, _training_option("epochs", "Times each example is trained on.")]
+LearningRate = Annotated[float | None, _training_option("learning_rate", "Step size of AdamW at its start.")]
+Rank = Annotated[int | None, _training_option("rank", "Rank of the LoRA adapters.")]
+BatchSize = Annotated[int | None, _training_option("batch_size", "Examples in one optimizer step.")]
+
+
+def settings_of(writing: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
+    """Settings for `Session.learn` out of options, of which those not given are None."""
+    settings = {name: value for name, value in writing.items() if value is not None}
+    given = {name: value for name, value in training.items() if value is not None}
+    if given:
+        for name in ("edit_training", "final_training"):
+            settings[name] = _default(name).model_dump() | given
+    return settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "learn",
+        epilog=options.examples(
+            "selfedit learn handbook.md",
+            "selfedit learn docs/ --questions questions.jsonl --edits 4",
+            "selfedit learn paper.pdf --format rewrite --epochs 5 --model Qwen/Qwen2.5-0.5B-Instruct",
+        ),
+    )(_learn)
+
+
+def _learn(
+    paths: Paths,
+    edits: Edits = None,
+    format: EditFormat = None,
+    edits_from: EditsFrom = None,
+    questions: Questions = None,
+    questions_per_passage: QuestionsPerPassage = None,
+    passage_tokens: PassageTokens = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    max_edit_tokens: MaxEditTokens = None,
+    epochs: Epochs = None,
+    learning_rate: LearningRate = None,
+    rank: Rank = None,
+    batch_size: BatchSize = None,
+    json: options.Json = False,
+    seed: options.Seed = None,
+    store: options.StoreDir = options.STORE,
+    model: options.Model = None,
+    device: options.Device = None,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Learn documents, and commit a version if it answers questions about them better than the base model.
+
+    The model writes self-edits about each passage, one adapter is trained on each, all answer the questions without
+    the text, and a last adapter is trained on those that helped. Interrupted, the same command goes on.
+    """
+    writing = {
+        "edits": edits,
+        "format": format,
+        "edits_from": edits_from,
+        "questions": questions,
+        "questions_per_passage": questions_per_passage,
+        "passage_tokens": passage_tokens,
+        "temperature": temperature,
+        "top_p": top_p,
+        "max_edit_tokens": max_edit_tokens,
+        "seed": seed,
+    }
+    training = {"epochs": epochs, "learning_rate": learning_rate, "rank": rank, "batch_size": batch_size}
+    session = Session(model, store, device, make_progress(quiet))
+    result = session.learn(paths, **settings_of(writing, training))
+    if json:
+        output.print_json(as_json(result, session.model_name, store))
+    else:
+        output.table(*_accuracies(result), totals=True)
+        print_summary(result, store, model)
+
+
+def as_json(result: LearnResult, model: str, store: Path) -> dict[str, Any]:
+    """What `learn --json` prints."""
+    return {
+        "version": result.version.id if result.version else None,
+        "reason": result.reason,
+        "passages": len(result.tasks),
+        "edits": len(result.rollouts),
+        "usable_edits": _usable(result),
+        "kept_edits": sum(rollout.kept for rollout in result.rollouts),
+        "questions": _questions(result),
+        "questions_dropped": result.probes_dropped,
+        "probe_source": result.probe_source,
+        "base_accuracy": output.accuracy(result.before),
+        "adapted_accuracy": output.accuracy(result.after),
+        "seconds": round(result.seconds, 2),
+        "store": str(store),
+        "model": model,
+    }
+
+
+def print_summary(result: LearnResult, store: Path, model: str | None) -> None:
+    """Say what came of a run: who asked, what became of the self-edits, and what to do next."""
+    asked_by = output.ASKED_BY[result.probe_source]
+    if result.probe_source == "model":
+        asked_by += f": {_questions(result)} kept, {result.probes_dropped} dropped"
+        asked_by += " because their answer was not in the passage" if result.probes_dropped else ""
+    kept = sum(rollout.kept for rollout in result.rollouts)
+    output.say()
+    output.say(f"Questions  {_questions(result)}, asked without the text; by {asked_by}")
+    output.say(f"Self-edits {len(result.rollouts)} written, {_usable(result)} usable, {kept} kept")
+    for failure, count in _failures(result).items():
+        output.say(f"           {count} not: {failure}")
+    output.say(f"Took       {result.seconds:.1f} s")
+    output.say()
+    if result.version is None:
+        output.say(f"No version was committed: {result.reason}.")
+        output.say("Nothing was changed. More --edits, another --format or more --epochs may help.")
+        return
+    output.say(f"Committed version {result.version.id} to {store}. Next:")
+    first = next((probe.question for task in result.tasks for probe in task.probes), "...")
+    output.say("  " + options.again("ask", first, "--compare", store=store, model=model))
+    output.say("  " + options.again("show", result.version.id, store=store))
+
+
+def _accuracies(result: LearnResult) -> tuple[Sequence[str], list[Sequence[str]]]:
+    """Base and adapted accuracy by passage, or by document where there are many, and in total."""
+    by_document = len(result.tasks) > _MOST_ROWS
+    groups: dict[str, list[int]] = {}
+    for index, task in enumerate(result.tasks):
+        groups.setdefault(task.id.rpartition(".")[0] if by_document else task.id, []).append(index)
+    rows = [_row(_title(result, indices, by_document), result, indices) for indices in groups.values()]
+    every = range(len(result.tasks))
+    columns = ("document" if by_document else "passage", "questions", "base", "adapted")
+    return columns, [*rows, _row("in total", result, every)]
+
+
+def _title(result: LearnResult, indices: Sequence[int], by_document: bool) -> str:
+    title = result.tasks[indices[0]].title
+    return title.split(" - ")[0] if by_document else title
+
+
+def _row(title: str, result: LearnResult, indices: Sequence[int]) -> Sequence[str]:
+    before = [result.before[index] for index in indices]
+    after = [result.after[index] for index in indices] if result.after else []
+    asked = sum(len(evaluation.answers) for evaluation in before)
+    return title, str(asked), output.percent(output.accuracy(before)), output.percent(output.accuracy(after))
+
+
+def _questions(result: LearnResult) -> int:
+    return sum(len(evaluation.answers) for evaluation in result.before)
+
+
+def _usable(result: LearnResult) -> int:
+    return sum(rollout.failure is None for rollout in result.rollouts)
+
+
+def _failures(result: LearnResult) -> dict[str, int]:
+    failures: dict[str, int] = {}
+    for rollout in result.rollouts:
+        if rollout.failure is not None:
+            failures[rollout.failure] = failures.get(rollout.failure, 0) + 1
+    return failures

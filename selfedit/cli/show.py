@@ -1,0 +1,103 @@
+"""One version, told in full."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from selfedit.cli import output
+from selfedit.types import Rollout, Version
+
+_INDENT = "    "
+
+
+def as_json(version: Version) -> dict[str, Any]:
+    """Everything that is known of a version, and the accuracies that follow from it."""
+    return {
+        **asdict(version),
+        "questions": version.questions,
+        "base_accuracy": version.base_accuracy,
+        "adapted_accuracy": version.adapted_accuracy,
+    }
+
+
+def print_version(version: Version) -> None:
+    """Print a version for people."""
+    _print_head(version)
+    for number, rollout in enumerate(version.rollouts, 1):
+        _print_rollout(version, number, rollout)
+    output.say()
+    print_questions(version)
+    _print_loss(version)
+
+
+def print_questions(version: Version) -> None:
+    """Print each question with its gold answer and both answers to it, and the totals."""
+    rows = []
+    for task, before, after in zip(version.tasks, version.before, version.after, strict=True):
+        for probe, base, adapted in zip(task.probes, before.answers, after.answers, strict=True):
+            rows.append(
+                (
+                    probe.question,
+                    probe.answers[0],
+                    f"{output.mark(base.verdict.correct)} {base.text}",
+                    f"{output.mark(adapted.verdict.correct)} {adapted.text}",
+                )
+            )
+    total = f"{version.questions} questions"
+    rows.append((total, "", output.percent(version.base_accuracy), output.percent(version.adapted_accuracy)))
+    output.table(("question", "answer", "base", "adapted"), rows, totals=True)
+
+
+def _print_head(version: Version) -> None:
+    dropped = f", {version.probes_dropped} more dropped" if version.probes_dropped else ""
+    base, adapted = output.percent(version.base_accuracy), output.percent(version.adapted_accuracy)
+    facts = {
+        "version": f"{version.id}, made {version.created} in {version.seconds:.0f} s",
+        "model": f"{version.base.name} ({version.base.fingerprint[:16]})",
+        "documents": ", ".join(f"{document.title} ({document.path})" for document in version.documents),
+        "accuracy": f"base {base}, adapted {adapted}",
+        "questions": f"{version.questions} by {output.ASKED_BY[version.probe_source]}{dropped}",
+        "settings": _settings(version.settings),
+    }
+    for name, fact in facts.items():
+        output.say(f"{name:<10} {fact}")
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    """Settings in one line, those that are not set left out."""
+    parts = []
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            parts.append(f"{name} ({_settings(value)})")
+        elif value is not None:
+            parts.append(f"{name} {value}")
+    return ", ".join(parts)
+
+
+def _print_rollout(version: Version, number: int, rollout: Rollout) -> None:
+    title = next((task.title for task in version.tasks if task.id == rollout.edit.task_id), rollout.edit.task_id)
+    parts = [f"Self-edit {number}", title, "kept" if rollout.kept else "not kept"]
+    if rollout.after is not None:
+        right = sum(answer.verdict.correct for answer in rollout.after.answers)
+        parts.append(f"{right} of {len(rollout.after.answers)} right ({output.percent(rollout.after.accuracy)})")
+        parts.append(f"gold log-probability {rollout.after.gold_logprob:.3f} a token")
+    if rollout.failure is not None:
+        parts.append(rollout.failure)
+    output.say()
+    output.say(" · ".join(parts))
+    for line in rollout.edit.text.splitlines() or [
+        "(the passage alone)" if rollout.edit.format == "none" else "(empty)"
+    ]:
+        output.say(_INDENT + line)
+
+
+def _print_loss(version: Version) -> None:
+    losses = version.losses
+    if not losses:
+        return
+    output.say()
+    output.say(f"Training loss over {len(losses)} steps")
+    output.say(f"{_INDENT}{max(losses):.3f} at most, {min(losses):.3f} at least")
+    output.say(f"{_INDENT}{losses[0]:.3f} {output.curve(losses)} {losses[-1]:.3f}")

@@ -1,0 +1,204 @@
+"""What learning would take, from the documents, the shape of the model and a quick look at how fast this machine is."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from selfedit.config import LearnConfig
+from selfedit.learn.prepare import Material, read_sources, split_sources
+from selfedit.models import resolve
+from selfedit.models.shape import ModelShape, guess_shape, read_shape
+from selfedit.policies.formats import get_format
+
+# Assumptions, all measured on the bundled documents with smollm2-135m.
+TRAINING_EFFICIENCY = 0.5
+"""Share of the plain matmul rate that training reaches."""
+DECODING_EFFICIENCY = 0.06
+"""The same for decoding, which is bound by memory and by Python."""
+PREFILL_EFFICIENCY = 0.5
+_EDIT_TOKENS = 240
+_LESSON_OVERHEAD = 2.0  # a line of a self-edit stands under its title or behind its question's prompt
+_PROMPT_TOKENS = 550  # the worked example and the request for a self-edit
+_QUESTION_TOKENS, _ANSWER_TOKENS, _ASKING_TOKENS = 60, 20, 256
+_RUNTIME_BYTES = 500_000_000  # Python, torch and transformers themselves
+
+CHARACTERS_A_TOKEN = 4
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would take. Everything but `passages` and, with `exact_tokens`, `tokens` is an estimate.
+
+    `seconds` and `memory_gb` are None if the size of the model is not known.
+    """
+
+    model: str
+    documents: int
+    passages: int
+    tokens: int
+    exact_tokens: bool
+    edits: int
+    questions: int
+    training_tokens: int
+    decoded_tokens: int
+    read_tokens: int
+    parameters: int | None
+    matmul_gflops: float
+    seconds: float | None
+    memory_gb: float | None
+    efficiency: float = TRAINING_EFFICIENCY
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, by name."""
+        return asdict(self)
+
+
+def estimate(paths: Sequence[Path], config: LearnConfig, model: str) -> Estimate:
+    """Read the documents and estimate a run. Of the model only the tokenizer is loaded, and only if it is on disk.
+
+    Raises:
+        UserError: a file is missing, unreadable or malformed, or the model's name is unknown.
+    """
+    source = resolve(model)
+    source.check()
+    sources = read_sources(paths, config)
+    folder = source.cached()
+    count = _counter(folder)
+    material = split_sources(sources, config.passage_tokens, count)
+    tokens = sum(count(task.context) for task in material.tasks)
+    shape = read_shape(folder) if folder is not None else guess_shape(model)
+    rate, bytes_a_weight = _matmul_rate()
+    work = _Work.of(material, tokens, config)
+    return Estimate(
+        model=model,
+        documents=len(material.documents),
+        passages=len(material.tasks),
+        tokens=tokens,
+        exact_tokens=folder is not None,
+        edits=work.edits,
+        questions=work.questions,
+        training_tokens=work.training,
+        decoded_tokens=work.decoded,
+        read_tokens=work.read,
+        parameters=shape.parameters if shape else None,
+        matmul_gflops=round(rate / 1e9, 1),
+        seconds=round(work.seconds(shape.parameters, rate), 1) if shape else None,
+        memory_gb=round(_memory(shape, config, bytes_a_weight) / 1e9, 2) if shape else None,
+    )
+
+
+def report(found: Estimate) -> str:
+    """The estimate as plain lines."""
+    counted = (
+        "" if found.exact_tokens else f" (at {CHARACTERS_A_TOKEN} characters a token: {found.model} is not here yet)"
+    )
+    parameters = "unknown" if found.parameters is None else f"{found.parameters / 1e6:.0f} million"
+    time_ = "unknown: the size of the model is not known before it is downloaded"
+    memory = "unknown"
+    if found.seconds is not None and found.memory_gb is not None:
+        time_, memory = f"about {_duration(found.seconds)}", f"about {found.memory_gb:.1f} GB"
+    lines = [
+        f"model            {found.model}, {parameters} parameters",
+        f"documents        {found.documents} in {found.passages} passages of {found.tokens} tokens{counted}",
+        f"self-edits       {found.edits}",
+        f"questions        {found.questions}",
+        f"training tokens  about {found.training_tokens}",
+        f"decoded tokens   about {found.decoded_tokens}, and {found.read_tokens} read",
+        f"memory           {memory}",
+        f"time             {time_}",
+        "",
+        f"An estimate: 4 x parameters x training tokens at {found.efficiency:.0%} of the {found.matmul_gflops:.0f} GFLOP/s "
+        "that this machine just reached,",
+        "and decoding. How long the self-edits get is not known before they are written.",
+    ]
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Tokens of each kind of work."""
+
+    edits: int
+    questions: int
+    training: int
+    decoded: int
+    read: int
+
+    @classmethod
+    def of(cls, material: Material, tokens: int, config: LearnConfig) -> _Work:
+        passages = len(material.tasks)
+        edits = passages * config.edits
+        writes = bool(get_format(config.format).instruction)
+        asks = material.probe_source is None
+        questions = passages * config.questions_per_passage
+        if not asks:
+            questions = sum(len(task.probes) for task in material.tasks)
+        edit_tokens = min(_EDIT_TOKENS, config.max_edit_tokens) if writes else 0
+        lessons = round(edit_tokens * _LESSON_OVERHEAD)
+        # Each edit alone, and the best of each passage once more in the final adapter; the passage goes with it.
+        tried = (tokens * config.edits + lessons * edits) * config.edit_training.epochs
+        final = (tokens + lessons * passages) * config.final_training.epochs
+        # The base, every edit's adapter and the final one are asked.
+        asked = questions * (config.edits + 2)
+        decoded = asked * _ANSWER_TOKENS + passages * _ASKING_TOKENS * asks
+        read = asked * _QUESTION_TOKENS * 2 + (passages * _PROMPT_TOKENS + tokens) * asks
+        if writes and config.edits_from is None:
+            decoded += edits * edit_tokens
+            read += passages * _PROMPT_TOKENS + tokens
+        return cls(edits, questions, tried + final, decoded, read)
+
+    def seconds(self, parameters: int, rate: float) -> float:
+        """Forward is 2 operations a parameter and token; the backward pass to activations alone is 2 more."""
+        trained = 4 * parameters * self.training / (rate * TRAINING_EFFICIENCY)
+        decoded = 2 * parameters * self.decoded / (rate * DECODING_EFFICIENCY)
+        return trained + decoded + 2 * parameters * self.read / (rate * PREFILL_EFFICIENCY)
+
+
+def _counter(folder: Path | None) -> Callable[[str], int]:
+    """Counts the tokens of a text; by its characters if there is no tokenizer."""
+    if folder is None:
+        return lambda text: math.ceil(len(text) / CHARACTERS_A_TOKEN)
+    from transformers import AutoTokenizer
+
+    from selfedit.models.quiet import quiet_transformers
+
+    with quiet_transformers():
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _matmul_rate() -> tuple[float, int]:
+    """Operations a second of one matrix product, and the bytes of a weight, in the type that a model would have."""
+    import torch
+
+    from selfedit.models.load import default_dtype
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = default_dtype(device)
+    left_TI, right_IO = (torch.ones(1024, 1024, dtype=dtype, device=device) for _ in range(2))
+    best, ends = float("inf"), time.perf_counter() + 0.3
+    while time.perf_counter() < ends:
+        started = time.perf_counter()
+        (left_TI @ right_IO)[0, 0].item()
+        best = min(best, time.perf_counter() - started)
+    return 2 * 1024**3 / best, dtype.itemsize
+
+
+def _memory(shape: ModelShape, config: LearnConfig, bytes_a_weight: int) -> float:
+    """Bytes of the frozen weights, the adapters with gradient and two moments, and the activations of one pass."""
+    weights = shape.parameters * bytes_a_weight
+    adapters = config.slots * config.edit_training.rank * shape.widths * 4 * 4
+    # Every layer keeps its input, and the low-rank part and the norms about as much again.
+    activations = config.token_budget * shape.widths * bytes_a_weight * 2
+    return weights + adapters + activations + _RUNTIME_BYTES
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

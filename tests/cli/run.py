@@ -1,0 +1,89 @@
+"""Runs the command as a user does: as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.store.make import contents
+
+# Says, last of all, whether the command got as far as importing torch.
+_WRAPPER = """
+import os, sys
+from selfedit.cli import main
+if "AS_NOBODY" in os.environ:
+    # Run by root, permission bits would not hold it back. What is imported later may lie where nobody may look.
+    import selfedit.learn.prepare, selfedit.policies.file
+    if os.getuid() == 0:
+        os.setgroups([]); os.setgid(65534); os.setuid(65534)
+try:
+    main()
+finally:
+    sys.stdout.flush()
+    print(f"torch: {'torch' in sys.modules}", file=sys.stderr)
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+    imported_torch: bool
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The one object on stdout. Anything beside it is an error."""
+        assert self.code == 0, self.err
+        value: dict[str, Any] = json.loads(self.out)
+        return value
+
+
+class Cli:
+    """Runs selfedit in a folder, with a cache that is empty and without a network."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "SELFEDIT_HOME": str(folder / "home"),
+            "OMP_NUM_THREADS": "1",
+            "PIP_INDEX_URL": "http://127.0.0.1:9",
+            "PIP_RETRIES": "0",
+            "HF_HUB_OFFLINE": "1",
+            "COLUMNS": "140",
+        }
+
+    def __call__(self, *arguments: str | Path, before: Callable[[], None] | None = None) -> Outcome:
+        """Run a command; `before` runs in its process first."""
+        done = subprocess.run(
+            [sys.executable, "-c", _WRAPPER, *map(str, arguments)],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            preexec_fn=before,
+            timeout=120,
+        )
+        err, _, said = done.stderr.rpartition("torch: ")
+        return Outcome(done.returncode, done.stdout, err, said.strip() == "True")
+
+    def refused(
+        self, *arguments: str | Path, store: Path, torch: bool = False, before: Callable[[], None] | None = None
+    ) -> str:
+        """Run a command on a store that must say in one line what is wrong and change no byte; return the line."""
+        existed = store.exists()
+        saved = contents(store)
+        outcome = self(*arguments, "--store", store, "--quiet", before=before)
+        assert (outcome.code, outcome.out) == (2, ""), outcome
+        assert outcome.err.startswith("error: ") and outcome.err.count("\n") == 1, outcome.err
+        assert "Traceback" not in outcome.err
+        assert store.exists() == existed and contents(store) == saved
+        assert torch or not outcome.imported_torch, "what is wrong could have been said before the model was loaded"
+        return outcome.err.removeprefix("error: ").strip()

@@ -1,0 +1,102 @@
+"""The whole way on a tiny random model: learn, versions, show, ask, export."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import PAIRS, QUESTIONS
+from tests.cli.run import Cli
+
+# A random model learns a passage by heart only at a rate that would ruin a trained one.
+FAST = ("--epochs", "30", "--learning-rate", "0.02", "--rank", "8", "--quiet", "--seed", "3")
+
+
+def test_the_whole_way(cli: Cli, document: Path, questions: Path, edits: Path, tiny: Path) -> None:
+    learnt = cli(
+        "learn", document, "--questions", questions, "--edits-from", edits, *FAST, "--model", tiny, "--json"
+    ).json
+    assert learnt["version"] == "v1" and learnt["reason"] == ""
+    assert (learnt["passages"], learnt["edits"], learnt["questions"]) == (1, 1, 2)
+    assert (learnt["usable_edits"], learnt["kept_edits"], learnt["questions_dropped"]) == (1, 1, 0)
+    assert learnt["probe_source"] == "file" and learnt["model"] == str(tiny) and learnt["store"] == ".selfedit"
+    assert learnt["base_accuracy"] == 0.0 and learnt["adapted_accuracy"] >= 0.0 and learnt["seconds"] > 0
+
+    # From here on the store knows which model it is about.
+    versions = cli("versions", "--json").json["versions"]
+    assert [version["id"] for version in versions] == ["v1"]
+    assert versions[0]["adapted_accuracy"] == learnt["adapted_accuracy"]
+    _check_show(cli, learnt)
+    _check_ask(cli)
+    _check_export(cli, tiny)
+
+
+def _check_show(cli: Cli, learnt: dict[str, Any]) -> None:
+    found = cli("show", "v1", "--json").json
+    assert found["rollouts"][0]["edit"]["text"] == PAIRS and found["rollouts"][0]["kept"]
+    assert found["settings"]["edit_training"]["epochs"] == found["settings"]["final_training"]["epochs"] == 30
+    assert found["adapted_accuracy"] == learnt["adapted_accuracy"]
+    text = cli("show").out
+    assert "Self-edit 1 · Ferrow bridge · kept" in text and "gold log-probability" in text
+    assert QUESTIONS[0]["question"] in text and "Gustave Orlan" in text and "✗" in text
+    assert "Training loss over" in text and "█" in text
+
+
+def _check_ask(cli: Cli) -> None:
+    question = QUESTIONS[0]["question"]
+    both = cli("ask", question, "--compare", "--topic", "Ferrow bridge", "--json").json
+    assert both["version"] == "v1" and both["answer"] != both["base_answer"]
+    again = cli("ask", question, "--topic", "Ferrow bridge", "--version", "v1").out
+    assert again.strip() == both["answer"].strip()
+    base = cli("ask", question, "--base", "--topic", "Ferrow bridge", "--json").json
+    assert base == {"answer": both["base_answer"], "version": None}
+    assert "base" in cli("ask", question, "--compare").out.splitlines()[0]
+
+
+def _check_export(cli: Cli, tiny: Path) -> None:
+    assert cli("export", "v1", "adapter", "--json").json == {"version": "v1", "folder": "adapter", "merged": False}
+    assert (cli.folder / "adapter" / "adapter_config.json").exists()
+    assert cli("export", "v1", "merged", "--merged").code == 0
+    assert (cli.folder / "merged" / "model.safetensors").exists()
+    # What was exported whole is a model like any other.
+    assert cli("ask", "Who?", "--base", "--model", "merged", "--store", "none", "--json").json["version"] is None
+
+
+def test_unusable_self_edits_are_recorded_and_the_run_goes_on(
+    cli: Cli, document: Path, questions: Path, tiny: Path
+) -> None:
+    # A random model writes no question that could be read.
+    command = ("learn", document, "--questions", questions, "--max-edit-tokens", "8", "--model", tiny)
+    outcome = cli(*command)
+    assert outcome.code == 0, outcome.err
+    assert "2 written, 0 usable, 0 kept" in outcome.out and "2 not: nothing in the edit could be used" in outcome.out
+    assert "No version was committed: none of the 2 self-edits (0 of them usable) beat the base model." in outcome.out
+    assert "by the question file" in outcome.out and "in total" in outcome.out
+    found = cli(*command, "--json").json
+    assert found["version"] is None and found["adapted_accuracy"] is None
+    assert (found["edits"], found["usable_edits"]) == (2, 0) and found["reason"]
+    assert json.loads((cli.folder / ".selfedit" / "store.json").read_text())["format"] == 1
+    assert cli("versions").out.startswith("No version yet in .selfedit.")
+
+
+@pytest.mark.parametrize("json_", [False, True])
+def test_the_model_asks_itself(cli: Cli, document: Path, edits: Path, tiny: Path, json_: bool) -> None:
+    command = ("learn", document, "--edits-from", edits, "--epochs", "1", "--model", tiny)
+    outcome = cli(*command, *(["--json"] if json_ else []))
+    if json_:
+        assert outcome.json["probe_source"] == "model" and outcome.json["questions"] == 0
+    else:
+        assert "by the model itself: 0 kept" in outcome.out
+
+
+def test_table_of_a_run(cli: Cli, document: Path, questions: Path, edits: Path, tiny: Path) -> None:
+    outcome = cli("learn", document, "--questions", questions, "--edits-from", edits, *FAST, "--model", tiny)
+    assert outcome.code == 0 and outcome.err == ""
+    lines = outcome.out.splitlines()
+    assert lines[0].split() == ["passage", "questions", "base", "adapted"]
+    assert lines[1].startswith("Ferrow bridge") and lines[2].startswith("in total")
+    assert "Committed version v1 to .selfedit. Next:" in lines
+    assert '  selfedit ask "Who built the Ferrow bridge?" --compare' in outcome.out and "  selfedit show v1" in lines
