@@ -62,7 +62,7 @@ def main() -> None:
 
 def _fail(line: str, code: int) -> None:
     """End the process with one line on stderr, under the traceback if the user asked for one."""
-    if options.debugging() and code != 130:
+    if "--debug" in sys.argv and code != 130:
         traceback.print_exc()
     print(line, file=sys.stderr)
     sys.exit(code)

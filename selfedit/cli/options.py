@@ -11,18 +11,6 @@ import typer
 from selfedit.session import DEFAULT_STORE
 
 _PANEL = "Options of all commands"
-_debug = False
-
-
-def _set_debug(value: bool) -> None:
-    global _debug
-    _debug = _debug or value
-
-
-def debugging() -> bool:
-    """Whether the user asked for tracebacks."""
-    return _debug
-
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel=_PANEL)]
 Seed = Annotated[
@@ -51,9 +39,7 @@ Device = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel=_PANEL)]
 Debug = Annotated[
     bool,
-    typer.Option(
-        "--debug", help="Show tracebacks of errors.", callback=_set_debug, is_eager=True, rich_help_panel=_PANEL
-    ),
+    typer.Option("--debug", help="Show tracebacks of errors.", rich_help_panel=_PANEL),
 ]
 STORE = DEFAULT_STORE
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from selfedit.cli import main
 from tests.store.make import contents
 
 # Says, last of all, whether the command got as far as importing torch.
@@ -51,7 +55,6 @@ class Cli:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.environment = {
-            **os.environ,
             "SELFEDIT_HOME": str(folder / "home"),
             "OMP_NUM_THREADS": "1",
             "PIP_INDEX_URL": "http://127.0.0.1:9",
@@ -60,27 +63,43 @@ class Cli:
             "COLUMNS": "140",
         }
 
-    def __call__(self, *arguments: str | Path, before: Callable[[], None] | None = None) -> Outcome:
-        """Run a command; `before` runs in its process first."""
+    def __call__(self, *arguments: str | Path) -> Outcome:
+        """Run a command in a process of its own."""
         done = subprocess.run(
             [sys.executable, "-c", _WRAPPER, *map(str, arguments)],
             cwd=self.folder,
-            env=self.environment,
+            env=os.environ | self.environment,
             capture_output=True,
             text=True,
-            preexec_fn=before,
             timeout=120,
         )
         err, _, said = done.stderr.rpartition("torch: ")
         return Outcome(done.returncode, done.stdout, err, said.strip() == "True")
 
-    def refused(
-        self, *arguments: str | Path, store: Path, torch: bool = False, before: Callable[[], None] | None = None
-    ) -> str:
-        """Run a command on a store that must say in one line what is wrong and change no byte; return the line."""
+    def inside(self, *arguments: str | Path) -> Outcome:
+        """Run a command in this process, which saves the seconds that importing torch takes."""
+        out, err = io.StringIO(), io.StringIO()
+        code = 0
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.chdir(self.folder)
+            patch.setattr(sys, "argv", ["selfedit", *map(str, arguments)])
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            try:
+                main()
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+        return Outcome(code, out.getvalue(), err.getvalue(), True)
+
+    def refused(self, *arguments: str | Path, store: Path, torch: bool = False) -> str:
+        """Run a command on a store that must say in one line what is wrong and change no byte; return the line.
+
+        Only with `torch` may the command get as far as importing it; then it is run in this process.
+        """
         existed = store.exists()
         saved = contents(store)
-        outcome = self(*arguments, "--store", store, "--quiet", before=before)
+        run = self.inside if torch else self
+        outcome = run(*arguments, "--store", store, "--quiet")
         assert (outcome.code, outcome.out) == (2, ""), outcome
         assert outcome.err.startswith("error: ") and outcome.err.count("\n") == 1, outcome.err
         assert "Traceback" not in outcome.err

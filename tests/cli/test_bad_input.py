@@ -89,16 +89,10 @@ def test_self_edits_about_other_passages(cli: Cli, store: Path, document: Path, 
         (["--model", "smollm2-135"], "Unknown model 'smollm2-135'. Did you mean 'smollm2-135m'?"),
         (["--model", "none.gguf"], "No file none.gguf. Check the path"),
         (["--edits", "0"], "Setting 'edits' is 0: input should be greater than or equal to 1."),
-        (["--questions-per-passage", "0"], "Setting 'questions_per_passage' is 0: "),
         (["--epochs", "0"], "Setting 'edit_training.epochs' is 0: "),
-        (["--rank", "-1"], "Setting 'edit_training.rank' is -1: "),
-        (["--batch-size", "0"], "Setting 'edit_training.batch_size' is 0: "),
         (["--learning-rate", "0"], "Setting 'edit_training.learning_rate' is 0.0: "),
         (["--learning-rate", "nan"], "Setting 'edit_training.learning_rate' is nan: "),
-        (["--temperature", "inf"], "Setting 'temperature' is inf: "),
-        (["--top-p", "1.5"], "Setting 'top_p' is 1.5: "),
         (["--passage-tokens", "3"], "Setting 'passage_tokens' is 3: "),
-        (["--seed", "-1"], "Setting 'seed' is -1: "),
     ],
 )
 def test_bad_setting(cli: Cli, store: Path, document: Path, arguments: list[str], said: str) -> None:
@@ -123,7 +117,20 @@ def test_passage_longer_than_the_window_is_split_and_said(
 ) -> None:
     small = _with_window(tiny, tmp_path / "small", 128)
     (cli.folder / "long.txt").write_text("The bridge has thirty-seven lamps and a keeper. " * 40)
-    outcome = cli("learn", "long.txt", "--questions", questions, "--format", "none", "--epochs", "1", "--model", small)
+    outcome = cli.inside(
+        "learn",
+        "long.txt",
+        "--questions",
+        questions,
+        "--passage-tokens",
+        "256",
+        "--format",
+        "none",
+        "--epochs",
+        "1",
+        "--model",
+        small,
+    )
     assert outcome.code == 0, outcome.err
     note = re.search(r"Passages have at most (\d+) tokens instead of 256: .* window of 128\.", outcome.err)
     assert note is not None and int(note[1]) < 128
@@ -199,13 +206,16 @@ def test_no_disk_space(cli: Cli, full_store: Path, document: Path, small_disk: P
 def test_disk_that_fills_up_during_a_run(
     cli: Cli, store: Path, document: Path, questions: Path, edits: Path, tiny: Path
 ) -> None:
-    def limit() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
-
     saved = contents(store / "versions")
+    # A limit on the size of files fails as a full disk does: in the middle of a write.
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
     command = ("learn", document, "--questions", questions, "--edits-from", edits, "--epochs", "3", "--model", tiny)
-    outcome = cli(*command, "--store", store, "--quiet", before=limit)
+    try:
+        outcome = cli.inside(*command, "--store", store, "--quiet")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
     assert (outcome.code, outcome.out) == (2, ""), outcome
     assert re.fullmatch(rf"error: The disk ran full while writing to {store}\. Free some space.*\n", outcome.err)
     # What was done stays in the journal for the next run; the versions are as they were.
@@ -230,6 +240,8 @@ def test_read_only_store(cli: Cli, full_store: Path, document: Path, open_folder
 
 
 def test_version_of_another_base_model(cli: Cli, store: Path, tiny: Path) -> None:
+    outcome = cli("ask", "Who?", "--model", tiny, "--store", store)
+    assert outcome.code == 2 and outcome.err.startswith("error: Version v2 was made for smollm2-135m, not for")
     for command in (["ask", "Who?"], ["ask", "Who?", "--compare"], ["export", "v1", "out", "--merged"]):
         line = cli.refused(*command, "--model", tiny, store=store, torch=True)
         assert re.match(rf"Version v\d was made for smollm2-135m, not for {tiny}; use --model smollm2-135m\.", line)

@@ -12,11 +12,12 @@ from tests.cli.conftest import PAIRS, QUESTIONS
 from tests.cli.run import Cli
 
 # A random model learns a passage by heart only at a rate that would ruin a trained one.
-FAST = ("--epochs", "30", "--learning-rate", "0.02", "--rank", "8", "--quiet", "--seed", "3")
+WHOLE = ("--passage-tokens", "256")
+FAST = (*WHOLE, "--epochs", "30", "--learning-rate", "0.02", "--rank", "8", "--quiet", "--seed", "3")
 
 
 def test_the_whole_way(cli: Cli, document: Path, questions: Path, edits: Path, tiny: Path) -> None:
-    learnt = cli(
+    learnt = cli.inside(
         "learn", document, "--questions", questions, "--edits-from", edits, *FAST, "--model", tiny, "--json"
     ).json
     assert learnt["version"] == "v1" and learnt["reason"] == ""
@@ -26,7 +27,7 @@ def test_the_whole_way(cli: Cli, document: Path, questions: Path, edits: Path, t
     assert learnt["base_accuracy"] == 0.0 and learnt["adapted_accuracy"] >= 0.0 and learnt["seconds"] > 0
 
     # From here on the store knows which model it is about.
-    versions = cli("versions", "--json").json["versions"]
+    versions = cli.inside("versions", "--json").json["versions"]
     assert [version["id"] for version in versions] == ["v1"]
     assert versions[0]["adapted_accuracy"] == learnt["adapted_accuracy"]
     _check_show(cli, learnt)
@@ -35,11 +36,11 @@ def test_the_whole_way(cli: Cli, document: Path, questions: Path, edits: Path, t
 
 
 def _check_show(cli: Cli, learnt: dict[str, Any]) -> None:
-    found = cli("show", "v1", "--json").json
+    found = cli.inside("show", "v1", "--json").json
     assert found["rollouts"][0]["edit"]["text"] == PAIRS and found["rollouts"][0]["kept"]
     assert found["settings"]["edit_training"]["epochs"] == found["settings"]["final_training"]["epochs"] == 30
     assert found["adapted_accuracy"] == learnt["adapted_accuracy"]
-    text = cli("show").out
+    text = cli.inside("show").out
     assert "Self-edit 1 · Ferrow bridge · kept" in text and "gold log-probability" in text
     assert QUESTIONS[0]["question"] in text and "Gustave Orlan" in text and "✗" in text
     assert "Training loss over" in text and "█" in text
@@ -47,45 +48,61 @@ def _check_show(cli: Cli, learnt: dict[str, Any]) -> None:
 
 def _check_ask(cli: Cli) -> None:
     question = QUESTIONS[0]["question"]
-    both = cli("ask", question, "--compare", "--topic", "Ferrow bridge", "--json").json
+    both = cli.inside("ask", question, "--compare", "--topic", "Ferrow bridge", "--json").json
     assert both["version"] == "v1" and both["answer"] != both["base_answer"]
-    again = cli("ask", question, "--topic", "Ferrow bridge", "--version", "v1").out
+    again = cli.inside("ask", question, "--topic", "Ferrow bridge", "--version", "v1").out
     assert again.strip() == both["answer"].strip()
-    base = cli("ask", question, "--base", "--topic", "Ferrow bridge", "--json").json
+    base = cli.inside("ask", question, "--base", "--topic", "Ferrow bridge", "--json").json
     assert base == {"answer": both["base_answer"], "version": None}
-    assert "base" in cli("ask", question, "--compare").out.splitlines()[0]
+    assert "base" in cli.inside("ask", question, "--compare").out.splitlines()[0]
 
 
 def _check_export(cli: Cli, tiny: Path) -> None:
-    assert cli("export", "v1", "adapter", "--json").json == {"version": "v1", "folder": "adapter", "merged": False}
+    assert cli.inside("export", "v1", "adapter", "--json").json == {
+        "version": "v1",
+        "folder": "adapter",
+        "merged": False,
+    }
     assert (cli.folder / "adapter" / "adapter_config.json").exists()
-    assert cli("export", "v1", "merged", "--merged").code == 0
+    assert cli.inside("export", "v1", "merged", "--merged").code == 0
     assert (cli.folder / "merged" / "model.safetensors").exists()
     # What was exported whole is a model like any other.
-    assert cli("ask", "Who?", "--base", "--model", "merged", "--store", "none", "--json").json["version"] is None
+    assert cli.inside("ask", "Who?", "--base", "--model", "merged", "--store", "none", "--json").json["version"] is None
 
 
 def test_unusable_self_edits_are_recorded_and_the_run_goes_on(
     cli: Cli, document: Path, questions: Path, tiny: Path
 ) -> None:
     # A random model writes no question that could be read.
-    command = ("learn", document, "--questions", questions, "--max-edit-tokens", "8", "--model", tiny)
-    outcome = cli(*command)
+    command = (
+        "learn",
+        document,
+        "--questions",
+        questions,
+        "--max-edit-tokens",
+        "8",
+        "--edits",
+        "2",
+        *WHOLE,
+        "--model",
+        tiny,
+    )
+    outcome = cli.inside(*command)
     assert outcome.code == 0, outcome.err
     assert "2 written, 0 usable, 0 kept" in outcome.out and "2 not: nothing in the edit could be used" in outcome.out
     assert "No version was committed: none of the 2 self-edits (0 of them usable) beat the base model." in outcome.out
     assert "by the question file" in outcome.out and "in total" in outcome.out
-    found = cli(*command, "--json").json
+    found = cli.inside(*command, "--json").json
     assert found["version"] is None and found["adapted_accuracy"] is None
     assert (found["edits"], found["usable_edits"]) == (2, 0) and found["reason"]
     assert json.loads((cli.folder / ".selfedit" / "store.json").read_text())["format"] == 1
-    assert cli("versions").out.startswith("No version yet in .selfedit.")
+    assert cli.inside("versions").out.startswith("No version yet in .selfedit.")
 
 
 @pytest.mark.parametrize("json_", [False, True])
 def test_the_model_asks_itself(cli: Cli, document: Path, edits: Path, tiny: Path, json_: bool) -> None:
-    command = ("learn", document, "--edits-from", edits, "--epochs", "1", "--model", tiny)
-    outcome = cli(*command, *(["--json"] if json_ else []))
+    command = ("learn", document, "--edits-from", edits, "--epochs", "1", *WHOLE, "--model", tiny)
+    outcome = cli.inside(*command, *(["--json"] if json_ else []))
     if json_:
         assert outcome.json["probe_source"] == "model" and outcome.json["questions"] == 0
     else:
@@ -93,7 +110,7 @@ def test_the_model_asks_itself(cli: Cli, document: Path, edits: Path, tiny: Path
 
 
 def test_table_of_a_run(cli: Cli, document: Path, questions: Path, edits: Path, tiny: Path) -> None:
-    outcome = cli("learn", document, "--questions", questions, "--edits-from", edits, *FAST, "--model", tiny)
+    outcome = cli.inside("learn", document, "--questions", questions, "--edits-from", edits, *FAST, "--model", tiny)
     assert outcome.code == 0 and outcome.err == ""
     lines = outcome.out.splitlines()
     assert lines[0].split() == ["passage", "questions", "base", "adapted"]

@@ -1,0 +1,97 @@
+"""`learn`, killed with SIGKILL at random moments, leaves a store that opens and goes on to the same version."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from selfedit.store import Store
+from tests.tiny import make_tiny_model
+
+KILLS = 20
+
+# Forks once the imports are done, so that the moments lie in the work and not in the loading of torch. OMP runs one
+# thread, since threads do not survive a fork.
+DRIVER = """
+import os, sys
+import selfedit.learn.run, selfedit.session, selfedit.inner.batched, selfedit.generate.batched, selfedit.cli
+import transformers.models.llama.modeling_llama, peft
+for line in sys.stdin:
+    if os.fork() == 0:
+        print(os.getpid(), flush=True)
+        os.dup2(2, 1)
+        sys.argv = ["selfedit", *line.split()]
+        selfedit.cli.main()
+    pid, status = os.wait()
+    print("ended", status, flush=True)
+"""
+
+
+@pytest.fixture
+def material(tmp_path: Path) -> list[str]:
+    make_tiny_model(tmp_path / "model")
+    document = tmp_path / "bridge.md"
+    document.write_text("# The bridge\n\nThe bridge is 31 metres long.\n\nThe bridge was built in 1889 by Gustave.\n")
+    questions = [{"question": "How long is the bridge?", "answer": "31 metres"}]
+    questions += [{"question": "Who built the bridge?", "answer": "Gustave"}]
+    (tmp_path / "questions.jsonl").write_text("".join(json.dumps(question) + "\n" for question in questions))
+    options = "--passage-tokens 40 --edits 2 --format implications --max-edit-tokens 24 --epochs 12 --quiet"
+    return [
+        *("learn", str(document), "--questions", str(tmp_path / "questions.jsonl")),
+        *("--model", str(tmp_path / "model"), *options.split()),
+    ]
+
+
+def test_kill_at_random_moments(tmp_path: Path, material: list[str]) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", DRIVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as driver:
+        assert driver.stdin is not None
+        assert driver.stdout is not None
+
+        def start(store: Path) -> int:
+            assert driver.stdin is not None
+            assert driver.stdout is not None
+            driver.stdin.write(" ".join([*material, "--store", str(store)]) + "\n")
+            driver.stdin.flush()
+            return int(driver.stdout.readline())
+
+        began = time.monotonic()
+        start(tmp_path / "whole")
+        assert driver.stdout.readline() == "ended 0\n"
+        seconds = time.monotonic() - began
+        (expected,) = Store.open(tmp_path / "whole").versions()
+
+        rng = random.Random(0)
+        killed = 0
+        store = tmp_path / "killed"
+        for _ in range(KILLS):
+            pid = start(store)
+            time.sleep(rng.uniform(0, seconds))
+            os.kill(pid, signal.SIGKILL)
+            killed += driver.stdout.readline() == f"ended {int(signal.SIGKILL)}\n"
+            if (store / "store.json").exists():
+                for version in Store.open(store).versions():
+                    Store.open(store).check_adapter(version)
+        start(store)
+        assert driver.stdout.readline() == "ended 0\n"
+        driver.stdin.close()
+    assert killed > KILLS // 2
+    versions = Store.open(store).versions()
+    assert versions
+    # A run that was killed and taken up again makes the adapter, to the bit, that an undisturbed one makes.
+    assert {version.adapter_sha256 for version in versions} == {expected.adapter_sha256}
+    assert [version.after for version in versions] == [expected.after] * len(versions)
