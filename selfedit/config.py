@@ -54,13 +54,13 @@ class LearnConfig(BaseModel):
     sentences: bool = Field(default=True, description="train on each sentence of a passage too")
     temperature: float = Field(default=0.5, gt=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
-    max_edit_tokens: int = Field(default=384, ge=1)
+    max_edit_tokens: int = Field(default=128, ge=1)
     max_answer_tokens: int = Field(default=64, ge=1)
     seed: int = Field(default=0, ge=0, lt=2**31)
     grader: str = "match"
     reward: str = "accuracy"
     edit_training: TrainingSettings = TrainingSettings()
-    final_training: TrainingSettings = TrainingSettings(batch_size=4)
+    final_training: TrainingSettings = TrainingSettings(learning_rate=2e-3, epochs=8, batch_size=8)
     slots: int = Field(default=8, ge=1, description="adapters trained at once")
     token_budget: int = Field(default=1024, ge=16, description="tokens of one training pass")
 

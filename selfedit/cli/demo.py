@@ -10,13 +10,20 @@ import typer
 
 from selfedit.cli import options, output
 from selfedit.cli.learn import as_json, print_summary
+from selfedit.config import TrainingSettings
 from selfedit.progress import make_progress
 from selfedit.session import Session
 
 if TYPE_CHECKING:
     from selfedit.learn.run import LearnResult
 
-DEMO: dict[str, Any] = {}
+DEMO: dict[str, Any] = {
+    "edits": 1,
+    "max_edit_tokens": 96,
+    "max_answer_tokens": 24,
+    "slots": 12,
+    "edit_training": TrainingSettings(epochs=5),
+}
 """Settings in which the demo differs from `selfedit learn`."""
 
 

@@ -110,7 +110,10 @@ class LearnRun:
                     missing, self._config.edits, self._config.seed, lambda edit: bar.advance()
                 )
             for task in missing:
-                edits[task.id] = [edit for edit in written if edit.task_id == task.id]
+                own = [edit for edit in written if edit.task_id == task.id]
+                if not any(self._stages.domain.is_usable(task, edit) for edit in own):
+                    own.append(_passage_alone(task, self._config.seed))
+                edits[task.id] = own
                 self._journal.put("edits", task.id, tuple(edits[task.id]))
         return [edit for task in tasks for edit in edits[task.id]]
 
@@ -232,6 +235,11 @@ class LearnRun:
             seconds=result.seconds,
         )
         return self._store.commit(version, adapter, fan_in_fan_out=fan_in_fan_out)
+
+
+def _passage_alone(task: Task, seed: int) -> SelfEdit:
+    """What is tried for a passage about which nothing usable was written: training on its text."""
+    return SelfEdit(f"{task.id}.passage", task.id, "none", "", "", seed)
 
 
 def _mark_kept(
