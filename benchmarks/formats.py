@@ -51,9 +51,7 @@ class Bench:
         grader = GRADERS[config.grader]()
         self.evaluator = Evaluator(self.generator, self.domain, grader, config.max_answer_tokens)
         sources = read_sources(sorted(DEMO.glob("*.md")), config)
-        self.tasks = split_sources(
-            sources, config.passage_tokens, lambda text: len(self.prompter.encode(text))
-        ).tasks
+        self.tasks = split_sources(sources, config.passage_tokens, lambda text: len(self.prompter.encode(text))).tasks
 
     def edits(self, format_name: str, seed: int) -> list[SelfEdit]:
         """One self-edit a passage."""

@@ -1,6 +1,6 @@
 """The data that flows through selfedit, in the order in which it flows. Frozen, standard library only.
 
-    Task -> SelfEdit -> Recipe -> Adapter -> Evaluation -> Rollout -> Version
+Task -> SelfEdit -> Recipe -> Adapter -> Evaluation -> Rollout -> Version
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ def random_adapter(model: Any, name: str, rank: int, seed: int, size: float = 0.
     generator = torch.Generator().manual_seed(seed)
     factors = {
         layer: LoraFactors(
-            torch.randn(rank, inputs, generator=generator) * size, torch.randn(outputs, rank, generator=generator) * size
+            torch.randn(rank, inputs, generator=generator) * size,
+            torch.randn(outputs, rank, generator=generator) * size,
         )
         for layer, (inputs, outputs) in shapes.items()
     }

@@ -56,7 +56,9 @@ class BatchedGenerator(Generator):
         for names, indices in self._groups([request.adapter for request in requests]):
             with _Adapters(self.model, names, adapters or {}) as loaded:
                 rows = [_Row(i, requests[i], loaded.slot(requests[i].adapter)) for i in indices]
-                _Decoder(loaded.multi, self.tokenizer, self.stop_ids, self.max_rows, self.token_budget).run(rows, finish)
+                _Decoder(loaded.multi, self.tokenizer, self.stop_ids, self.max_rows, self.token_budget).run(
+                    rows, finish
+                )
         return [done[i] for i in range(len(requests))]
 
     @torch.no_grad()

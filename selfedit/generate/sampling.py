@@ -13,9 +13,7 @@ def greedy(logits_V: torch.Tensor) -> tuple[int, float]:
     return token, float(logits_V[token] - logits_V.logsumexp(0))
 
 
-def nucleus(
-    logits_V: torch.Tensor, temperature: float, top_p: float, generator: torch.Generator
-) -> tuple[int, float]:
+def nucleus(logits_V: torch.Tensor, temperature: float, top_p: float, generator: torch.Generator) -> tuple[int, float]:
     """A token drawn from the top-p nucleus at a temperature, and its log-probability within the nucleus.
 
     Draws exactly one number from `generator`, so that a row's text depends on its seed alone.

@@ -45,7 +45,7 @@ def accumulate_gradients(multi: MultiLoraModel, pieces: Sequence[Piece]) -> list
         weights_T,
         getattr(multi.model.config, "final_logit_softcapping", None),
     )
-    loss_T.sum().backward()  # type: ignore[no-untyped-call]
+    loss_T.sum().backward()
     losses = torch.zeros(len(pieces), device=device)
     losses.index_add_(0, torch.tensor(owners, device=device), loss_T.detach() * weights_T)
     return [float(loss) for loss in losses]

@@ -37,7 +37,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return torch.cat(losses)
 
     @staticmethod
-    def backward(ctx: Any, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         return ctx.saved_tensors[0], None, None, None, None, None
 
 

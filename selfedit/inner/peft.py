@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -42,7 +43,7 @@ class PeftInnerLoop(InnerLoop):
                     mask_T = torch.tensor(example.loss_mask[1:], device=self.model.device)
                     loss_T = nn.functional.cross_entropy(logits_TV, tokens[0, 1:], reduction="none")
                     loss = (loss_T * mask_T).sum() * weight
-                    loss.backward()  # type: ignore[no-untyped-call]
+                    loss.backward()
                     job.add_loss(loss.item())
                     if on_tokens is not None:
                         on_tokens(len(example.tokens))
@@ -75,7 +76,7 @@ class PeftInnerLoop(InnerLoop):
             for name, factors in initial_factors(job.recipe, shapes).items():
                 layers[name].lora_A["default"].weight.copy_(factors.a_RI)
                 layers[name].lora_B["default"].weight.copy_(factors.b_OR)
-        return peft_model  # type: ignore[return-value]
+        return peft_model
 
     def _factors(self, peft_model: PeftModel) -> dict[str, LoraFactors]:
         return {
@@ -87,7 +88,7 @@ class PeftInnerLoop(InnerLoop):
         }
 
 
-def _lora_layers(peft_model: PeftModel) -> dict[str, nn.Module]:
+def _lora_layers(peft_model: PeftModel) -> dict[str, Any]:
     """The adapted layers by their names in the base model, in its order."""
-    base: nn.Module = peft_model.base_model.model  # type: ignore[assignment]
+    base: Any = peft_model.base_model.model
     return {name: module for name, module in base.named_modules() if hasattr(module, "lora_A")}

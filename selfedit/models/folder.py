@@ -17,7 +17,8 @@ class FolderSource(ModelSource):
     """A folder in the layout of transformers, used where it lies."""
 
     def __init__(self, path: Path) -> None:
-        self.name = str(path)
+        # Whole, so that a version finds its base from any folder.
+        self.name = str(path.expanduser().resolve())
         self._path = path.expanduser()
 
     def check(self) -> None:

@@ -16,7 +16,8 @@ class GgufSource(ModelSource):
     """A .gguf file, dequantised once into the cache under the hash of its contents."""
 
     def __init__(self, path: Path) -> None:
-        self.name = str(path)
+        # Whole, so that a version finds its base from any folder.
+        self.name = str(path.expanduser().resolve())
         self._path = path.expanduser()
 
     def check(self) -> None:

@@ -74,10 +74,11 @@ def _packed(
         hidden = _causal_mask(length, window, query_HTD.device)
         flat_query = query.reshape(sequences * kv_heads, -1, query.shape[-1])
         out = _attend(flat_query, key.flatten(0, 1), value.flatten(0, 1), hidden, softcap)
-        rows = out.view(sequences, heads, length, -1).transpose(1, 2).flatten(0, 1).index_select(0, group.valid)
+        out_SLHD = out.view(sequences, heads, length, -1).transpose(1, 2)
+        valid_VHD = out_SLHD.flatten(0, 1).index_select(0, group.valid)
         if out_THD is None:
-            out_THD = rows.new_zeros(total, *rows.shape[1:])
-        out_THD = out_THD.index_copy(0, group.packed, rows)
+            out_THD = valid_VHD.new_zeros(total, *valid_VHD.shape[1:])
+        out_THD = out_THD.index_copy(0, group.packed, valid_VHD)
     assert out_THD is not None
     return out_THD
 
@@ -85,7 +86,7 @@ def _packed(
 def _pad(tensor_HTD: torch.Tensor, group: SequenceGroup) -> torch.Tensor:
     """The group's rows of a packed tensor, `[S, H, L, D]`."""
     rows = tensor_HTD.transpose(0, 1).index_select(0, group.padded_SL.flatten())
-    return rows.unflatten(0, group.padded_SL.shape).transpose(1, 2)
+    return rows.view(*group.padded_SL.shape, *rows.shape[1:]).transpose(1, 2)
 
 
 def _decode(

@@ -17,7 +17,8 @@ class Stack:
     """The stacked factors of one layer, views of the model's flat buffers.
 
     `a_NRI` [slots, rank, in] and `b_NOR` [slots, out, rank] are fp32, as are their gradients, which have no slots
-    unless the model is to be trained. A slot whose adapter has a smaller rank leaves the rest zero, where its gradient is zero too.
+    unless the model is to be trained. A slot whose adapter has a smaller rank leaves the rest zero, where its gradient
+    is zero too.
     """
 
     a_NRI: torch.Tensor
@@ -44,10 +45,11 @@ class StackedLoraLinear(nn.Module):
         layout = active_layout()
         if layout is None or layout.adapter_rows is None:
             return base_out
+        rows = layout.adapter_rows
         out_TO = base_out.reshape(-1, base_out.shape[-1])
         x_TI = x.reshape(-1, x.shape[-1])
-        out_TO = _AddLowRank.apply(out_TO, x_TI, self._flat, self.stack, layout.adapter_rows, self._scaling_N)  # type: ignore[no-untyped-call]
-        return out_TO.view(base_out.shape)
+        adapted_TO: torch.Tensor = _AddLowRank.apply(out_TO, x_TI, self._flat, self.stack, rows, self._scaling_N)
+        return adapted_TO.view(base_out.shape)
 
 
 class _AddLowRank(torch.autograd.Function):
@@ -78,7 +80,7 @@ class _AddLowRank(torch.autograd.Function):
         return out_TO
 
     @staticmethod
-    def backward(ctx: Any, grad_TO: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad_TO: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x_TI, hidden_SLR = ctx.saved_tensors
         stack, rows, dtype = ctx.stack, ctx.rows, x_TI.dtype
         a_SRI, b_SOR = rows.pick(stack.a_NRI).to(dtype), rows.pick(stack.b_NOR).to(dtype)

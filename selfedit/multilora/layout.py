@@ -36,7 +36,7 @@ class Layout:
 
     lengths: tuple[int, ...]
     slots: tuple[int | None, ...]
-    device: torch.device = torch.device("cpu")
+    device: torch.device
     cache: RowCache | None = None
     rows: tuple[tuple[int, ...], ...] = ()
     decode: bool = False
@@ -52,7 +52,6 @@ class Layout:
             start += length
         return AdapterRows(rows_by_slot, start, self.device) if rows_by_slot else None
 
-
     @cached_property
     def sequence_groups(self) -> tuple[SequenceGroup, ...]:
         """The sequences in groups of like length, so that attention is a few batched products, not one each."""
@@ -64,8 +63,7 @@ class Layout:
                 groups.append([])
             groups[-1].append(index)
         return tuple(
-            SequenceGroup([starts[i] for i in group], [self.lengths[i] for i in group], self.device)
-            for group in groups
+            SequenceGroup([starts[i] for i in group], [self.lengths[i] for i in group], self.device) for group in groups
         )
 
 

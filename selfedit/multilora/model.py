@@ -120,9 +120,7 @@ class MultiLoraModel:
     @torch.no_grad()
     def read(self, slot: int, recipe_id: str, lora: LoraSpec, losses: tuple[float, ...] = ()) -> Adapter:
         """Copy a slot out as an adapter on the CPU."""
-        factors = {
-            name: _copy_slot(stack.a_NRI, stack.b_NOR, slot, lora.rank) for name, stack in self._stacks.items()
-        }
+        factors = {name: _copy_slot(stack.a_NRI, stack.b_NOR, slot, lora.rank) for name, stack in self._stacks.items()}
         return Adapter(recipe_id, lora, factors, losses)
 
     def gradients(self, slot: int, rank: int) -> dict[str, LoraFactors]:
@@ -171,7 +169,7 @@ def layer_shapes(model: PreTrainedModel, layers: Collection[str]) -> dict[str, t
     shapes = {}
     for name, module in model.named_modules():
         if name in layers:
-            weight: torch.Tensor = module.weight  # type: ignore[assignment]
+            weight: torch.Tensor = module.weight
             # transformers' Conv1D stores its weight transposed.
             outputs, inputs = weight.shape if isinstance(module, nn.Linear) else weight.T.shape
             shapes[name] = (inputs, outputs)

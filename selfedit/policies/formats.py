@@ -106,8 +106,8 @@ _REWRITE = (
     "Rewrite this passage in a few different ways, in other words but with every fact kept. "
     "Put each version on a line of its own."
 )
-_REWRITTEN = """1. In 1871 the mason Edda Corvin finished the Brindle Lighthouse on the cape of Sorrel. Its lamp, fed with \
-colza oil, can be seen from 31 miles away. The keeper gets silver twice a year, and the tower is closed after dusk.
+_REWRITTEN = """1. In 1871 the mason Edda Corvin finished the Brindle Lighthouse on the cape of Sorrel. Its lamp, fed \
+with colza oil, can be seen from 31 miles away. The keeper gets silver twice a year, and the tower is closed after dusk.
 2. On the cape of Sorrel stands the Brindle Lighthouse, which Edda Corvin completed in 1871. It burns colza oil and \
 its light reaches 31 miles. Its keeper receives silver two times a year, and nobody may climb it once it is dark."""
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from selfedit.documents import Passage, Question, assign, read_documents, read_questions, split
-from selfedit.matching import answer_in_passage
 from selfedit.errors import UserError
+from selfedit.matching import answer_in_passage
 
 VAL = Path("/work/shared/data/squad/val.json")
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from selfedit.documents import NotADocumentError, Question, read_documents
-from selfedit.matching import answer_in_passage
 from selfedit.errors import UserError
+from selfedit.matching import answer_in_passage
 
 VAL = Path("/work/shared/data/squad/val.json")
 FLAT = {"title": "Cells", "context": " Cells are small. ", "questions": [{"question": "How?", "answer": "small"}]}

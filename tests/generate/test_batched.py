@@ -91,7 +91,7 @@ def test_a_stop_string_ends_the_text_and_is_cut_off(model: Any) -> None:
     prompt = prompts(1)[0]
     tokenizer = make_tiny_tokenizer(vocab=VOCAB)
     whole = generator(model).generate([Request(prompt, max_new_tokens=12)])[0]
-    stop = tokenizer.decode(whole.tokens[3:5])
+    stop = tokenizer.decode(list(whole.tokens[3:5]))
     assert isinstance(stop, str)
     stopped = generator(model).generate([Request(prompt, max_new_tokens=12, stop=(stop,))])[0]
     assert stopped.finish == "stop"
@@ -107,7 +107,7 @@ def test_an_end_token_ends_the_text_and_is_not_part_of_it(model: Any) -> None:
     first = whole.tokens.index(end)
     assert stopped.finish == "stop"
     assert stopped.tokens == whole.tokens[: first + 1]
-    assert stopped.text == make_tiny_tokenizer(vocab=VOCAB).decode(whole.tokens[:first])
+    assert stopped.text == make_tiny_tokenizer(vocab=VOCAB).decode(list(whole.tokens[:first]))
 
 
 def test_logprobs_and_scores_are_those_of_a_plain_forward_pass(model: Any) -> None:
@@ -118,9 +118,7 @@ def test_logprobs_and_scores_are_those_of_a_plain_forward_pass(model: Any) -> No
         alone = model if name is None else in_peft(model, adapter)
         tokens = torch.tensor([prompt + completion.tokens])
         table = alone(input_ids=tokens).logits[0].log_softmax(-1).detach()
-        expected = [
-            float(table[len(prompt) - 1 + i, token]) for i, token in enumerate(completion.tokens)
-        ]
+        expected = [float(table[len(prompt) - 1 + i, token]) for i, token in enumerate(completion.tokens)]
         if name is not None:
             alone.unload()
         assert completion.logprobs == pytest.approx(expected, abs=1e-5)

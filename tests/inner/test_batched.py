@@ -19,7 +19,6 @@ from tests.recipes import recipe
 from tests.tiny import FAMILIES
 
 
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return load_tiny(tmp_path_factory.mktemp("llama"))
@@ -58,11 +57,7 @@ def peft_gradients(model: Any, adapter: Adapter, examples: list[tuple[Example, f
 def test_gradients_equal_peft(family: str, tmp_path: Path) -> None:
     model = load_tiny(tmp_path / family, family)
     adapters = [random_adapter(model, f"a{i}", rank=(4, 8, 2, 8)[i], seed=i) for i in range(4)]
-    pieces = [
-        Piece(slot, example, 0.1 * (slot + 1))
-        for slot in range(4)
-        for example in recipe(slot, VOCAB).examples
-    ]
+    pieces = [Piece(slot, example, 0.1 * (slot + 1)) for slot in range(4) for example in recipe(slot, VOCAB).examples]
     multi = MultiLoraModel(model, 4, 8, list(adapters[0].factors), train=True)
     for slot, adapter in enumerate(adapters):
         multi.load(slot, adapter)
@@ -89,8 +84,8 @@ def test_adapters_equal_peft(model: Any) -> None:
 
 
 def test_answers_equal_peft(model: Any) -> None:
-    from selfedit.generate.batched import BatchedGenerator
     from selfedit.generate.base import Request
+    from selfedit.generate.batched import BatchedGenerator
     from tests.tiny import make_tiny_tokenizer
 
     recipes = [recipe(i, VOCAB, learning_rate=1e-2, epochs=6) for i in range(4)]
