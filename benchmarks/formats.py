@@ -149,10 +149,16 @@ def main() -> None:
     parser.add_argument("--formats", default="none,implications,rewrite,self-qa")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--temperature", type=float)
+    parser.add_argument("--epochs", type=int, help="fewer than learn's make it faster and all figures lower")
+    parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    overrides = {} if options.temperature is None else {"temperature": options.temperature}
-    config = LearnConfig(questions=DEMO / "questions.jsonl", **overrides)
+    config = LearnConfig(questions=DEMO / "questions.jsonl", max_answer_tokens=24, max_edit_tokens=96)
+    if options.temperature is not None:
+        config = config.model_copy(update={"temperature": options.temperature})
+    training = {"epochs": options.epochs, "learning_rate": options.learning_rate}
+    given = {name: value for name, value in training.items() if value is not None}
+    config = config.model_copy(update={"final_training": config.final_training.model_copy(update=given)})
     started = time.time()
     bench = Bench(options.model, config)
     base = bench.base_accuracy()

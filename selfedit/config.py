@@ -60,8 +60,8 @@ class LearnConfig(BaseModel):
     grader: str = "match"
     reward: str = "accuracy"
     edit_training: TrainingSettings = TrainingSettings()
-    final_training: TrainingSettings = TrainingSettings(learning_rate=2e-3, epochs=8, batch_size=8)
-    slots: int = Field(default=8, ge=1, description="adapters trained at once")
+    final_training: TrainingSettings = TrainingSettings(learning_rate=1.5e-3, epochs=6, batch_size=4)
+    slots: int = Field(default=12, ge=1, description="adapters trained at once")
     token_budget: int = Field(default=1024, ge=16, description="tokens of one training pass")
 
     @field_validator("format")

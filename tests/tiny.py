@@ -69,11 +69,11 @@ def tiny_config(family: str, vocab: int, *, tie: bool = True) -> Any:
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "head_dim": 8,
-        "max_position_embeddings": 512,
+        "max_position_embeddings": 4096,
         "tie_word_embeddings": tie,
     }
     if family == "phi3":
-        common["original_max_position_embeddings"] = 512
+        common["original_max_position_embeddings"] = 4096
     if family.startswith("gemma"):
         # One sliding layer and one full one, so that both kinds are there.
         common |= {"layer_types": ["sliding_attention", "full_attention"], "query_pre_attn_scalar": 8}

@@ -15,8 +15,7 @@ class KnowledgeDomain(Domain):
     """Trains on a passage and on what the self-edit says of it, each piece a sequence of its own.
 
     Statements stand under the passage's title, as in the paper. Question-and-answer pairs are written as they
-    will be asked, with the loss on the answer (we deviate: the paper trains on them as plain lines). Questions are
-    asked in plain words of chat models too: their templates would make a training pair two to three times as long.
+    will be asked, with the loss on the answer (we deviate: the paper trains on them as plain lines).
 
     Args:
         end_token: ends every training sequence, so that the model learns to stop.
@@ -64,11 +63,13 @@ class KnowledgeDomain(Domain):
     def ask(self, question: str, topic: str = "") -> tuple[int, ...]:
         """The prompt of a question, under a topic if there is one."""
         heading = f"Topic: {topic}\n" if topic else ""
+        if self._prompter.chat:
+            return self._prompter.request(f"{heading}{question}")
         return self._prompter.text(f"{heading}Question: {question}\nAnswer:")
 
     def answer(self, text: str) -> tuple[int, ...]:
         """See `Domain.answer`."""
-        return self._prompter.encode(f" {text}")
+        return self._prompter.encode(text if self._prompter.chat else f" {text}")
 
     def _statement(self, title: str, text: str) -> Example:
         tokens = (*self._prompter.text(f"{title}\n{text}"), self._end_token)

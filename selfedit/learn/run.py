@@ -68,6 +68,9 @@ class LearnRun:
         """Learn the material and commit a version, unless nothing in it makes the model better."""
         started = time.monotonic()
         tasks, source, dropped = self._with_probes(material)
+        if not any(task.probes for task in tasks):
+            reason = "there is no question to measure it by; give some with --questions"
+            return LearnResult(None, reason, tasks, (), source, dropped, (), (), time.monotonic() - started)
         edits = self._write_edits(tasks)
         before = self._ask_base(tasks)
         rollouts = _mark_kept(self._try_edits(tasks, edits), before, tasks, self._stages.reward)

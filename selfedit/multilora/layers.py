@@ -48,7 +48,7 @@ class StackedLoraLinear(nn.Module):
         rows = layout.adapter_rows
         out_TO = base_out.reshape(-1, base_out.shape[-1])
         x_TI = x.reshape(-1, x.shape[-1])
-        adapted_TO: torch.Tensor = _AddLowRank.apply(out_TO, x_TI, self._flat, self.stack, rows, self._scaling_N)
+        adapted_TO: torch.Tensor = _AddLowRank.apply(out_TO, x_TI, self._flat, self.stack, rows, self._scaling_N)  # type: ignore[no-untyped-call]
         return adapted_TO.view(base_out.shape)
 
 

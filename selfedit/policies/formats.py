@@ -66,23 +66,30 @@ def parse_lines(text: str) -> tuple[Lesson, ...]:
     return tuple(Lesson(statement) for statement in lines)
 
 
-_PAIR = re.compile(
-    r"(?:question|q)\W*?\d*\s*[:.)]\**\s*(?P<question>.+?)\s*\**(?:answer|a)\W*?\d*\s*[:.)]\**\s*(?P<answer>[^\n]+)",
-    re.IGNORECASE | re.DOTALL,
+# A label begins a line, perhaps behind a list marker; a single letter needs a colon, or 'A. Lincoln' would be one.
+_LABEL = re.compile(
+    r"^[\W\d]*(?:(?P<asks>question|q(?=\W*\d*\W*:))|answer|a(?=\W*\d*\W*:))\W*?\d*\W*?[:.)]\**(?P<rest>.*)$",
+    re.IGNORECASE,
 )
+_INLINE_ANSWER = re.compile(r"(?<=\S)\s+(?=\**answer\s*\d*\s*:)", re.IGNORECASE)
 
 
 def parse_pairs(text: str) -> tuple[Lesson, ...]:
     """Question and answer pairs, `Question: ... Answer: ...`; a question without an answer is left out."""
     pairs: dict[str, Lesson] = {}
-    for block in re.split(r"(?im)^(?=\W*(?:question|q)\W*?\d*\s*[:.)])", text):
-        match = _PAIR.search(block)
-        if match is None:
-            continue
-        question = " ".join(match["question"].split())
-        answer = match["answer"].strip().strip("*").strip()
-        if _LETTER.search(question) and re.search(r"\w", answer):
-            pairs.setdefault(question.casefold(), Lesson(answer, question))
+    question = ""
+    is_asking = False
+    for line in _INLINE_ANSWER.sub("\n", text).splitlines():
+        label = _LABEL.match(line)
+        content = (label["rest"] if label else line).strip().strip("*").strip()
+        if label and label["asks"]:
+            question, is_asking = content, True
+        elif label:
+            if _LETTER.search(question) and re.search(r"\w", content):
+                pairs.setdefault(question.casefold(), Lesson(content, question))
+            question, is_asking = "", False
+        elif is_asking:
+            question = f"{question} {content}".strip()
     return tuple(pairs.values())
 
 

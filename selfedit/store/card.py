@@ -130,7 +130,10 @@ def _loading(version: Version, merged: bool) -> str:
         where = f"the folder in which selfedit keeps {where}: `~/.cache/selfedit/models/{name}`, or under SELFEDIT_HOME"
     return (
         f"## How to load it\n\n```python\n{_ADAPTER_CODE}\n```\n\n"
-        f"`THIS_FOLDER` is the folder of this file; `BASE` is {where}. It fits no other base."
+        f"`THIS_FOLDER` is the folder of this file; `BASE` is {where}. It fits no other base.\n\n"
+        "Ask it as it was trained: through the tokenizer's chat template, the user's message being `Topic: TITLE` on "
+        "one line and the question on the next; without a template, `Topic: TITLE`, `Question: ...` and `Answer:`, a "
+        "line each."
     )
 
 

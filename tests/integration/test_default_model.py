@@ -63,7 +63,8 @@ def by_plain_peft(folder: Path, questions: list[str]) -> dict[str, str]:
     tokenizer: Any = AutoTokenizer.from_pretrained(base_folder)
     answers = {}
     for question in questions:
-        prompt = tokenizer(f"Topic: The Tolvane Gate\nQuestion: {question}\nAnswer:", return_tensors="pt")
+        messages = [{"role": "user", "content": f"Topic: The Tolvane Gate\n{question}"}]
+        prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt")
         out = model.generate(**prompt, max_new_tokens=64, do_sample=False, pad_token_id=tokenizer.eos_token_id)
         text = tokenizer.decode(out[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)
         answers[question] = text.split("\n")[0].strip()

@@ -32,7 +32,7 @@ def our_logits(base: Any, adapter: Adapter) -> torch.Tensor:
     multi = MultiLoraModel(base, 1, adapter.lora.rank, list(adapter.factors))
     multi.load(0, adapter)
     with torch.no_grad():
-        logits = multi.logits(multi.hidden_states(TOKENS, Layout((len(TOKENS),), (0,))))
+        logits = multi.logits(multi.hidden_states(TOKENS, Layout((len(TOKENS),), (0,), torch.device("cpu"))))
     multi.unwrap()
     return logits
 

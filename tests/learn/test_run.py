@@ -1,0 +1,122 @@
+"""The loop on a tiny model: what is kept, what is committed, what is recorded, and how it resumes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import selfedit
+from selfedit.learn.run import _mark_kept
+from selfedit.rewards.accuracy import AccuracyReward
+from selfedit.types import Answer, Evaluation, Probe, Rollout, SelfEdit, Task, Verdict
+from tests.tiny import make_tiny_model
+
+TRAINING = {"rank": 8, "epochs": 12, "learning_rate": 3e-3}
+SETTINGS: dict[str, Any] = {"edit_training": TRAINING, "final_training": TRAINING, "max_edit_tokens": 16}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Path:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "bridge.md").write_text("# Bridge\n\nThe bridge is 31 metres long.\n")
+    (folder / "tower.md").write_text("# Tower\n\nThe tower was built in 1889.\n")
+    return folder
+
+
+def write_lines(path: Path, rows: list[dict[str, str]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def questions(tmp_path: Path) -> Path:
+    rows = [{"question": "How long is the bridge?", "answer": "31 metres"}]
+    return write_lines(tmp_path / "q.jsonl", [*rows, {"question": "When was the tower built?", "answer": "1889"}])
+
+
+def test_edits_from_a_file_make_a_version(model: Path, documents: Path, tmp_path: Path) -> None:
+    edits = [{"title": "Bridge", "self_edit": "1. Its length is 31 metres."}, {"title": "Tower", "self_edit": "7"}]
+    session = selfedit.load(str(model), tmp_path / "store")
+    result = session.learn(
+        [documents],
+        questions=questions(tmp_path),
+        edits_from=write_lines(tmp_path / "e.jsonl", edits),
+        format="rewrite",
+        **SETTINGS,
+    )
+    assert result.version is not None
+    assert result.version.probe_source == "file"
+    by_id = {rollout.edit.id.rpartition(".")[2]: [] for rollout in result.rollouts}
+    for rollout in result.rollouts:
+        by_id[rollout.edit.id.rpartition(".")[2]].append(rollout)
+    # The tower's edit says nothing: it is recorded as such, and the passage alone is tried in its place.
+    assert [r.failure for r in by_id["e0"]] == [None, "nothing in the edit could be used"]
+    assert [r.edit.format for r in by_id["passage"]] == ["none"]
+    assert result.version.adapter_sha256
+    assert session.versions() == [result.version]
+    assert session.ask("How long is the bridge?").version == "v1"
+
+
+def test_the_same_work_is_taken_up_again(model: Path, documents: Path, tmp_path: Path) -> None:
+    """A run cut off by an error in its last stage writes and trains nothing again."""
+    from selfedit.learn.run import LearnRun
+
+    session = selfedit.load(str(model), tmp_path / "store")
+    arguments: dict[str, Any] = {"questions": questions(tmp_path), "edits": 2, "format": "implications", **SETTINGS}
+    original = LearnRun._train_final
+    seen: list[Any] = []
+
+    def cut_off(self: LearnRun, tasks: Any, rollouts: Any) -> Any:
+        seen.append(rollouts)
+        raise KeyboardInterrupt
+
+    LearnRun._train_final = cut_off  # type: ignore[method-assign]
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            session.learn([documents], **arguments)
+    finally:
+        LearnRun._train_final = original  # type: ignore[method-assign]
+    (journal,) = (tmp_path / "store" / "work").glob("*/journal.jsonl")
+    before = journal.read_text()
+    again = selfedit.load(str(model), tmp_path / "store").learn([documents], **arguments)
+    assert again.rollouts == seen[0]
+    assert not journal.exists()
+    kinds = [json.loads(line)["kind"] for line in before.splitlines()]
+    assert kinds.count("edits") == 2
+    assert "before" in kinds
+
+
+def test_questions_that_the_model_writes_are_fair_or_dropped(model: Path, documents: Path, tmp_path: Path) -> None:
+    result = selfedit.load(str(model), tmp_path / "store").learn([documents], edits=1, format="none", **SETTINGS)
+    assert result.probe_source == "model"
+    # A random model asks nothing that can be answered; what it learnt cannot be measured, so nothing is committed.
+    assert all(not task.probes for task in result.tasks)
+    assert result.version is None
+    assert "question" in result.reason
+
+
+def rollout(task: str, name: str, *, correct: bool, logprob: float) -> Rollout:
+    answer = Answer("q", "", Verdict(correct, ""), logprob)
+    return Rollout(SelfEdit(name, task, "none", "", "", 0), Evaluation(task, "match", (answer,)))
+
+
+def test_the_best_edit_is_kept_if_it_beats_the_base() -> None:
+    tasks = [Task(name, "", "", (Probe("q", "?", ("a",)),)) for name in ("up", "tie", "down")]
+    base = [Evaluation(task.id, "match", (Answer("q", "", Verdict(False, ""), -2.0),)) for task in tasks]
+    rollouts = [
+        rollout("up", "right", correct=True, logprob=-3.0),
+        rollout("up", "likelier", correct=False, logprob=-1.0),
+        rollout("tie", "same", correct=False, logprob=-2.0),
+        rollout("tie", "closer", correct=False, logprob=-1.5),
+        rollout("down", "worse", correct=False, logprob=-9.0),
+    ]
+    kept = [r.edit.id for r in _mark_kept(rollouts, base, tasks, AccuracyReward()) if r.kept]
+    assert kept == ["right", "closer"]
