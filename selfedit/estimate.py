@@ -15,7 +15,7 @@ from selfedit.models import resolve
 from selfedit.models.shape import ModelShape, guess_shape, read_shape
 from selfedit.policies.formats import get_format
 
-# Measured on the bundled documents with smollm2-135m, in format self-qa, on two cores.
+# Rough: from one run on the bundled documents with smollm2-135m on two cores that other work shared.
 TRAINING_EFFICIENCY = 0.4
 """Share of the plain matmul rate that training reaches."""
 DECODING_EFFICIENCY = 0.2

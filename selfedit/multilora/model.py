@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Sequence
 
 import torch
@@ -10,6 +11,7 @@ from peft.tuners.lora import LoraModel
 from torch import nn
 from transformers import PreTrainedModel
 
+from selfedit.errors import UserError
 from selfedit.multilora import attention
 from selfedit.multilora.cache import RowCache
 from selfedit.multilora.layers import Stack, StackedLoraLinear
@@ -32,6 +34,9 @@ class MultiLoraModel:
         layers: names of the layers to adapt; `resolve_targets` finds them as PEFT does.
         train: allocate gradients.
 
+    Raises:
+        UserError: the model cannot run under another attention function.
+
     Attributes:
         weights_NP: the slots' factors, flat, fp32.
         grads_NP: their gradients; empty unless `train`.
@@ -40,6 +45,11 @@ class MultiLoraModel:
     def __init__(
         self, model: PreTrainedModel, slots: int, rank: int, layers: Collection[str], train: bool = False
     ) -> None:
+        if not getattr(model, "_supports_attention_backend", False):
+            raise UserError(
+                f"{type(model).__name__} does not take transformers' attention interface, which selfedit needs. "
+                "Choose a model of another family with --model."
+            )
         self.model, self.slots, self.rank = model, slots, rank
         self.shapes = layer_shapes(model, layers)
         size = sum(rank * (inputs + outputs) for inputs, outputs in self.shapes.values())
@@ -157,7 +167,8 @@ def resolve_targets(model: PreTrainedModel, target_modules: str | tuple[str, ...
         ValueError: no layer matches.
     """
     targets = target_modules if isinstance(target_modules, str) else list(target_modules)
-    with torch.device("meta"):
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PEFT tells that GPT-2's layers are transposed; here only names matter.
         skeleton = type(model)(model.config)
         peft = LoraModel(skeleton, {"probe": LoraConfig(r=1, target_modules=targets)}, "probe")
     names = set(peft.targeted_module_names)

@@ -45,7 +45,7 @@ def material(tmp_path: Path) -> list[str]:
     questions = [{"question": "How long is the bridge?", "answer": "31 metres"}]
     questions += [{"question": "Who built the bridge?", "answer": "Gustave"}]
     (tmp_path / "questions.jsonl").write_text("".join(json.dumps(question) + "\n" for question in questions))
-    options = "--passage-tokens 40 --edits 2 --format implications --max-edit-tokens 24 --epochs 12 --quiet"
+    options = "--passage-tokens 40 --edits 2 --format implications --max-edit-tokens 16 --epochs 4 --quiet"
     return [
         *("learn", str(document), "--questions", str(tmp_path / "questions.jsonl")),
         *("--model", str(tmp_path / "model"), *options.split()),
@@ -82,7 +82,8 @@ def test_kill_at_random_moments(tmp_path: Path, material: list[str]) -> None:
         store = tmp_path / "killed0"
         while killed < KILLS:
             pid = start(store)
-            time.sleep(rng.uniform(0, seconds))
+            # A run taken up again is shorter than a whole one.
+            time.sleep(rng.uniform(0, 0.7 * seconds))
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             was_killed = driver.stdout.readline() == f"ended {int(signal.SIGKILL)}\n"
