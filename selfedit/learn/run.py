@@ -108,17 +108,37 @@ class LearnRun:
             else:
                 edits[task.id] = list(saved)
         if missing:
-            with self._progress.bar("Writing self-edits", len(missing) * self._config.edits, "edits") as bar:
-                written = self._stages.policy.propose(
-                    missing, self._config.edits, self._config.seed, lambda edit: bar.advance()
-                )
-            for task in missing:
-                own = [edit for edit in written if edit.task_id == task.id]
-                if not any(self._stages.domain.is_usable(task, edit) for edit in own):
-                    own.append(_passage_alone(task, self._config.seed))
-                edits[task.id] = own
-                self._journal.put("edits", task.id, tuple(edits[task.id]))
+            edits |= self._propose(missing)
         return [edit for task in tasks for edit in edits[task.id]]
+
+    def _propose(self, tasks: Sequence[Task]) -> dict[str, list[SelfEdit]]:
+        """New self-edits by task id; each task's are in the journal as soon as the last of them is written."""
+        by_id = {task.id: task for task in tasks}
+        edits: dict[str, list[SelfEdit]] = {task.id: [] for task in tasks}
+        saved: set[str] = set()
+
+        def save(task: Task) -> None:
+            own = sorted(edits[task.id], key=lambda edit: (len(edit.id), edit.id))
+            if not any(self._stages.domain.is_usable(task, edit) for edit in own):
+                own.append(_passage_alone(task, self._config.seed))
+            edits[task.id] = own
+            self._journal.put("edits", task.id, tuple(own))
+            saved.add(task.id)
+
+        with self._progress.bar("Writing self-edits", len(tasks) * self._config.edits, "edits") as bar:
+
+            def written(edit: SelfEdit) -> None:
+                bar.advance()
+                edits[edit.task_id].append(edit)
+                if len(edits[edit.task_id]) == self._config.edits:
+                    save(by_id[edit.task_id])
+
+            self._stages.policy.propose(tasks, self._config.edits, self._config.seed, written)
+        for task in tasks:
+            # A file may have fewer edits than were asked for.
+            if task.id not in saved:
+                save(task)
+        return edits
 
     def _ask_base(self, tasks: Sequence[Task]) -> tuple[Evaluation, ...]:
         """Each task's probes asked of the base, once: every edit of the task is held against the same answers."""

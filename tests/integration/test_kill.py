@@ -108,4 +108,6 @@ def check(store: Path, expected: Version) -> None:
     assert versions
     assert {version.adapter_sha256 for version in versions} == {expected.adapter_sha256}
     assert [version.after for version in versions] == [expected.after] * len(versions)
-    assert [version.rollouts for version in versions] == [expected.rollouts] * len(versions)
+    for version in versions:
+        rollouts = [(r.edit.id, r.edit.text, r.kept) for r in version.rollouts]
+        assert rollouts == [(r.edit.id, r.edit.text, r.kept) for r in expected.rollouts]
