@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from selfedit.disk import is_disk_full, sync, sync_folder
 from selfedit.errors import UserError
 from selfedit.progress import Progress
 
 MANIFEST = "manifest.json"
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def complete(folder: Path) -> bool:
@@ -53,9 +52,9 @@ def _build(target: Path, build: Callable[[Path], Path], needs_bytes: int) -> Non
     scratch.mkdir()
     try:
         finished = build(scratch)
-        _sync(finished)
+        sync_folder(finished)
         finished.rename(target)
-        _sync_path(target.parent)
+        sync(target.parent)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -84,7 +83,7 @@ def _explained(target: Path, needs_bytes: int) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        if _is_full(error):
+        if is_disk_full(error):
             raise UserError(_disk_message(target, needs_bytes, "the disk ran full")) from error
         if isinstance(error, OSError) and error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}:
             raise UserError(
@@ -94,30 +93,8 @@ def _explained(target: Path, needs_bytes: int) -> Iterator[None]:
         raise
 
 
-def _is_full(error: Exception) -> bool:
-    # The Rust half of safetensors and a spawned pip report a full disk in words, not in an errno.
-    words = ["No space left", *(f"(os error {number})" for number in _FULL)]
-    return getattr(error, "errno", None) in _FULL or any(word in str(error) for word in words)
-
-
 def _disk_message(target: Path, needs_bytes: int, what: str) -> str:
     return (
         f"Not enough disk space to prepare {target.name} in {target.parent}: {what} and it needs about "
         f"{needs_bytes / 1e6:.0f} MB. Free some space, or set SELFEDIT_HOME to a folder on another disk."
     )
-
-
-def _sync(folder: Path) -> None:
-    for path in folder.iterdir():
-        _sync_path(path)
-    _sync_path(folder)
-
-
-def _sync_path(path: Path) -> None:
-    if path.is_dir() and os.name == "nt":
-        return  # Windows cannot open a folder to sync it.
-    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from filelock import BaseFileLock, FileLock, Timeout
 
+from selfedit.disk import sync, writing
 from selfedit.errors import UserError
-from selfedit.store.disk import sync, writing
 from selfedit.store.serialize import decode, encode
 
 T = TypeVar("T")

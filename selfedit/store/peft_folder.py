@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from selfedit.disk import reading
 from selfedit.errors import UserError
-from selfedit.store.disk import reading
 from selfedit.store.serialize import decode, encode
 from selfedit.types import Adapter, LoraFactors, LoraSpec
 

@@ -12,10 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from selfedit.errors import UserError, nearest
-from selfedit.models.hashing import sha256_of_file
-from selfedit.store.card import card
-from selfedit.store.disk import (
+from selfedit.disk import (
     PARTIAL,
     ensure_space,
     reading,
@@ -25,6 +22,9 @@ from selfedit.store.disk import (
     write_whole,
     writing,
 )
+from selfedit.errors import UserError, nearest
+from selfedit.models.hashing import sha256_of_file
+from selfedit.store.card import card
 from selfedit.store.journal import Journal
 from selfedit.store.peft_folder import ADAPTER_FILE, CONFIG_FILE, load_adapter, save_adapter
 from selfedit.store.serialize import decode_version, encode, encode_version

@@ -13,7 +13,7 @@ from selfedit.documents import Passage, Question, assign, read_documents, read_q
 from selfedit.errors import UserError
 from selfedit.matching import answer_in_passage
 
-VAL = Path("/work/shared/data/squad/val.json")
+VAL = Path(__file__).parents[3] / "shared" / "data" / "squad" / "val.json"
 
 
 def put(tmp_path: Path, text: str, name: str = "questions.jsonl") -> Path:

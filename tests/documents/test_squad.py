@@ -13,7 +13,7 @@ from selfedit.documents import NotADocumentError, Question, read_documents
 from selfedit.errors import UserError
 from selfedit.matching import answer_in_passage
 
-VAL = Path("/work/shared/data/squad/val.json")
+VAL = Path(__file__).parents[3] / "shared" / "data" / "squad" / "val.json"
 FLAT = {"title": "Cells", "context": " Cells are small. ", "questions": [{"question": "How?", "answer": "small"}]}
 V2: dict[str, Any] = {
     "version": "v2.0",

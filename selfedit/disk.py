@@ -37,14 +37,19 @@ def writing(path: Path, instead: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        # The Rust half of safetensors reports a full disk in words, not in an errno.
-        words = ["No space left", *(f"(os error {number})" for number in _FULL)]
-        if getattr(error, "errno", None) in _FULL or any(word in str(error) for word in words):
+        if is_disk_full(error):
             raise UserError(f"The disk ran full while writing to {path}. Free some space, or {instead}.") from error
         if isinstance(error, OSError):
             mend = "Make it writable for you" if error.errno in _FORBIDDEN else "Check the path"
             raise UserError(f"Cannot write to {path}: {_reason(error)}. {mend}, or {instead}.") from error
         raise
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Whether an error says that the disk is full, or the user's share of it."""
+    # The Rust half of safetensors and a spawned pip say so in words, not in an errno.
+    words = ["No space left", *(f"(os error {number})" for number in _FULL)]
+    return getattr(error, "errno", None) in _FULL or any(word in str(error) for word in words)
 
 
 def ensure_space(path: Path, need_bytes: int, instead: str) -> None:
