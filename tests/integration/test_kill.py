@@ -20,20 +20,28 @@ from tests.tiny import make_tiny_model
 
 KILLS = 20
 
-# Forks once the imports are done, so that the moments lie in the work and not in the loading of torch. OMP runs one
-# thread, since threads do not survive a fork.
+# The first run imports all there is to import; those after it are forks, so that the moments lie in the work and not
+# in the loading of torch. OMP has one thread, since threads do not survive a fork.
 DRIVER = """
 import os, sys
-import selfedit.learn.run, selfedit.session, selfedit.inner.batched, selfedit.generate.batched, selfedit.cli
-import transformers.models.llama.modeling_llama, peft
-for line in sys.stdin:
-    if os.fork() == 0:
-        print(os.getpid(), flush=True)
+import selfedit.cli
+
+def run(line):
+    sys.argv = ["selfedit", *line.split()]
+    selfedit.cli.main()
+
+try:
+    run(sys.stdin.readline())
+except SystemExit as end:
+    print("ended", end.code or 0, flush=True)
+while line := sys.stdin.readline():
+    pid = os.fork()
+    if pid == 0:
         os.dup2(2, 1)
-        sys.argv = ["selfedit", *line.split()]
-        selfedit.cli.main()
-    pid, status = os.wait()
-    print("ended", status, flush=True)
+        run(line)
+        os._exit(0)
+    print(pid, flush=True)
+    print("ended", os.wait()[1], flush=True)
 """
 
 
@@ -64,18 +72,29 @@ def test_kill_at_random_moments(tmp_path: Path, material: list[str]) -> None:
         assert driver.stdin is not None
         assert driver.stdout is not None
 
-        def start(store: Path) -> int:
+        def send(store: Path) -> None:
             assert driver.stdin is not None
-            assert driver.stdout is not None
             driver.stdin.write(" ".join([*material, "--store", str(store)]) + "\n")
             driver.stdin.flush()
+
+        def receive() -> str:
+            assert driver.stdout is not None
+            while not (line := driver.stdout.readline()).startswith("ended"):
+                assert line, "the driver died"
+            return line
+
+        def start(store: Path) -> int:
+            assert driver.stdout is not None
+            send(store)
             return int(driver.stdout.readline())
 
-        began = time.monotonic()
-        start(tmp_path / "whole")
-        assert driver.stdout.readline() == "ended 0\n"
-        seconds = time.monotonic() - began
+        send(tmp_path / "whole")
+        assert receive() == "ended 0\n"
         (expected,) = Store.open(tmp_path / "whole").versions()
+        began = time.monotonic()
+        start(tmp_path / "timed")
+        assert receive() == "ended 0\n"
+        seconds = time.monotonic() - began
 
         rng = random.Random(0)
         killed = stores = 0
@@ -86,7 +105,7 @@ def test_kill_at_random_moments(tmp_path: Path, material: list[str]) -> None:
             time.sleep(rng.uniform(0, 0.7 * seconds))
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            was_killed = driver.stdout.readline() == f"ended {int(signal.SIGKILL)}\n"
+            was_killed = receive() == f"ended {int(signal.SIGKILL)}\n"
             if (store / "store.json").exists():
                 for version in Store.open(store).versions():
                     Store.open(store).check_adapter(version)
@@ -97,7 +116,7 @@ def test_kill_at_random_moments(tmp_path: Path, material: list[str]) -> None:
                 stores += 1
                 store = tmp_path / f"killed{stores}"
         start(store)
-        assert driver.stdout.readline() == "ended 0\n"
+        assert receive() == "ended 0\n"
         driver.stdin.close()
     check(store, expected)
 
