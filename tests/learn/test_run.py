@@ -54,7 +54,7 @@ def test_edits_from_a_file_make_a_version(model: Path, documents: Path, tmp_path
     )
     assert result.version is not None
     assert result.version.probe_source == "file"
-    by_id = {rollout.edit.id.rpartition(".")[2]: [] for rollout in result.rollouts}
+    by_id: dict[str, list[Rollout]] = {rollout.edit.id.rpartition(".")[2]: [] for rollout in result.rollouts}
     for rollout in result.rollouts:
         by_id[rollout.edit.id.rpartition(".")[2]].append(rollout)
     # The tower's edit says nothing: it is recorded as such, and the passage alone is tried in its place.
