@@ -13,7 +13,7 @@ from selfedit.policies.formats import get_format
 from selfedit.rewards import REWARDS
 from selfedit.types import Hyperparameters, LoraSpec
 
-DEFAULT_FORMAT = "self-qa"
+DEFAULT_FORMAT = "rewrite"
 
 
 class TrainingSettings(BaseModel):
@@ -60,7 +60,7 @@ class LearnConfig(BaseModel):
     grader: str = "match"
     reward: str = "accuracy"
     edit_training: TrainingSettings = TrainingSettings()
-    final_training: TrainingSettings = TrainingSettings(learning_rate=1.5e-3, epochs=6, batch_size=4)
+    final_training: TrainingSettings = TrainingSettings(learning_rate=2e-3, epochs=8, batch_size=4)
     slots: int = Field(default=12, ge=1, description="adapters trained at once")
     token_budget: int = Field(default=1024, ge=16, description="tokens of one training pass")
 

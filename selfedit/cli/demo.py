@@ -21,8 +21,8 @@ DEMO: dict[str, Any] = {
     "edits": 1,
     "max_edit_tokens": 96,
     "max_answer_tokens": 24,
-    "slots": 12,
-    "edit_training": TrainingSettings(epochs=5),
+    "edit_training": TrainingSettings(epochs=3),
+    "final_training": TrainingSettings(learning_rate=2e-3, epochs=7, batch_size=4),
 }
 """Settings in which the demo differs from `selfedit learn`."""
 
