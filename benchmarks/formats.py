@@ -170,7 +170,7 @@ def main() -> None:
             "machine": machine(),
             "software": software_versions(),
             "model": {"name": bench.base.name, "fingerprint": bench.base.fingerprint},
-            "settings": config.model_dump(mode="json"),
+            "settings": config.model_dump(mode="json", exclude={"questions"}),
             "questions": questions,
             "base_accuracy": base,
             "seconds": time.time() - started,
