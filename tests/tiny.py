@@ -61,7 +61,7 @@ def tiny_config(family: str, vocab: int, *, tie: bool = True) -> Any:
 
     common: dict[str, Any] = {"vocab_size": vocab, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
     if family == "gpt2":
-        return AutoConfig.for_model("gpt2", n_embd=32, n_layer=2, n_head=4, n_positions=512, **common)
+        return AutoConfig.for_model("gpt2", n_embd=32, n_layer=2, n_head=4, n_positions=4096, **common)
     common |= {
         "hidden_size": 32,
         "intermediate_size": 64,

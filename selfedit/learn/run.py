@@ -70,7 +70,8 @@ class LearnRun:
         tasks, source, dropped = self._with_probes(material)
         if not any(task.probes for task in tasks):
             reason = "there is no question to measure it by; give some with --questions"
-            return LearnResult(None, reason, tasks, (), source, dropped, (), (), time.monotonic() - started)
+            unasked = tuple(Evaluation(task.id, "none", ()) for task in tasks)
+            return LearnResult(None, reason, tasks, (), source, dropped, unasked, (), time.monotonic() - started)
         edits = self._write_edits(tasks)
         before = self._ask_base(tasks)
         rollouts = _mark_kept(self._try_edits(tasks, edits), before, tasks, self._stages.reward)

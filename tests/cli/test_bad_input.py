@@ -137,9 +137,12 @@ def test_passage_longer_than_the_window_is_split_and_said(
     assert f"1 paragraphs were longer than {note[1]} tokens and were split." in outcome.err
 
 
-def test_window_without_room_for_a_self_edit(cli: Cli, tiny: Path, document: Path, store: Path, tmp_path: Path) -> None:
+def test_window_without_room_for_a_self_edit(
+    cli: Cli, tiny: Path, document: Path, questions: Path, store: Path, tmp_path: Path
+) -> None:
     small = _with_window(tiny, tmp_path / "small", 128)
-    line = cli.refused("learn", document, "--model", small, store=store, torch=True)
+    given = ("--questions", questions, "--max-edit-tokens", 384)
+    line = cli.refused("learn", document, *given, "--model", small, store=store, torch=True)
     assert line.startswith("The model's window of 128 tokens is too small: ") and "--max-edit-tokens 384" in line
     line = cli.refused("ask", "Who? " * 100, "--base", "--model", small, store=store, torch=True)
     assert "does not fit" in line and "window of 128" in line

@@ -28,9 +28,9 @@ def test_a_converted_model_is_the_one_that_was_written(tiny_llama: Path, tiny_gg
         assert weight.equal(theirs[name].bfloat16()), name
     config = base.model.config
     assert config.rope_parameters["rope_theta"] == 20_000 and config.tie_word_embeddings
-    assert (config.bos_token_id, config.eos_token_id, base.context_window) == (1, 2, 512)
+    assert (config.bos_token_id, config.eos_token_id, base.context_window) == (1, 2, 4096)
     assert base.has_chat_template and base.tokenizer.pad_token_id == 2 and base.stop_token_ids == (2,)
-    assert not hasattr(config, "quantization_config") and base.tokenizer.model_max_length == 512
+    assert not hasattr(config, "quantization_config") and base.tokenizer.model_max_length == 4096
 
 
 def test_the_tokenizer_reads_as_the_original_and_splits_digits(tiny_llama: Path, tiny_gguf: Path) -> None:

@@ -19,7 +19,7 @@ def test_every_family_loads_frozen(family: str, tmp_path: Path) -> None:
     folder = make_tiny_model(tmp_path / family, family=family)
     base = load(str(folder), device="cpu")
     assert isinstance(base, BaseModel)
-    assert base.context_window == 512 and base.device.type == "cpu" and base.parameters > 30_000
+    assert base.context_window == 4096 and base.device.type == "cpu" and base.parameters > 30_000
     assert base.dtype == (torch.bfloat16 if cpu_prefers_bf16() else torch.float32)
     assert base.fingerprint == fingerprint(folder) and base.folder == folder and base.has_chat_template
     assert not base.model.training and not any(weight.requires_grad for weight in base.model.parameters())
