@@ -141,7 +141,7 @@ def test_window_without_room_for_a_self_edit(
     cli: Cli, tiny: Path, document: Path, questions: Path, store: Path, tmp_path: Path
 ) -> None:
     small = _with_window(tiny, tmp_path / "small", 128)
-    given = ("--questions", questions, "--max-edit-tokens", 384)
+    given = ("--questions", questions, "--max-edit-tokens", "384")
     line = cli.refused("learn", document, *given, "--model", small, store=store, torch=True)
     assert line.startswith("The model's window of 128 tokens is too small: ") and "--max-edit-tokens 384" in line
     line = cli.refused("ask", "Who? " * 100, "--base", "--model", small, store=store, torch=True)
