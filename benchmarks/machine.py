@@ -23,3 +23,14 @@ def machine() -> dict[str, str | int]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "os": platform.platform(),
     }
+
+
+def peak_memory(device: object) -> int:
+    """Bytes: the process's largest resident size so far, or the GPU's allocations since it was last reset."""
+    import resource
+
+    import torch
+
+    if str(device).startswith("cuda"):
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -25,7 +25,7 @@ def accumulate_gradients(multi: MultiLoraModel, pieces: Sequence[Piece]) -> list
     """Add the gradients of all pieces to their slots' (`grads_NP`), and return each piece's weighted loss."""
     lengths = [len(piece.example.tokens) for piece in pieces]
     tokens = [token for piece in pieces for token in piece.example.tokens]
-    hidden_TH = multi.hidden_states(tokens, multi.layout(lengths, [piece.slot for piece in pieces]))
+    hidden_TH = multi.hidden_states(tokens, multi.training_layout(lengths, [piece.slot for piece in pieces]))
     positions, targets, weights, owners = [], [], [], []
     start = 0
     for index, piece in enumerate(pieces):

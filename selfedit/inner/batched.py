@@ -113,5 +113,5 @@ class _Run:
         group["lr"] = job.learning_rate
         nn.utils.clip_grad_norm_(group["params"], job.hyperparameters.max_grad_norm)
         optimizer.step()
-        optimizer.zero_grad(set_to_none=False)
+        self._multi.stale.add(slot)
         job.finish_step()

@@ -27,18 +27,31 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             rows = slice(start, start + chunk)
             with torch.enable_grad():
                 hidden = hidden_TH[rows].detach().requires_grad_()
-                logits = head(hidden).float()
-                if softcap is not None:
-                    logits = torch.tanh(logits / softcap) * softcap
-                loss_t = nn.functional.cross_entropy(logits, targets_T[rows], reduction="none")
-            grad_TH[rows] = torch.autograd.grad(loss_t, hidden, weights_T[rows])[0]
-            losses.append(loss_t.detach())
+                logits = head(hidden)
+            grad, loss_t = _cross_entropy_gradient(logits.detach(), softcap, targets_T[rows], weights_T[rows])
+            grad_TH[rows] = torch.autograd.grad(logits, hidden, grad.to(logits.dtype))[0]
+            losses.append(loss_t)
         ctx.save_for_backward(grad_TH)
         return torch.cat(losses)
 
     @staticmethod
     def backward(ctx: Any, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         return ctx.saved_tensors[0], None, None, None, None, None
+
+
+def _cross_entropy_gradient(
+    logits: torch.Tensor, softcap: float | None, targets_T: torch.Tensor, weights_T: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The gradient of the weighted cross-entropy by the logits, and each token's loss; both fp32."""
+    capped = logits.float() if softcap is None else torch.tanh(logits.float() / softcap) * softcap
+    logprobs_TV = capped.log_softmax(-1)
+    loss_T = -logprobs_TV.gather(1, targets_T[:, None])[:, 0]
+    grad_TV = logprobs_TV.exp_()
+    grad_TV.scatter_add_(1, targets_T[:, None], grad_TV.new_full((len(targets_T), 1), -1.0))
+    grad_TV *= weights_T[:, None]
+    if softcap is not None:
+        grad_TV *= 1 - (capped / softcap) ** 2
+    return grad_TV, loss_T
 
 
 def chunked_cross_entropy(

@@ -6,7 +6,6 @@ Follows the options that model families pass: grouped heads, sliding windows, so
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -14,7 +13,9 @@ from torch import nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-from selfedit.multilora.layout import Layout, SequenceGroup, active_layout
+from selfedit.multilora.cache import RowCache
+from selfedit.multilora.layout import Layout, active_layout
+from selfedit.multilora.packed import packed_causal
 
 NAME = "selfedit"
 
@@ -42,51 +43,22 @@ def packed_attention(
     if s_aux is not None:
         raise NotImplementedError("attention sinks are not supported")
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
-    query_HTD, key_KTD, value_KTD = query[0] * scale, key[0], value[0]
+    query_HTD, key_KTD, value_KTD = query[0], key[0], value[0]
     layer: int = module.layer_idx  # type: ignore[assignment]
     if layout.decode:
-        out_THD = _decode(layout, layer, query_HTD, key_KTD, value_KTD, sliding_window, softcap)
+        out_THD = _decode(layout, layer, query_HTD * scale, key_KTD, value_KTD, sliding_window, softcap)
     else:
-        out_THD = _packed(layout, layer, query_HTD, key_KTD, value_KTD, sliding_window, softcap)
+        if layout.cache is not None:
+            _remember(layout, layout.cache, layer, key_KTD, value_KTD)
+        out_THD = packed_causal(layout, query_HTD, key_KTD, value_KTD, scale, sliding_window, softcap)
     return out_THD[None], None
 
 
-def _packed(
-    layout: Layout,
-    layer: int,
-    query_HTD: torch.Tensor,
-    key_KTD: torch.Tensor,
-    value_KTD: torch.Tensor,
-    window: int | None,
-    softcap: float | None,
-) -> torch.Tensor:
-    """Causal attention of each sequence over itself, sequences of like length together."""
-    if layout.cache is not None:
-        lengths = list(layout.lengths)
-        for rows, key, value in zip(layout.rows, key_KTD.split(lengths, 1), value_KTD.split(lengths, 1), strict=True):
-            layout.cache.write(layer, rows, key, value)
-    heads, total, _ = query_HTD.shape
-    groups = layout.sequence_groups
-    out_THD: torch.Tensor | None = None
-    for group in groups:
-        query, key, value = (_pad(tensor, group) for tensor in (query_HTD, key_KTD, value_KTD))
-        sequences, kv_heads, length, _ = key.shape
-        hidden = _causal_mask(length, window, query_HTD.device)
-        flat_query = query.reshape(sequences * kv_heads, -1, query.shape[-1])
-        out = _attend(flat_query, key.flatten(0, 1), value.flatten(0, 1), hidden, softcap)
-        out_SLHD = out.view(sequences, heads, length, -1).transpose(1, 2)
-        valid_VHD = out_SLHD.flatten(0, 1).index_select(0, group.valid)
-        if out_THD is None:
-            out_THD = valid_VHD.new_zeros(total, *valid_VHD.shape[1:])
-        out_THD = out_THD.index_copy(0, group.packed, valid_VHD)
-    assert out_THD is not None
-    return out_THD
-
-
-def _pad(tensor_HTD: torch.Tensor, group: SequenceGroup) -> torch.Tensor:
-    """The group's rows of a packed tensor, `[S, H, L, D]`."""
-    rows = tensor_HTD.transpose(0, 1).index_select(0, group.padded_SL.flatten())
-    return rows.view(*group.padded_SL.shape, *rows.shape[1:]).transpose(1, 2)
+def _remember(layout: Layout, cache: RowCache, layer: int, key_KTD: torch.Tensor, value_KTD: torch.Tensor) -> None:
+    """Write each sequence's keys and values into its rows of the cache."""
+    lengths = list(layout.lengths)
+    for rows, key, value in zip(layout.rows, key_KTD.split(lengths, 1), value_KTD.split(lengths, 1), strict=True):
+        cache.write(layer, rows, key, value)
 
 
 def _decode(
@@ -127,14 +99,6 @@ def _attend(
     scores = scores.view(groups, -1, hidden.shape[-2], length).masked_fill(hidden.unsqueeze(-3), float("-inf"))
     weights = scores.softmax(-1).view(groups, rows, length).to(value_KLD.dtype)
     return torch.bmm(weights, value_KLD)
-
-
-@lru_cache(maxsize=512)
-def _causal_mask(length: int, window: int | None, device: torch.device) -> torch.Tensor:
-    positions = torch.arange(length, device=device)
-    distance = positions[:, None] - positions[None]
-    hidden = distance < 0
-    return hidden if window is None or window >= length else hidden | (distance >= window)
 
 
 def register() -> None:

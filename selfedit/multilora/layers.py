@@ -47,8 +47,8 @@ class StackedLoraLinear(nn.Module):
             return base_out
         rows = layout.adapter_rows
         out_TO = base_out.reshape(-1, base_out.shape[-1])
-        x_TI = x.reshape(-1, x.shape[-1])
-        adapted_TO: torch.Tensor = _AddLowRank.apply(out_TO, x_TI, self._flat, self.stack, rows, self._scaling_N)  # type: ignore[no-untyped-call]
+        x_TI, x_SLI = x.reshape(-1, x.shape[-1]), rows.line_up_inputs(x)
+        adapted_TO: torch.Tensor = _AddLowRank.apply(out_TO, x_TI, x_SLI, self._flat, self.stack, rows, self._scaling_N)  # type: ignore[no-untyped-call]
         return adapted_TO.view(base_out.shape)
 
 
@@ -56,7 +56,7 @@ class _AddLowRank(torch.autograd.Function):
     """out[row] + scaling * B[slot] @ A[slot] @ x[row] for each row that has a slot, in place on `out`.
 
     The rows of each slot are lined up to the same number, so that two batched products serve all adapters. The
-    backward adds the factors' gradients straight into the stack's buffers.
+    backward puts the factors' gradients straight into the stack's buffers. `x_SLI` is `x_TI` lined up.
     """
 
     @staticmethod
@@ -64,6 +64,7 @@ class _AddLowRank(torch.autograd.Function):
         ctx: Any,
         out_TO: torch.Tensor,
         x_TI: torch.Tensor,
+        x_SLI: torch.Tensor,
         flat: torch.Tensor,
         stack: Stack,
         rows: AdapterRows,
@@ -71,26 +72,26 @@ class _AddLowRank(torch.autograd.Function):
     ) -> torch.Tensor:
         dtype = x_TI.dtype
         a_SRI, b_SOR = rows.pick(stack.a_NRI).to(dtype), rows.pick(stack.b_NOR).to(dtype)
-        hidden_SLR = torch.bmm(rows.line_up(x_TI), a_SRI.transpose(1, 2))
+        hidden_SLR = torch.bmm(x_SLI, a_SRI.transpose(1, 2))
         hidden_SLR *= rows.pick(scaling_N)[:, None, None].to(dtype)
         rows.add_back(out_TO, torch.bmm(hidden_SLR, b_SOR.transpose(1, 2)))
         ctx.mark_dirty(out_TO)
         ctx.stack, ctx.rows, ctx.scaling_N = stack, rows, scaling_N
-        ctx.save_for_backward(x_TI, hidden_SLR)
+        ctx.save_for_backward(x_SLI, hidden_SLR)
         return out_TO
 
     @staticmethod
     def backward(ctx: Any, grad_TO: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        x_TI, hidden_SLR = ctx.saved_tensors
-        stack, rows, dtype = ctx.stack, ctx.rows, x_TI.dtype
+        x_SLI, hidden_SLR = ctx.saved_tensors
+        stack, rows, dtype = ctx.stack, ctx.rows, x_SLI.dtype
         a_SRI, b_SOR = rows.pick(stack.a_NRI).to(dtype), rows.pick(stack.b_NOR).to(dtype)
         grad_SLO = rows.line_up(grad_TO, zero_gaps=True)
         grad_hidden_SLR = torch.bmm(grad_SLO, b_SOR)
         grad_hidden_SLR *= rows.pick(ctx.scaling_N)[:, None, None].to(dtype)
-        rows.add_product(stack.grad_a_NRI, grad_hidden_SLR.transpose(1, 2), rows.line_up(x_TI))
+        rows.add_product(stack.grad_a_NRI, grad_hidden_SLR.transpose(1, 2), x_SLI)
         rows.add_product(stack.grad_b_NOR, grad_SLO.transpose(1, 2), hidden_SLR)
         grad_x = None
         if ctx.needs_input_grad[1]:
-            grad_x = torch.zeros_like(x_TI)
+            grad_x = grad_TO.new_zeros(grad_TO.shape[0], x_SLI.shape[-1])
             rows.add_back(grad_x, torch.bmm(grad_hidden_SLR, a_SRI))
-        return grad_TO, grad_x, None, None, None, None
+        return grad_TO, grad_x, None, None, None, None, None

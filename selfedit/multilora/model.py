@@ -40,6 +40,7 @@ class MultiLoraModel:
     Attributes:
         weights_NP: the slots' factors, flat, fp32.
         grads_NP: their gradients; empty unless `train`.
+        stale: slots whose gradients are of no more use. The next backward pass replaces them instead of adding.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class MultiLoraModel:
         size = sum(rank * (inputs + outputs) for inputs, outputs in self.shapes.values())
         self.weights_NP = torch.zeros(slots, size, device=model.device, requires_grad=train)
         self.grads_NP = torch.zeros(slots if train else 0, size, device=model.device)
+        self.stale = set(range(slots))
         self._scaling_N = torch.zeros(slots, device=model.device)
         self._stacks = self._cut_stacks()
         attention.register()
@@ -89,9 +91,10 @@ class MultiLoraModel:
         cache: RowCache | None = None,
         rows: Sequence[Sequence[int]] = (),
         decode: bool = False,
+        overwrite: bool = False,
     ) -> Layout:
         """A layout on this model's device; see `Layout`."""
-        return Layout(tuple(lengths), tuple(slots), self.device, cache, tuple(map(tuple, rows)), decode)
+        return Layout(tuple(lengths), tuple(slots), self.device, cache, tuple(map(tuple, rows)), decode, overwrite)
 
     def hidden_states(self, tokens: Sequence[int], layout: Layout, starts: Sequence[int] | None = None) -> torch.Tensor:
         """Last hidden states `[T, hidden]` of packed tokens; `starts` are the sequences' first positions."""
@@ -108,6 +111,16 @@ class MultiLoraModel:
         logits: torch.Tensor = self.model.get_output_embeddings()(hidden_TH).float()
         softcap = getattr(self.model.config, "final_logit_softcapping", None)
         return logits if softcap is None else torch.tanh(logits / softcap) * softcap
+
+    def training_layout(self, lengths: Sequence[int], slots: Sequence[int]) -> Layout:
+        """A layout whose backward pass adds to the slots' gradients, or replaces them where they are stale."""
+        used = set(slots)
+        overwrite = used <= self.stale
+        if not overwrite:
+            for slot in used & self.stale:
+                self.grads_NP[slot] = 0
+        self.stale -= used
+        return self.layout(lengths, slots, overwrite=overwrite)
 
     @torch.no_grad()
     def load(self, slot: int, adapter: Adapter) -> None:
