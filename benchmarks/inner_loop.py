@@ -21,6 +21,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from selfedit.runtime import prepare_threads, software_versions  # isort: skip
+
+prepare_threads()
+
 import torch
 from transformers import PreTrainedModel
 
@@ -39,7 +43,7 @@ from selfedit.generate.base import Request
 from selfedit.generate.batched import BatchedGenerator
 from selfedit.inner.batched import BatchedInnerLoop
 from selfedit.models import DEFAULT_MODEL, load
-from selfedit.runtime import software_versions
+
 from selfedit.types import Adapter, Recipe
 
 EPOCHS = 10

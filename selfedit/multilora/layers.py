@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from selfedit.multilora.layout import AdapterRows, active_layout
+from selfedit.multilora.layout import active_layout
 from selfedit.multilora.linear import frozen_linear
+from selfedit.multilora.rows import AdapterRows
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,19 @@ class StackedLoraLinear(nn.Module):
             return base_out
         rows = layout.adapter_rows
         out_TO = base_out.reshape(-1, base_out.shape[-1])
-        x_TI, x_SLI = x.reshape(-1, x.shape[-1]), rows.line_up_inputs(x)
-        adapted_TO: torch.Tensor = _AddLowRank.apply(out_TO, x_TI, x_SLI, self._flat, self.stack, rows, self._scaling_N)  # type: ignore[no-untyped-call]
+        x_TI = x.reshape(-1, x.shape[-1])
+        inputs = rows.line_up_inputs(x)
+        adapted_TO: torch.Tensor = _AddLowRank.apply(  # type: ignore[no-untyped-call]
+            out_TO, x_TI, self._flat, self.stack, rows, self._scaling_N, *inputs
+        )
         return adapted_TO.view(base_out.shape)
 
 
 class _AddLowRank(torch.autograd.Function):
     """out[row] + scaling * B[slot] @ A[slot] @ x[row] for each row that has a slot, in place on `out`.
 
-    The rows of each slot are lined up to the same number, so that two batched products serve all adapters. The
-    backward puts the factors' gradients straight into the stack's buffers. `x_SLI` is `x_TI` lined up.
+    `inputs` are the rows of `x_TI` by group of slots. The backward puts the factors' gradients straight into the
+    stack's buffers.
     """
 
     @staticmethod
@@ -64,34 +68,36 @@ class _AddLowRank(torch.autograd.Function):
         ctx: Any,
         out_TO: torch.Tensor,
         x_TI: torch.Tensor,
-        x_SLI: torch.Tensor,
         flat: torch.Tensor,
         stack: Stack,
         rows: AdapterRows,
         scaling_N: torch.Tensor,
+        *inputs: torch.Tensor,
     ) -> torch.Tensor:
         dtype = x_TI.dtype
-        a_SRI, b_SOR = rows.pick(stack.a_NRI).to(dtype), rows.pick(stack.b_NOR).to(dtype)
-        hidden_SLR = torch.bmm(x_SLI, a_SRI.transpose(1, 2))
-        hidden_SLR *= rows.pick(scaling_N)[:, None, None].to(dtype)
-        rows.add_back(out_TO, torch.bmm(hidden_SLR, b_SOR.transpose(1, 2)))
+        hiddens = []
+        for group, x_SLI in zip(rows.groups, inputs, strict=True):
+            hidden_SLR = torch.bmm(x_SLI, group.pick(stack.a_NRI).to(dtype).transpose(1, 2))
+            hidden_SLR *= group.pick(scaling_N)[:, None, None].to(dtype)
+            group.add_back(out_TO, hidden_SLR, group.pick(stack.b_NOR).to(dtype).transpose(1, 2))
+            hiddens.append(hidden_SLR)
         ctx.mark_dirty(out_TO)
-        ctx.stack, ctx.rows, ctx.scaling_N = stack, rows, scaling_N
-        ctx.save_for_backward(x_SLI, hidden_SLR)
+        ctx.stack, ctx.rows, ctx.scaling_N, ctx.inputs_width = stack, rows, scaling_N, x_TI.shape[-1]
+        ctx.save_for_backward(*inputs, *hiddens)
         return out_TO
 
     @staticmethod
     def backward(ctx: Any, grad_TO: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        x_SLI, hidden_SLR = ctx.saved_tensors
-        stack, rows, dtype = ctx.stack, ctx.rows, x_SLI.dtype
-        a_SRI, b_SOR = rows.pick(stack.a_NRI).to(dtype), rows.pick(stack.b_NOR).to(dtype)
-        grad_SLO = rows.line_up(grad_TO, zero_gaps=True)
-        grad_hidden_SLR = torch.bmm(grad_SLO, b_SOR)
-        grad_hidden_SLR *= rows.pick(ctx.scaling_N)[:, None, None].to(dtype)
-        rows.add_product(stack.grad_a_NRI, grad_hidden_SLR.transpose(1, 2), x_SLI)
-        rows.add_product(stack.grad_b_NOR, grad_SLO.transpose(1, 2), hidden_SLR)
-        grad_x = None
-        if ctx.needs_input_grad[1]:
-            grad_x = grad_TO.new_zeros(grad_TO.shape[0], x_SLI.shape[-1])
-            rows.add_back(grad_x, torch.bmm(grad_hidden_SLR, a_SRI))
-        return grad_TO, grad_x, None, None, None, None, None
+        saved = ctx.saved_tensors
+        stack, rows, dtype = ctx.stack, ctx.rows, grad_TO.dtype
+        count = len(rows.groups)
+        grad_x = grad_TO.new_zeros(grad_TO.shape[0], ctx.inputs_width) if ctx.needs_input_grad[1] else None
+        for group, x_SLI, hidden_SLR in zip(rows.groups, saved[:count], saved[count:], strict=True):
+            grad_SLO = group.line_up(grad_TO, zero_gaps=True)
+            grad_hidden_SLR = torch.bmm(grad_SLO, group.pick(stack.b_NOR).to(dtype))
+            grad_hidden_SLR *= group.pick(ctx.scaling_N)[:, None, None].to(dtype)
+            group.put_product(stack.grad_a_NRI, grad_hidden_SLR.transpose(1, 2), x_SLI, rows.overwrite)
+            group.put_product(stack.grad_b_NOR, grad_SLO.transpose(1, 2), hidden_SLR, rows.overwrite)
+            if grad_x is not None:
+                group.add_back(grad_x, grad_hidden_SLR, group.pick(stack.a_NRI).to(dtype))
+        return grad_TO, grad_x, *(None,) * (4 + count)
