@@ -21,10 +21,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from selfedit.runtime import prepare_threads, software_versions  # isort: skip
-
-prepare_threads()
-
 import torch
 from transformers import PreTrainedModel
 
@@ -43,7 +39,7 @@ from selfedit.generate.base import Request
 from selfedit.generate.batched import BatchedGenerator
 from selfedit.inner.batched import BatchedInnerLoop
 from selfedit.models import DEFAULT_MODEL, load
-
+from selfedit.runtime import software_versions
 from selfedit.types import Adapter, Recipe
 
 EPOCHS = 10
@@ -80,7 +76,9 @@ class Round:
 class Bench:
     """One model, one set of self-edits, all ways to train and ask."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: Any, work: Sequence[Edit], options: argparse.Namespace) -> None:
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: Any, work: Sequence[Edit], options: argparse.Namespace
+    ) -> None:
         self.model, self.tokenizer, self.options = model, tokenizer, options
         self.device, self.edits = model.device, work
         self.dtype = next(model.parameters()).dtype
@@ -106,7 +104,9 @@ class Bench:
             pass
         return (passes[-1][0] - passes[0][0]) / sum(count for _, count in passes[1:])
 
-    def evaluate_seconds_an_edit(self, adapters: Sequence[Adapter], prompts: Sequence[Sequence[tuple[int, ...]]]) -> float:
+    def evaluate_seconds_an_edit(
+        self, adapters: Sequence[Adapter], prompts: Sequence[Sequence[tuple[int, ...]]]
+    ) -> float:
         """Every adapter asked its own questions, all together."""
         generator = BatchedGenerator(self.model, self.tokenizer, frozenset(), self.options.rows, slots=len(adapters))
         requests = [
@@ -124,19 +124,27 @@ class Bench:
         floor = 4 * self.parameters / matmul_rate(self.device, self.dtype) * tokens
         train = self.our_seconds_a_token(options.n, options.budget, options.tokens) * tokens
         evaluate = self.evaluate_seconds_an_edit(adapters, prompts)
-        generate = generate_seconds_an_edit(self.model, self.recipes[0], prompts[: options.generate_edits], options.answer_tokens)
+        generate = generate_seconds_an_edit(
+            self.model, self.recipes[0], prompts[: options.generate_edits], options.answer_tokens
+        )
         peft = {str(self.dtype): peft_seconds_a_token(self.model, self._short(options.peft_tokens)) * tokens}
         if self.device.type == "cpu" and self.dtype == torch.float32:
-            self.model.to(torch.bfloat16)
+            self._convert(torch.bfloat16)
             peft["torch.bfloat16"] = peft_seconds_a_token(self.model, self._short(options.peft_tokens // 4)) * tokens
-            self.model.to(torch.float32)
+            self._convert(torch.float32)
         official = official_seconds_a_sequence(self.model, self.recipes[0]) * self.sequences_an_edit
         return Round(train, evaluate, peft, official, generate, floor)
+
+    def _convert(self, dtype: torch.dtype) -> None:
+        model: Any = self.model
+        model.to(dtype)
 
     def _short(self, tokens: int) -> list[Recipe]:
         """One-epoch recipes over typical edits, about `tokens` tokens in all."""
         chosen: list[Recipe] = []
-        for index, edit in enumerate(sorted(self.edits, key=lambda edit: abs(edit.tokens - self.tokens_an_edit / EPOCHS))):
+        for index, edit in enumerate(
+            sorted(self.edits, key=lambda edit: abs(edit.tokens - self.tokens_an_edit / EPOCHS))
+        ):
             if chosen and sum(recipe.tokens_per_epoch for recipe in chosen) >= tokens:
                 break
             chosen.append(edit.recipe(f"p{index}", self.options.targets, 1))
@@ -221,7 +229,9 @@ def main() -> None:
         result["whole"] = bench.whole(options.whole)
     if options.rounds:
         short = [edit.recipe(f"a{i}", options.targets, 1, seed=i) for i, edit in enumerate(work[: options.n])]
-        adapters = sorted(BatchedInnerLoop(model, options.n, options.budget).adapt(short), key=lambda a: int(a.recipe_id[1:]))
+        adapters = sorted(
+            BatchedInnerLoop(model, options.n, options.budget).adapt(short), key=lambda a: int(a.recipe_id[1:])
+        )
         rounds = []
         for index in range(options.rounds):
             started = time.perf_counter()
@@ -253,7 +263,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", default=DEFAULT_MODEL, help="any model that selfedit can load")
     parser.add_argument("--shape", choices=sorted(SHAPES), help="random weights of this shape instead of a model")
     parser.add_argument("--device", help="cpu or cuda")
-    parser.add_argument("--targets", choices=sorted(TARGETS), default="qv", help="layers adapted; the paper's are q and v")
+    parser.add_argument(
+        "--targets", choices=sorted(TARGETS), default="qv", help="layers adapted; the paper's are q and v"
+    )
     parser.add_argument("--n", type=int, default=24, help="adapters at once")
     parser.add_argument("--budget", type=int, default=1024, help="tokens of one pass")
     parser.add_argument("--edits", type=int, default=100, help="self-edits in the queue")

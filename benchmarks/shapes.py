@@ -49,5 +49,6 @@ def random_model(shape: str, device: torch.device, dtype: torch.dtype) -> PreTra
     torch.manual_seed(0)
     with torch.device(device):
         config = AutoConfig.for_model(**SHAPES[shape])
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
-    return model.eval().requires_grad_(False)
+        model: Any = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    frozen: PreTrainedModel = model.eval().requires_grad_(False)
+    return frozen

@@ -16,7 +16,7 @@ QUESTIONS = SHARED / "squad" / "val.json"
 CHARACTERS_A_TOKEN = 4.4
 QUESTIONS_AN_EDIT = 5
 # The paper adapts the query and value projections.
-TARGETS = {"qv": ("q_proj", "v_proj"), "all-linear": "all-linear"}
+TARGETS: dict[str, str | tuple[str, ...]] = {"qv": ("q_proj", "v_proj"), "all-linear": "all-linear"}
 
 Encode = Callable[[str], Sequence[int]]
 """Text to token ids."""

@@ -8,7 +8,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from selfedit.errors import UserError, nearest
+from selfedit.generate import GENERATORS
 from selfedit.graders import GRADERS
+from selfedit.inner import INNER_LOOPS
 from selfedit.policies.formats import get_format
 from selfedit.rewards import REWARDS
 from selfedit.types import Hyperparameters, LoraSpec
@@ -27,16 +29,22 @@ class TrainingSettings(BaseModel):
     learning_rate: float = Field(default=1e-3, gt=0)
     epochs: int = Field(default=10, ge=1)
     batch_size: int = Field(default=1, ge=1)
+    gradient_accumulation: int = Field(default=1, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    rslora: bool = False
+    full: bool = Field(default=False, description="train all weights instead of an adapter")
     schedule: Literal["linear", "cosine", "constant"] = "linear"
 
     def hyperparameters(self) -> Hyperparameters:
         """The same as the engine takes it."""
         return Hyperparameters(
-            lora=LoraSpec(self.rank, self.alpha, target_modules=self.target_modules),
+            lora=LoraSpec(self.rank, self.alpha, self.dropout, self.rslora, self.target_modules),
             learning_rate=self.learning_rate,
             epochs=self.epochs,
             batch_size=self.batch_size,
+            gradient_accumulation=self.gradient_accumulation,
             schedule=self.schedule,
+            full=self.full,
         )
 
 
@@ -61,6 +69,8 @@ class LearnConfig(BaseModel):
     reward: str = "accuracy"
     edit_training: TrainingSettings = TrainingSettings()
     final_training: TrainingSettings = TrainingSettings(learning_rate=2e-3, epochs=8, batch_size=4)
+    inner_loop: str = Field(default="batched", description="what trains the adapters")
+    generator: str = Field(default="batched", description="what writes and answers")
     slots: int = Field(default=12, ge=1, description="adapters trained at once")
     token_budget: int = Field(default=1024, ge=16, description="tokens of one training pass")
 
@@ -74,6 +84,20 @@ class LearnConfig(BaseModel):
     def _known_grader(cls, value: str) -> str:
         if value not in GRADERS:
             raise UserError(f"Unknown grader '{value}'. {nearest(value, GRADERS)}")
+        return value
+
+    @field_validator("inner_loop")
+    @classmethod
+    def _known_inner_loop(cls, value: str) -> str:
+        if value not in INNER_LOOPS:
+            raise UserError(f"Unknown inner loop '{value}'. {nearest(value, INNER_LOOPS)}")
+        return value
+
+    @field_validator("generator")
+    @classmethod
+    def _known_generator(cls, value: str) -> str:
+        if value not in GENERATORS:
+            raise UserError(f"Unknown generator '{value}'. {nearest(value, GENERATORS)}")
         return value
 
     @field_validator("reward")

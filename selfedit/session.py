@@ -18,7 +18,7 @@ from selfedit.types import ModelRef, Version
 
 if TYPE_CHECKING:
     from selfedit.domains.knowledge import KnowledgeDomain
-    from selfedit.generate.batched import BatchedGenerator
+    from selfedit.generate.base import Generator
     from selfedit.learn.prepare import Material, Sources
     from selfedit.learn.run import LearnResult, Stages
     from selfedit.models.load import BaseModel
@@ -199,23 +199,25 @@ class Session:
 
     def _stages(self, config: LearnConfig, policy: FilePolicy | None) -> Stages:
         from selfedit.evaluator import Evaluator
+        from selfedit.generate import make_generator
         from selfedit.graders import GRADERS
-        from selfedit.inner.batched import BatchedInnerLoop
+        from selfedit.inner import make_inner_loop
         from selfedit.learn.run import Stages
         from selfedit.policies.model import ModelPolicy
         from selfedit.policies.questions import QuestionWriter
         from selfedit.rewards import REWARDS
 
         format_ = get_format(config.format)
+        generator = self._generator if config.generator == "batched" else make_generator(config.generator, self.base)
         model_policy = ModelPolicy(
-            self._generator, self._prompter, format_, config.temperature, config.top_p, config.max_edit_tokens
+            generator, self._prompter, format_, config.temperature, config.top_p, config.max_edit_tokens
         )
         return Stages(
             policy or model_policy,
-            QuestionWriter(self._generator, self._prompter),
+            QuestionWriter(generator, self._prompter),
             self._make_domain(config.sentences),
-            BatchedInnerLoop(self.base.model, config.slots, config.token_budget),
-            Evaluator(self._generator, self._domain, GRADERS[config.grader](), config.max_answer_tokens),
+            make_inner_loop(config.inner_loop, self.base.model, config.slots, config.token_budget, self._progress.note),
+            Evaluator(generator, self._domain, GRADERS[config.grader](), config.max_answer_tokens),
             REWARDS[config.reward](),
         )
 
@@ -235,7 +237,7 @@ class Session:
         return KnowledgeDomain(self._prompter, self.base.stop_token_ids[0], sentences=sentences)
 
     @cached_property
-    def _generator(self) -> BatchedGenerator:
-        from selfedit.generate.batched import BatchedGenerator
+    def _generator(self) -> Generator:
+        from selfedit.generate import make_generator
 
-        return BatchedGenerator(self.base.model, self.base.tokenizer, frozenset(self.base.stop_token_ids))
+        return make_generator("batched", self.base)

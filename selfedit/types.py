@@ -84,26 +84,33 @@ class LoraSpec:
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """How an adapter is trained. The defaults are the paper's for one passage (section 4.2, appendix B.2)."""
+    """How an adapter is trained. The defaults are the paper's for one passage (section 4.2, appendix B.2).
+
+    One optimizer step sees `batch_size` times `gradient_accumulation` examples. `full` trains all weights of the model
+    instead of an adapter, one recipe at a time.
+    """
 
     lora: LoraSpec = field(default_factory=LoraSpec)
     learning_rate: float = 1e-3
     epochs: int = 10
     batch_size: int = 1
+    gradient_accumulation: int = 1
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     warmup_steps: int = 0
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
+    full: bool = False
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the inner loop runs to make one adapter."""
+    """What the inner loop runs to make one adapter, from scratch or from where another one ended (`start`)."""
 
     id: str
     examples: tuple[Example, ...]
     hyperparameters: Hyperparameters
     seed: int
+    start: Adapter | None = None
 
     @property
     def tokens_per_epoch(self) -> int:
@@ -120,12 +127,16 @@ class LoraFactors:
 
 @dataclass(frozen=True)
 class Adapter:
-    """LoRA weights by module name, and the mean loss of each optimizer step that made them."""
+    """LoRA weights by module name, and the mean loss of each optimizer step that made them.
+
+    After full finetuning there are no factors; `weights` are then the model's own, by parameter name.
+    """
 
     recipe_id: str
     lora: LoraSpec
     factors: Mapping[str, LoraFactors]
     losses: tuple[float, ...] = ()
+    weights: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

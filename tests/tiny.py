@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 FAMILIES = ("llama", "qwen2", "qwen3", "gemma2", "gemma3_text", "mistral", "phi3", "gpt2")
 
+# Models whose attention is their own, and one that carries a state from token to token.
+UNPACKABLE = ("gptj", "falcon", "qwen3_next")
+
 END, START, STOP = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 
 CHAT_TEMPLATE = (
@@ -62,6 +65,8 @@ def tiny_config(family: str, vocab: int, *, tie: bool = True) -> Any:
     common: dict[str, Any] = {"vocab_size": vocab, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
     if family == "gpt2":
         return AutoConfig.for_model("gpt2", n_embd=32, n_layer=2, n_head=4, n_positions=4096, **common)
+    if family == "gptj":
+        return AutoConfig.for_model("gptj", n_embd=32, n_layer=2, n_head=4, rotary_dim=4, n_positions=4096, **common)
     common |= {
         "hidden_size": 32,
         "intermediate_size": 64,
@@ -74,6 +79,17 @@ def tiny_config(family: str, vocab: int, *, tie: bool = True) -> Any:
     }
     if family == "phi3":
         common["original_max_position_embeddings"] = 4096
+    if family == "falcon":
+        del common["head_dim"]  # Falcon works it out.
+    if family == "qwen3_next":
+        common |= {
+            "layer_types": ["linear_attention", "full_attention"],
+            "linear_num_value_heads": 4,
+            "linear_num_key_heads": 2,
+            "linear_key_head_dim": 8,
+            "linear_value_head_dim": 8,
+            "mlp_only_layers": [0, 1],
+        }
     if family.startswith("gemma"):
         # One sliding layer and one full one, so that both kinds are there.
         common |= {"layer_types": ["sliding_attention", "full_attention"], "query_pre_attn_scalar": 8}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -11,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from selfedit.generate.base import Completion, Generator, OnCompletion, Request, Scored
 from selfedit.generate.sampling import greedy, nucleus
 from selfedit.multilora.cache import RowCache
+from selfedit.multilora.merge import merged
 from selfedit.multilora.model import MultiLoraModel
 from selfedit.types import Adapter
 
@@ -53,8 +55,8 @@ class BatchedGenerator(Generator):
             if on_completion is not None:
                 on_completion(index, completion)
 
-        for names, indices in self._groups([request.adapter for request in requests]):
-            with _Adapters(self.model, names, adapters or {}) as loaded:
+        for names, indices in self._groups([request.adapter for request in requests], adapters or {}):
+            with _adapted(self.model, names, adapters or {}) as loaded:
                 rows = [_Row(i, requests[i], loaded.slot(requests[i].adapter)) for i in indices]
                 _Decoder(loaded.multi, self.tokenizer, self.stop_ids, self.max_rows, self.token_budget).run(
                     rows, finish
@@ -65,8 +67,8 @@ class BatchedGenerator(Generator):
     def score(self, items: Sequence[Scored], adapters: Mapping[str, Adapter] | None = None) -> list[float]:
         """See `Generator.score`."""
         scores: dict[int, float] = {}
-        for names, indices in self._groups([item.adapter for item in items]):
-            with _Adapters(self.model, names, adapters or {}) as loaded:
+        for names, indices in self._groups([item.adapter for item in items], adapters or {}):
+            with _adapted(self.model, names, adapters or {}) as loaded:
                 waiting = deque(indices)
                 while waiting:
                     batch = [waiting.popleft()]
@@ -78,41 +80,54 @@ class BatchedGenerator(Generator):
                     scores.update(zip(batch, means, strict=True))
         return [scores[i] for i in range(len(items))]
 
-    def _groups(self, adapter_names: Sequence[str | None]) -> list[tuple[list[str], list[int]]]:
-        """Split indices so that no group needs more adapters than there are slots; neighbours share an adapter."""
+    def _groups(
+        self, adapter_names: Sequence[str | None], adapters: Mapping[str, Adapter]
+    ) -> list[tuple[list[str], list[int]]]:
+        """Split indices so that no group needs more adapters than there are slots; neighbours share an adapter.
+
+        What came of full finetuning is a group of its own.
+        """
         by_name: dict[str | None, list[int]] = {}
         for index, name in enumerate(adapter_names):
             by_name.setdefault(name, []).append(index)
         groups: list[tuple[list[str], list[int]]] = []
+        is_closed = True
         for name, indices in by_name.items():
-            if not groups or len(groups[-1][0]) == self.slots:
+            is_full = name is not None and bool(adapters[name].weights)
+            if is_closed or is_full or len(groups[-1][0]) == self.slots:
                 groups.append(([], []))
+            is_closed = is_full
             if name is not None:
                 groups[-1][0].append(name)
             groups[-1][1].extend(indices)
         return groups
 
 
-class _Adapters:
-    """The model with the named adapters in its slots, for the time of a `with` block."""
+class _Adapted:
+    """A model with adapters in its slots, by name; None for the model as it is."""
 
-    def __init__(self, model: PreTrainedModel, names: list[str], adapters: Mapping[str, Adapter]) -> None:
-        wanted = [adapters[name] for name in names]
-        self._slots = {name: slot for slot, name in enumerate(names)}
-        rank = max((adapter.lora.rank for adapter in wanted), default=1)
-        layers = {layer for adapter in wanted for layer in adapter.factors}
-        self.multi = MultiLoraModel(model, max(1, len(names)), rank, layers)
-        for slot, adapter in enumerate(wanted):
-            self.multi.load(slot, adapter)
-
-    def __enter__(self) -> _Adapters:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.multi.unwrap()
+    def __init__(self, multi: MultiLoraModel, slots: dict[str, int]) -> None:
+        self.multi, self._slots = multi, slots
 
     def slot(self, name: str | None) -> int | None:
-        return None if name is None else self._slots[name]
+        return self._slots.get(name) if name is not None else None
+
+
+@contextmanager
+def _adapted(model: PreTrainedModel, names: list[str], adapters: Mapping[str, Adapter]) -> Iterator[_Adapted]:
+    """The model with the named adapters, for the time of the block."""
+    full = [adapters[name] for name in names if adapters[name].weights]
+    low_rank = {name: adapters[name] for name in names if not adapters[name].weights}
+    rank = max((adapter.lora.rank for adapter in low_rank.values()), default=1)
+    layers = {layer for adapter in low_rank.values() for layer in adapter.factors}
+    with merged(model, full):
+        multi = MultiLoraModel(model, max(1, len(low_rank)), rank, layers)
+        try:
+            for slot, adapter in enumerate(low_rank.values()):
+                multi.load(slot, adapter)
+            yield _Adapted(multi, {name: slot for slot, name in enumerate(low_rank)})
+        finally:
+            multi.unwrap()
 
 
 class _Row:
@@ -228,7 +243,7 @@ def _length(item: Scored) -> int:
     return len(item.prompt) + len(item.target)
 
 
-def _score_pass(loaded: _Adapters, items: list[Scored]) -> list[float]:
+def _score_pass(loaded: _Adapted, items: list[Scored]) -> list[float]:
     """Mean log-probability of each item's target, in one packed forward pass."""
     # The last token predicts nothing that is scored.
     sequences = [(item.prompt + item.target)[:-1] for item in items]

@@ -8,24 +8,32 @@ from dataclasses import dataclass
 import torch
 
 from selfedit.inner.loss import chunked_cross_entropy
+from selfedit.multilora.layout import SequenceDropout
 from selfedit.multilora.model import MultiLoraModel
 from selfedit.types import Example
 
 
 @dataclass(frozen=True)
 class Piece:
-    """An example of one slot's optimizer step, and the weight of each of its labelled tokens."""
+    """An example of one slot's optimizer step, and the weight of each of its labelled tokens.
+
+    `dropout` is the share of a layer's inputs that the adapter does not see, drawn from `seed`.
+    """
 
     slot: int
     example: Example
     weight: float
+    dropout: float = 0.0
+    seed: int = 0
 
 
 def accumulate_gradients(multi: MultiLoraModel, pieces: Sequence[Piece]) -> list[float]:
     """Add the gradients of all pieces to their slots' (`grads_NP`), and return each piece's weighted loss."""
     lengths = [len(piece.example.tokens) for piece in pieces]
     tokens = [token for piece in pieces for token in piece.example.tokens]
-    hidden_TH = multi.hidden_states(tokens, multi.training_layout(lengths, [piece.slot for piece in pieces]))
+    dropouts = [SequenceDropout(piece.dropout, piece.seed) if piece.dropout else None for piece in pieces]
+    layout = multi.training_layout(lengths, [piece.slot for piece in pieces], dropouts)
+    hidden_TH = multi.hidden_states(tokens, layout)
     positions, targets, weights, owners = [], [], [], []
     start = 0
     for index, piece in enumerate(pieces):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 
@@ -26,7 +27,7 @@ def learning_rate(hyperparameters: Hyperparameters, step: int, total_steps: int)
 def data_order(recipe: Recipe) -> list[list[int]]:
     """The example indices of each optimizer step, reshuffled each epoch from the recipe's seed."""
     generator = torch.Generator().manual_seed(recipe.seed)
-    size = recipe.hyperparameters.batch_size
+    size = recipe.hyperparameters.batch_size * recipe.hyperparameters.gradient_accumulation
     steps: list[list[int]] = []
     for _ in range(recipe.hyperparameters.epochs):
         order = torch.randperm(len(recipe.examples), generator=generator).tolist()
@@ -35,11 +36,21 @@ def data_order(recipe: Recipe) -> list[list[int]]:
 
 
 def initial_factors(recipe: Recipe, shapes: dict[str, tuple[int, int]]) -> dict[str, LoraFactors]:
-    """A as PEFT draws it, uniform within 1/sqrt(inputs), from the recipe's seed; B zero.
+    """Where training starts: the factors of `recipe.start`, or A as PEFT draws it and B zero.
+
+    PEFT's A is uniform within 1/sqrt(inputs); here it is drawn from the recipe's seed.
 
     Args:
         shapes: input and output width of each layer, by name; drawn in this order.
+
+    Raises:
+        ValueError: the recipe starts from an adapter of another shape.
     """
+    if recipe.start is not None:
+        start, lora = recipe.start, recipe.hyperparameters.lora
+        if start.factors.keys() != shapes.keys() or (start.lora.rank, start.lora.scaling) != (lora.rank, lora.scaling):
+            raise ValueError(f"recipe {recipe.id} cannot start from adapter {start.recipe_id}: layers or rank differ")
+        return dict(start.factors)
     generator = torch.Generator().manual_seed(recipe.seed)
     rank = recipe.hyperparameters.lora.rank
     factors = {}
@@ -48,6 +59,15 @@ def initial_factors(recipe: Recipe, shapes: dict[str, tuple[int, int]]) -> dict[
         a_RI = torch.empty(rank, inputs).uniform_(-bound, bound, generator=generator)
         factors[name] = LoraFactors(a_RI, torch.zeros(outputs, rank))
     return factors
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An example of an optimizer step, the weight of each of its labelled tokens, and the seed of its dropout."""
+
+    example: Example
+    weight: float
+    seed: int
 
 
 class TrainingJob:
@@ -101,9 +121,17 @@ class TrainingJob:
         """Tokens of the next example of this step."""
         return len(self._pending[0].tokens)
 
-    def take(self) -> tuple[Example, float]:
-        """Take the next example of this step, and the weight of each of its labelled tokens."""
-        return self._pending.pop(0), 1.0 / self._labels
+    def take(self) -> Taken:
+        """Take the next example of this step."""
+        place = len(self.steps[self.step]) - len(self._pending)
+        # The same example draws the same dropout whatever pass it comes into.
+        seed = ((self.recipe.seed * 1_000_003 + self.step) * 10_007 + place) % 2**63
+        return Taken(self._pending.pop(0), 1.0 / self._labels, seed)
+
+    def restart_step(self) -> None:
+        """Put back what was taken for this step, whose gradients were lost."""
+        del self.losses[-1]
+        self._open_step()
 
     def add_loss(self, amount: float) -> None:
         """Add a taken example's weighted loss to the step's."""

@@ -37,7 +37,8 @@ class PeftInnerLoop(InnerLoop):
             while not job.is_done:
                 optimizer.param_groups[0]["lr"] = job.learning_rate
                 while not job.step_is_ready:
-                    example, weight = job.take()
+                    taken = job.take()
+                    example, weight = taken.example, taken.weight
                     tokens = torch.tensor([example.tokens], device=self.model.device)
                     logits_TV = peft_model(input_ids=tokens).logits[0, :-1].float()
                     mask_T = torch.tensor(example.loss_mask[1:], device=self.model.device)

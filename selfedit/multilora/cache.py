@@ -15,12 +15,14 @@ class RowCache:
     def __init__(self, max_rows: int, capacity: int) -> None:
         self.max_rows, self.capacity = max_rows, capacity
         self.lengths: list[int] = []
+        self.tokens: list[list[int]] = []
         self._keys: dict[int, torch.Tensor] = {}
         self._values: dict[int, torch.Tensor] = {}
 
     def add(self, length: int) -> int:
         """Open a row for a sequence of `length` positions, which the next prefill writes. Returns the row."""
         self.lengths.append(length)
+        self.tokens.append([])
         return len(self.lengths) - 1
 
     def grow(self) -> None:
@@ -35,6 +37,17 @@ class RowCache:
                 for buffer in (*self._keys.values(), *self._values.values()):
                     buffer[new, :, :length] = buffer[old, :, :length]
         self.lengths = [self.lengths[row] for row in rows]
+        self.tokens = [self.tokens[row] for row in rows]
+
+    def write_tokens(self, rows: tuple[int, ...], tokens: list[int]) -> None:
+        """Remember the tokens of one sequence in each of `rows`, for models whose state is not keys and values."""
+        for row in rows:
+            self.tokens[row] = list(tokens)
+
+    def extend_tokens(self, tokens: list[int]) -> None:
+        """Remember the newest token of every live row."""
+        for row, token in zip(self.tokens, tokens, strict=True):
+            row.append(token)
 
     def write(self, layer: int, rows: tuple[int, ...], key_HLD: torch.Tensor, value_HLD: torch.Tensor) -> None:
         """Write the whole of one sequence into each of `rows`."""

@@ -41,6 +41,12 @@ class StackedLoraLinear(nn.Module):
         super().__init__()
         self.base, self.stack, self._flat, self._scaling_N = base, stack, flat, scaling_N
 
+    @property
+    def weight(self) -> torch.Tensor:
+        """The frozen weight, for models that look at it."""
+        weight: torch.Tensor = self.base.weight  # type: ignore[assignment]
+        return weight
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         base_out = frozen_linear(self.base, x)
         layout = active_layout()
@@ -48,8 +54,8 @@ class StackedLoraLinear(nn.Module):
             return base_out
         rows = layout.adapter_rows
         out_TO = base_out.reshape(-1, base_out.shape[-1])
-        x_TI = x.reshape(-1, x.shape[-1])
-        inputs = rows.line_up_inputs(x)
+        x_TI = layout.drop(x.reshape(-1, x.shape[-1]))
+        inputs = rows.line_up_inputs(x_TI if any(layout.dropouts) else x)
         adapted_TO: torch.Tensor = _AddLowRank.apply(  # type: ignore[no-untyped-call]
             out_TO, x_TI, self._flat, self.stack, rows, self._scaling_N, *inputs
         )

@@ -23,6 +23,22 @@ if TYPE_CHECKING:
     from selfedit.multilora.cache import RowCache
 
 
+class SequenceDropout:
+    """Hides a share `p` of each layer's input from one sequence's adapter, by random numbers of its own.
+
+    The draws depend on `seed` and on the order of the layers alone, so neighbours change nothing.
+    """
+
+    def __init__(self, p: float, seed: int) -> None:
+        self.p = p
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def mask(self, length: int, width: int) -> torch.Tensor:
+        """The next layer's factors `[length, width]`: 0, or 1 / (1 - p)."""
+        kept = torch.rand(length, width, generator=self._generator) >= self.p
+        return kept.float() / (1 - self.p)
+
+
 @dataclass(frozen=True)
 class Layout:
     """The sequences of one forward pass, in packed order.
@@ -35,6 +51,8 @@ class Layout:
         rows: for a prefill, the cache rows that each sequence is written to (several may share one prompt).
         decode: whether every live row of the cache, in order, brings its one newest token.
         overwrite: whether the gradients of this pass replace those in the slots' buffers, not add to them.
+        dropouts: of each sequence; none at all if empty.
+        stride: 0 for packed rows; else sequence i starts at row i * stride and the rows behind it are padding.
     """
 
     lengths: tuple[int, ...]
@@ -44,22 +62,28 @@ class Layout:
     rows: tuple[tuple[int, ...], ...] = ()
     decode: bool = False
     overwrite: bool = False
+    dropouts: tuple[SequenceDropout | None, ...] = ()
+    stride: int = 0
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """The first row of each sequence."""
+        if self.stride:
+            return tuple(i * self.stride for i in range(len(self.lengths)))
+        return tuple(accumulate(self.lengths, initial=0))[:-1]
 
     @cached_property
     def adapter_rows(self) -> AdapterRows | None:
         """The token rows of each adapter slot; None if no sequence has one."""
         rows_by_slot: dict[int, list[int]] = {}
-        start = 0
-        for slot, length in zip(self.slots, self.lengths, strict=True):
+        for slot, start, length in zip(self.slots, self.starts, self.lengths, strict=True):
             if slot is not None:
                 rows_by_slot.setdefault(slot, []).extend(range(start, start + length))
-            start += length
         return AdapterRows(rows_by_slot, self.device, self.overwrite) if rows_by_slot else None
 
     @cached_property
     def sequence_groups(self) -> tuple[SequenceGroup, ...]:
         """The sequences in groups of like length, so that attention is a few batched products, not one each."""
-        starts = [0, *accumulate(self.lengths)]
         groups: list[list[int]] = []
         for index in sorted(range(len(self.lengths)), key=lambda i: -self.lengths[i]):
             # At most half of a group's rows are gaps, and a group of one has none.
@@ -67,8 +91,19 @@ class Layout:
                 groups.append([])
             groups[-1].append(index)
         return tuple(
-            SequenceGroup([starts[i] for i in group], [self.lengths[i] for i in group], self.device) for group in groups
+            SequenceGroup([self.starts[i] for i in group], [self.lengths[i] for i in group], self.device)
+            for group in groups
         )
+
+    def drop(self, x_TI: torch.Tensor) -> torch.Tensor:
+        """What the adapters see of a layer's input, where any has dropout."""
+        if not any(self.dropouts):
+            return x_TI
+        mask_TI = torch.ones_like(x_TI)
+        for dropout, start, length in zip(self.dropouts, self.starts, self.lengths, strict=True):
+            if dropout is not None:
+                mask_TI[start : start + length] = dropout.mask(length, x_TI.shape[-1]).to(mask_TI)
+        return x_TI * mask_TI
 
 
 class SequenceGroup:

@@ -11,12 +11,12 @@ from peft.tuners.lora import LoraModel
 from torch import nn
 from transformers import PreTrainedModel
 
-from selfedit.errors import UserError
 from selfedit.multilora import attention
 from selfedit.multilora.cache import RowCache
 from selfedit.multilora.layers import Stack, StackedLoraLinear
-from selfedit.multilora.layout import Layout, packed_positions, use_layout
+from selfedit.multilora.layout import Layout, SequenceDropout, packed_positions, use_layout
 from selfedit.multilora.linear import FrozenLinear
+from selfedit.multilora.padded import can_pack, padded_hidden_states
 from selfedit.types import Adapter, LoraFactors, LoraSpec
 
 
@@ -28,14 +28,12 @@ class MultiLoraModel:
     an adapter are one operation each, whatever the number of layers.
 
     Args:
-        model: any decoder-only model that takes transformers' attention interface.
+        model: any decoder-only model of transformers.
         slots: how many adapters fit at once.
         rank: the largest rank that fits.
         layers: names of the layers to adapt; `resolve_targets` finds them as PEFT does.
         train: allocate gradients.
-
-    Raises:
-        UserError: the model cannot run under another attention function.
+        packed: whether to run on packed tokens, or on right-padded rows; by default the former where it is possible.
 
     Attributes:
         weights_NP: the slots' factors, flat, fp32.
@@ -44,13 +42,15 @@ class MultiLoraModel:
     """
 
     def __init__(
-        self, model: PreTrainedModel, slots: int, rank: int, layers: Collection[str], train: bool = False
+        self,
+        model: PreTrainedModel,
+        slots: int,
+        rank: int,
+        layers: Collection[str],
+        train: bool = False,
+        packed: bool | None = None,
     ) -> None:
-        if not getattr(model, "_supports_attention_backend", False):
-            raise UserError(
-                f"{type(model).__name__} does not take transformers' attention interface, which selfedit needs. "
-                "Choose a model of another family with --model."
-            )
+        self.packed = can_pack(model) if packed is None else packed
         self.model, self.slots, self.rank = model, slots, rank
         self.shapes = layer_shapes(model, layers)
         size = sum(rank * (inputs + outputs) for inputs, outputs in self.shapes.values())
@@ -59,15 +59,16 @@ class MultiLoraModel:
         self.stale = set(range(slots))
         self._scaling_N = torch.zeros(slots, device=model.device)
         self._stacks = self._cut_stacks()
-        attention.register()
         self._attention_before = model.config._attn_implementation
-        model.set_attn_implementation(attention.NAME)
+        if self.packed:
+            attention.register()
+            model.set_attn_implementation(attention.NAME)
         self._wrapped: dict[str, StackedLoraLinear | FrozenLinear] = {}
         for name, module in list(model.named_modules()):
             if name in self._stacks:
                 stack = self._stacks[name]
                 self._wrapped[name] = StackedLoraLinear(module, stack, self.weights_NP, self._scaling_N)
-            elif isinstance(module, nn.Linear):
+            elif self.packed and isinstance(module, nn.Linear):
                 self._wrapped[name] = FrozenLinear(module)
         for name, wrapper in self._wrapped.items():
             _replace(model, name, wrapper)
@@ -81,7 +82,8 @@ class MultiLoraModel:
         for name, wrapper in self._wrapped.items():
             _replace(self.model, name, wrapper.base)
         self._wrapped = {}
-        self.model.set_attn_implementation(self._attention_before)
+        if self.packed:
+            self.model.set_attn_implementation(self._attention_before)
         return self.model
 
     def layout(
@@ -91,13 +93,14 @@ class MultiLoraModel:
         cache: RowCache | None = None,
         rows: Sequence[Sequence[int]] = (),
         decode: bool = False,
-        overwrite: bool = False,
     ) -> Layout:
         """A layout on this model's device; see `Layout`."""
-        return Layout(tuple(lengths), tuple(slots), self.device, cache, tuple(map(tuple, rows)), decode, overwrite)
+        return Layout(tuple(lengths), tuple(slots), self.device, cache, tuple(map(tuple, rows)), decode)
 
     def hidden_states(self, tokens: Sequence[int], layout: Layout, starts: Sequence[int] | None = None) -> torch.Tensor:
         """Last hidden states `[T, hidden]` of packed tokens; `starts` are the sequences' first positions."""
+        if not self.packed:
+            return padded_hidden_states(self.model, tokens, layout)
         positions = packed_positions(layout.lengths, starts).to(self.device)
         ids = torch.tensor([tokens], device=self.device)
         decoder: nn.Module = self.model.base_model
@@ -112,7 +115,9 @@ class MultiLoraModel:
         softcap = getattr(self.model.config, "final_logit_softcapping", None)
         return logits if softcap is None else torch.tanh(logits / softcap) * softcap
 
-    def training_layout(self, lengths: Sequence[int], slots: Sequence[int]) -> Layout:
+    def training_layout(
+        self, lengths: Sequence[int], slots: Sequence[int], dropouts: Sequence[SequenceDropout | None] = ()
+    ) -> Layout:
         """A layout whose backward pass adds to the slots' gradients, or replaces them where they are stale."""
         used = set(slots)
         overwrite = used <= self.stale
@@ -120,7 +125,7 @@ class MultiLoraModel:
             for slot in used & self.stale:
                 self.grads_NP[slot] = 0
         self.stale -= used
-        return self.layout(lengths, slots, overwrite=overwrite)
+        return Layout(tuple(lengths), tuple(slots), self.device, overwrite=overwrite, dropouts=tuple(dropouts))
 
     @torch.no_grad()
     def load(self, slot: int, adapter: Adapter) -> None:

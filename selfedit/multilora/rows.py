@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import torch
 
 # On a CPU a slot with so many rows is a product of its own: a view of them costs nothing, while lining several slots
@@ -30,13 +32,14 @@ class AdapterRows:
             parts[-1].append(slot)
         self.groups = tuple(SlotGroup({slot: rows_by_slot[slot] for slot in sorted(part)}, device) for part in parts)
         self.overwrite = overwrite
-        self._inputs: tuple[torch.Tensor, list[torch.Tensor]] | None = None
+        # A strong reference would close a circle through the autograd graph, which Python cannot collect.
+        self._inputs: tuple[weakref.ref[torch.Tensor], list[torch.Tensor]] | None = None
 
     def line_up_inputs(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Each group's rows of a layer's input, without gradient; once for layers that share it, as q, k and v do."""
-        if self._inputs is None or self._inputs[0] is not x:
+        if self._inputs is None or self._inputs[0]() is not x:
             packed = x.detach().reshape(-1, x.shape[-1])
-            self._inputs = (x, [group.line_up(packed) for group in self.groups])
+            self._inputs = (weakref.ref(x), [group.line_up(packed) for group in self.groups])
         return self._inputs[1]
 
 

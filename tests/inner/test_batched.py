@@ -83,6 +83,23 @@ def test_adapters_equal_peft(model: Any) -> None:
         assert distance(flat(together), flat(alone)) < 1e-3
 
 
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_trajectory_is_within_pefts_own_noise(number: int, tmp_path: Path) -> None:
+    """PEFT against PEFT, with another way to compute the same attention, differs by rounding alone: the yardstick."""
+    model = load_tiny(tmp_path)
+    long = recipe(number, VOCAB, learning_rate=3e-3, epochs=12)
+    ours = next(BatchedInnerLoop(model, slots=4).adapt([long, *(recipe(i, VOCAB, epochs=12) for i in range(5, 8))]))
+    while ours.recipe_id != long.id:
+        ours = {a.recipe_id: a for a in BatchedInnerLoop(model, slots=4).adapt([long, recipe(5, VOCAB)])}[long.id]
+    model.set_attn_implementation("sdpa")
+    one = next(PeftInnerLoop(model).adapt([long]))
+    model.set_attn_implementation("eager")
+    other = next(PeftInnerLoop(model).adapt([long]))
+    noise = distance(flat(other), flat(one))
+    assert 0 < noise < 1e-2
+    assert distance(flat(ours), flat(one)) < 4 * noise
+
+
 def test_answers_equal_peft(model: Any) -> None:
     from selfedit.generate.base import Request
     from selfedit.generate.batched import BatchedGenerator

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-from selfedit.errors import UserError
 from selfedit.multilora.linear import frozen_linear
 from selfedit.multilora.model import MultiLoraModel, layer_shapes, resolve_targets
 from tests.engine import load_tiny, random_adapter
@@ -50,15 +49,6 @@ def test_an_adapter_that_does_not_fit_is_refused(model: Any) -> None:
         with pytest.raises(ValueError, match="does not fit"):
             multi.load(0, adapter)
         multi.unwrap()
-
-
-def test_a_model_without_the_attention_interface_is_refused(model: Any) -> None:
-    class Stubborn(type(model)):  # type: ignore[misc]
-        _supports_attention_backend = False
-
-    stubborn = Stubborn(model.config)
-    with pytest.raises(UserError, match="Choose a model of another family"):
-        MultiLoraModel(stubborn, 1, 4, resolve_targets(model, "all-linear"))
 
 
 @pytest.mark.parametrize("rows", [1, 8, 20, 55, 56, 100])

@@ -1,0 +1,89 @@
+"""Full finetuning: all weights of the model, one recipe at a time (the paper's second version compares it to LoRA)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from selfedit.inner.base import InnerLoop, OnTokens
+from selfedit.inner.job import TrainingJob
+from selfedit.types import Adapter, Recipe
+
+
+class FullInnerLoop(InnerLoop):
+    """Trains a copy of every weight, in fp32 whatever the model's type, and leaves the model as it was.
+
+    Needs 16 bytes a weight besides the model, and an adapter as large as the model for each recipe.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+
+    def adapt(self, recipes: Sequence[Recipe], on_tokens: OnTokens | None = None) -> Iterator[Adapter]:
+        """See `InnerLoop.adapt`; in the order given.
+
+        Raises:
+            ValueError: a recipe starts from an adapter, which full finetuning cannot.
+        """
+        jobs = [TrainingJob(recipe) for recipe in recipes]
+        for job in jobs:
+            if job.recipe.start is not None and job.recipe.start.factors:
+                raise ValueError(f"recipe {job.recipe.id}: full finetuning cannot start from a LoRA adapter")
+        for job in jobs:
+            yield self._train(job, on_tokens)
+
+    def _train(self, job: TrainingJob, on_tokens: OnTokens | None) -> Adapter:
+        weights = dict(self.model.named_parameters())
+        before = {name: weight.detach().clone() for name, weight in weights.items()}
+        # bf16 would swallow the small steps.
+        start = job.recipe.start.weights if job.recipe.start is not None else before
+        masters = {
+            name: nn.Parameter(start[name].to(weight.device, torch.float32, copy=True))
+            for name, weight in weights.items()
+        }
+        optimizer = torch.optim.AdamW(
+            masters.values(), lr=job.learning_rate, weight_decay=job.hyperparameters.weight_decay
+        )
+        try:
+            _copy(masters, weights)
+            self.model.requires_grad_(True)
+            while not job.is_done:
+                optimizer.param_groups[0]["lr"] = job.learning_rate
+                self._backward(job, on_tokens)
+                for name, weight in weights.items():
+                    masters[name].grad = None if weight.grad is None else weight.grad.float()
+                    weight.grad = None
+                nn.utils.clip_grad_norm_(masters.values(), job.hyperparameters.max_grad_norm)
+                optimizer.step()
+                _copy(masters, weights)
+                job.finish_step()
+            trained = {name: weight.detach().to("cpu", copy=True) for name, weight in weights.items()}
+            return Adapter(job.recipe.id, job.lora, {}, tuple(job.losses), trained)
+        finally:
+            self.model.requires_grad_(False)
+            for weight in weights.values():
+                weight.grad = None
+            _copy(before, weights)
+
+    def _backward(self, job: TrainingJob, on_tokens: OnTokens | None) -> None:
+        """Accumulate the gradients of one optimizer step, one sequence a pass."""
+        while not job.step_is_ready:
+            taken = job.take()
+            tokens = torch.tensor([taken.example.tokens], device=self.model.device)
+            logits_TV = self.model(input_ids=tokens, use_cache=False).logits[0, :-1].float()
+            mask_T = torch.tensor(taken.example.loss_mask[1:], device=self.model.device)
+            loss_T = nn.functional.cross_entropy(logits_TV, tokens[0, 1:], reduction="none")
+            loss = (loss_T * mask_T).sum() * taken.weight
+            loss.backward()
+            job.add_loss(loss.item())
+            if on_tokens is not None:
+                on_tokens(len(taken.example.tokens))
+
+
+@torch.no_grad()
+def _copy(source: dict[str, nn.Parameter] | dict[str, torch.Tensor], target: dict[str, nn.Parameter]) -> None:
+    for name, weight in target.items():
+        weight.copy_(source[name])
