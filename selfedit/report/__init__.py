@@ -5,9 +5,9 @@ Nothing here knows of models or stores, and nothing needs more than numpy.
 
 from __future__ import annotations
 
-from selfedit.report.forgetting import Forgetting, forgetting
 from selfedit.report.html import to_html
 from selfedit.report.markdown import to_markdown
+from selfedit.report.retention import Forgetting, forgetting
 from selfedit.report.sections import (
     Block,
     Bullets,
@@ -21,7 +21,7 @@ from selfedit.report.sections import (
 )
 from selfedit.report.statistics import Estimate, bootstrap_mean, paired_difference, pass_at_k
 from selfedit.report.svg import Point, Series, Values, distribution, heat_map, line_chart, scatter
-from selfedit.report.table import Table, comparison_table, in_brackets
+from selfedit.report.table import Table, comparison_table, interval_text
 from selfedit.report.variance import VarianceShares, variance_shares
 
 __all__ = [
@@ -46,7 +46,7 @@ __all__ = [
     "distribution",
     "forgetting",
     "heat_map",
-    "in_brackets",
+    "interval_text",
     "line_chart",
     "paired_difference",
     "pass_at_k",

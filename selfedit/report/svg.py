@@ -100,7 +100,7 @@ def scatter(
     x, y = _frame(canvas, points, (x_label, y_label), 30, None)
     low, high = max(x.low, y.low), min(x.high, y.high)
     if diagonal and low < high:
-        canvas.line(x(low), y(low), x(high), y(high), 'class="axis" stroke-dasharray="3 4"')
+        canvas.line(x(low), y(low), x(high), y(high), 'stroke="currentColor" stroke-opacity=".3"')
     taken = [(x(p.x) - _DOT, y(p.y) - _DOT, x(p.x) + _DOT, y(p.y) + _DOT) for p in points]
     for point in points:
         _draw_interval(canvas, point, 0, x, y)
@@ -110,13 +110,16 @@ def scatter(
     return canvas.svg()
 
 
-def distribution(groups: Sequence[Values], *, title: str, x_label: str = "") -> str:
+def distribution(
+    groups: Sequence[Values], *, title: str, x_label: str = "", x_range: tuple[float, float] | None = None
+) -> str:
     """One row a group: a dot a value, stacked where they tie, or bars where stacks grow tall; and a line at the mean.
 
-    Dots are to be counted; bars show shares of their group, on one scale for all rows.
+    Dots are to be counted; bars show shares of their group, on one scale for all rows. `x_range` is what the x-axis
+    shows at least.
     """
     groups = [Values(group.name, tuple(filter(math.isfinite, group.values))) for group in groups]
-    everything = [value for group in groups for value in group.values] or [0.0]
+    everything = [*(value for group in groups for value in group.values), *(x_range or ())] or [0.0]
     low, high = widened(min(everything), max(everything))
     left = min(220.0, max([text_width("mean 0.000, n = 0000"), *(text_width(group.name) for group in groups)]) + 12)
     x = Scale(low, high, left + _PITCH, WIDTH - 2 * _PITCH)
@@ -126,7 +129,7 @@ def distribution(groups: Sequence[Values], *, title: str, x_label: str = "") -> 
     dots = tallest <= _TALLEST_STACK
     room = max(2, tallest) * _PITCH if dots else _TALLEST_STACK * _PITCH
     canvas = Canvas(title, height=_TOP + len(groups) * (room + 20) + 40)
-    canvas.heading()
+    canvas.heading(f"{'dot: one value' if dots else 'bar: share of the values'}; upright line: their mean")
     for index, (group, counter) in enumerate(zip(groups, bins, strict=True)):
         base = _TOP - 12 + (index + 1) * (room + 20) - 8
         canvas.line(x.start - _PITCH, base, x.stop + _PITCH, base, 'class="grid"')
@@ -179,7 +182,7 @@ def heat_map(
         for j, value in enumerate(row):
             if value is None:
                 continue
-            fill = f'fill="rgba(var(--heat),{0.06 + 0.84 * (value - low) / (high - low):.3f})"'
+            fill = f'fill="rgba(var(--heat),{0.1 + 0.8 * (value - low) / (high - low):.3f})"'
             hint = f"{row_labels[i]}, {column_labels[j]}: {show(value)}"
             canvas.rect(left + j * size, top + i * height, size - 1, height - 1, fill, hint)
             if text_width(show(value)) < size - 2 and height >= LINE:

@@ -8,13 +8,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from selfedit.report.escaping import markdown_cell, markdown_line, markup
+from selfedit.report.escaping import clean, markdown_cell, markdown_line, markup
 from selfedit.report.statistics import LEVEL, RESAMPLES, Estimate, Groups, bootstrap_mean, paired_difference
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?%?")
-_TO_THE_RIGHT = re.compile(rf"{_NUMBER.pattern}|-?|\[.*\]")
+_INTERVAL = re.compile(rf"{_NUMBER.pattern} to {_NUMBER.pattern}")
+_TO_THE_RIGHT = re.compile(rf"{_NUMBER.pattern}|{_INTERVAL.pattern}|-?")
 # A spreadsheet takes a cell that starts like this for a formula, and a formula can read files and call out.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,13 @@ class Table:
         return "\n\n".join(part for part in (title, "\n".join(lines), markdown_line(self.note)) if part)
 
     def to_csv(self) -> str:
-        """Columns and rows as CSV. A cell that a spreadsheet would run as a formula gets an apostrophe in front."""
+        """Columns and rows as CSV, lines ending in a line feed, within cells as well.
+
+        A cell that a spreadsheet would run as a formula gets an apostrophe in front.
+        """
         out = io.StringIO(newline="")
         writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
-        writer.writerows([_no_formula(cell) for cell in row] for row in (self.columns, *self.rows))
+        writer.writerows([_csv_cell(cell) for cell in row] for row in (self.columns, *self.rows))
         return out.getvalue()
 
     def to_html(self) -> str:
@@ -88,31 +92,24 @@ def comparison_table(
     rows = []
     for name, graded in conditions.items():
         accuracy = bootstrap_mean(graded, seed=seed, resamples=resamples, level=level)
-        row = (name, str(sum(map(len, graded))), f"{100 * accuracy.mean:.1f}", in_brackets(accuracy, 100))
+        row = (name, str(sum(map(len, graded))), f"{100 * accuracy.mean:.1f}", interval_text(accuracy, 100))
         if name == reference:
             rows.append((*row, "-", "-", "reference"))
             continue
         gain = paired_difference(graded, conditions[reference], seed=seed, resamples=resamples, level=level)
-        rows.append((*row, f"{100 * gain.mean:+.1f}", in_brackets(gain, 100, signed=True), gain.verdict))
+        rows.append((*row, f"{100 * gain.mean:+.1f}", interval_text(gain, 100, signed=True), gain.verdict))
     share = f"{100 * level:g}%"
-    columns = (
-        "condition",
-        "questions",
-        "accuracy, %",
-        f"{share} interval",
-        "difference",
-        f"its {share} interval",
-        "verdict",
-    )
+    figures = ("accuracy, %", f"{share} interval", "difference", f"its {share} interval")
+    columns = ("condition", "questions", *figures, "verdict")
     return Table(title, columns, tuple(rows), _comparison_note(reference, conditions, share))
 
 
-def in_brackets(estimate: Estimate, factor: float = 1, digits: int = 1, signed: bool = False) -> str:
-    """The interval of an estimate times `factor`, as "[1.0, 2.0]"; "-" where it has none."""
+def interval_text(estimate: Estimate, factor: float = 1, digits: int = 1, signed: bool = False) -> str:
+    """The interval of an estimate times `factor`, as "1.0 to 2.0"; "-" where it has none."""
     if estimate.low is None or estimate.high is None:
         return "-"
     low, high = (f"{factor * bound:{'+' if signed else ''}.{digits}f}" for bound in (estimate.low, estimate.high))
-    return f"[{low}, {high}]"
+    return f"{low} to {high}"
 
 
 def _comparison_note(reference: str, conditions: Mapping[str, Groups], share: str) -> str:
@@ -139,5 +136,8 @@ def _html_row(tag: str, cells: tuple[str, ...], right: list[bool]) -> str:
     return f"<tr>{''.join(shown)}</tr>"
 
 
-def _no_formula(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) and cell != "-" and not _NUMBER.fullmatch(cell) else cell
+def _csv_cell(cell: str) -> str:
+    # Before Python 3.13 the csv module leaves a lone carriage return unquoted, and readers break the line there.
+    cell = clean(cell).replace("\r\n", "\n").replace("\r", "\n")
+    harmless = cell == "-" or _NUMBER.fullmatch(cell) or _INTERVAL.fullmatch(cell)
+    return f"'{cell}" if cell.startswith(_FORMULA) and not harmless else cell
