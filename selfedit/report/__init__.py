@@ -1,0 +1,57 @@
+"""What a run was worth, as figures that do not flatter: statistics, tables, charts, and pages made of them.
+
+Nothing here knows of models or stores, and nothing needs more than numpy.
+"""
+
+from __future__ import annotations
+
+from selfedit.report.html import to_html
+from selfedit.report.markdown import to_markdown
+from selfedit.report.retention import Forgetting, forgetting
+from selfedit.report.sections import (
+    Block,
+    Bullets,
+    EditCard,
+    Figure,
+    Page,
+    Paragraph,
+    Reply,
+    Section,
+    SideBySide,
+)
+from selfedit.report.statistics import Estimate, bootstrap_mean, paired_difference, pass_at_k
+from selfedit.report.svg import Point, Series, Values, distribution, heat_map, line_chart, scatter
+from selfedit.report.table import Table, comparison_table, interval_text
+from selfedit.report.variance import VarianceShares, variance_shares
+
+__all__ = [
+    "Block",
+    "Bullets",
+    "EditCard",
+    "Estimate",
+    "Figure",
+    "Forgetting",
+    "Page",
+    "Paragraph",
+    "Point",
+    "Reply",
+    "Section",
+    "Series",
+    "SideBySide",
+    "Table",
+    "Values",
+    "VarianceShares",
+    "bootstrap_mean",
+    "comparison_table",
+    "distribution",
+    "forgetting",
+    "heat_map",
+    "interval_text",
+    "line_chart",
+    "paired_difference",
+    "pass_at_k",
+    "scatter",
+    "to_html",
+    "to_markdown",
+    "variance_shares",
+]
