@@ -12,7 +12,7 @@ from selfedit.generate import GENERATORS
 from selfedit.graders import GRADERS
 from selfedit.inner import INNER_LOOPS
 from selfedit.policies.formats import get_format
-from selfedit.rewards import REWARDS
+from selfedit.rewards import make_reward
 from selfedit.types import Hyperparameters, LoraSpec
 
 DEFAULT_FORMAT = "rewrite"
@@ -103,9 +103,7 @@ class LearnConfig(BaseModel):
     @field_validator("reward")
     @classmethod
     def _known_reward(cls, value: str) -> str:
-        if value not in REWARDS:
-            raise UserError(f"Unknown reward '{value}'. {nearest(value, REWARDS)}")
-        return value
+        return make_reward(value).name
 
 
 def learn_config(**settings: Any) -> LearnConfig:

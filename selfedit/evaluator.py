@@ -26,12 +26,17 @@ class Evaluator:
         pairs: Sequence[tuple[Task, str | None]],
         adapters: Mapping[str, Adapter] | None = None,
         on_answer: Callable[[], None] | None = None,
+        with_context: bool = False,
     ) -> list[Evaluation]:
-        """One evaluation for each (task, name of an adapter or None for the base), all decoded together."""
+        """One evaluation for each (task, name of an adapter or None for the base), all decoded together.
+
+        Args:
+            with_context: show the task's context with the question: what is asked for where all is well.
+        """
         requests, golds = [], []
         for task, name in pairs:
             for probe in task.probes:
-                prompt = self._domain.question(task, probe)
+                prompt = self._domain.question(task, probe, with_context)
                 requests.append(Request(prompt, name, self._max_new_tokens, stop=("\n",)))
                 golds.append(Scored(prompt, self._domain.answer(probe.answers[0]), name))
         texts = iter(self._generator.generate(requests, adapters, lambda *_: on_answer() if on_answer else None))

@@ -205,7 +205,7 @@ class Session:
         from selfedit.learn.run import Stages
         from selfedit.policies.model import ModelPolicy
         from selfedit.policies.questions import QuestionWriter
-        from selfedit.rewards import REWARDS
+        from selfedit.rewards import make_reward
 
         format_ = get_format(config.format)
         generator = self._generator if config.generator == "batched" else make_generator(config.generator, self.base)
@@ -218,7 +218,7 @@ class Session:
             self._make_domain(config.sentences),
             make_inner_loop(config.inner_loop, self.base.model, config.slots, config.token_budget, self._progress.note),
             Evaluator(generator, self._domain, GRADERS[config.grader](), config.max_answer_tokens),
-            REWARDS[config.reward](),
+            make_reward(config.reward),
         )
 
     @cached_property

@@ -27,8 +27,8 @@ class Domain(ABC):
         """
 
     @abstractmethod
-    def question(self, task: Task, probe: Probe) -> tuple[int, ...]:
-        """The prompt that asks a probe without the task's context."""
+    def question(self, task: Task, probe: Probe, with_context: bool = False) -> tuple[int, ...]:
+        """The prompt that asks a probe; without the task's context, unless it is to be shown the ceiling."""
 
     @abstractmethod
     def answer(self, text: str) -> tuple[int, ...]:

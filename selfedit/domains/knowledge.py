@@ -56,13 +56,13 @@ class KnowledgeDomain(Domain):
                 examples.append(self._statement(task.title, lesson.text))
         return Recipe(edit.id, tuple(examples), hyperparameters, seed)
 
-    def question(self, task: Task, probe: Probe) -> tuple[int, ...]:
+    def question(self, task: Task, probe: Probe, with_context: bool = False) -> tuple[int, ...]:
         """See `Domain.question`. The question stands under its topic, as in the paper."""
-        return self.ask(probe.question, task.title)
+        return self.ask(probe.question, task.title, task.context if with_context else "")
 
-    def ask(self, question: str, topic: str = "") -> tuple[int, ...]:
-        """The prompt of a question, under a topic if there is one."""
-        heading = f"Topic: {topic}\n" if topic else ""
+    def ask(self, question: str, topic: str = "", context: str = "") -> tuple[int, ...]:
+        """The prompt of a question, under a topic and a passage if there are any."""
+        heading = (f"Topic: {topic}\n" if topic else "") + (f"{context}\n\n" if context else "")
         if self._prompter.chat:
             return self._prompter.request(f"{heading}{question}")
         return self._prompter.text(f"{heading}Question: {question}\nAnswer:")

@@ -127,6 +127,7 @@ class VllmGenerator(Generator):
 
             number = next(self._numbers)
             folder = Path(self._files.name) / f"adapter-{number}"
+            folder.mkdir()
             save_adapter(adapter, folder, "base")
             # The adapter is kept, so that its id cannot come to mean another.
             self._known[id(adapter)] = (adapter, LoRARequest(folder.name, number, str(folder)))

@@ -236,8 +236,7 @@ class LearnRun:
             return f"none of the {len(rollouts)} self-edits ({usable} of them usable) beat the base model"
         if not after:
             return "training the final adapter diverged; a lower learning rate may help"
-        score = self._stages.reward.score
-        if score(_all_answers(after)) <= score(_all_answers(before)):
+        if _worth(_all_answers(after)) <= _worth(_all_answers(before)):
             return "the adapter trained on all kept self-edits does not answer better than the base model"
         return ""
 
@@ -273,19 +272,27 @@ def _mark_kept(
 
     A passage that no question asks about cannot be measured: its first usable edit is kept untested.
     """
-    base_scores = {evaluation.task_id: reward.score(evaluation) for evaluation in before}
+    bases = {evaluation.task_id: evaluation for evaluation in before}
     kept: set[str] = set()
     for task in tasks:
         own = [rollout for rollout in rollouts if rollout.edit.task_id == task.id]
-        tested = [(reward.score(rollout.after), rollout) for rollout in own if rollout.after is not None]
+        base = bases[task.id]
+        tested = [(rollout, rollout.after) for rollout in own if rollout.after is not None]
         untested = [rollout for rollout in own if rollout.failure == "no question asks about this passage"]
         if tested:
-            score, best = max(tested, key=lambda pair: pair[0])
-            if score > base_scores[task.id]:
-                kept.add(best.edit.id)
+            # With a handful of questions most edits tie; then the one that makes the gold answers likelier is better.
+            scores = [(reward.value(task, r.edit, base, after), after.gold_logprob) for r, after in tested]
+            best = max(range(len(tested)), key=scores.__getitem__)
+            edit = tested[best][0].edit
+            if scores[best] > (reward.value(task, edit, base, base), base.gold_logprob):
+                kept.add(edit.id)
         elif untested:
             kept.add(untested[0].edit.id)
     return tuple(replace(rollout, kept=rollout.edit.id in kept) for rollout in rollouts)
+
+
+def _worth(evaluation: Evaluation) -> tuple[float, float]:
+    return evaluation.accuracy, evaluation.gold_logprob
 
 
 def _all_answers(evaluations: Sequence[Evaluation]) -> Evaluation:

@@ -9,7 +9,7 @@ from selfedit.generate.base import Completion, Generator, Request
 from selfedit.models.prompt import Prompter
 from selfedit.policies.base import OnEdit, Policy, edit_seed
 from selfedit.policies.formats import Format
-from selfedit.types import SelfEdit, Task
+from selfedit.types import Example, SelfEdit, Task
 
 
 class ModelPolicy(Policy):
@@ -50,6 +50,18 @@ class ModelPolicy(Policy):
 
         self._generator.generate(requests, on_completion=done)
         return [written[index] for index in range(len(blanks))]
+
+    def prompt_tokens(self, task: Task) -> int:
+        """Tokens of the request for an edit about a task."""
+        return len(self._request(self._blank(task, 0, 0)).prompt) if self._format.instruction else 0
+
+    def example(self, edit: SelfEdit, end_token: int) -> Example:
+        """An edit as the policy is to learn it: the prompt without loss, then the edit and its end."""
+        prompt = self._request(edit).prompt
+        written = edit.token_ids or self._prompter.encode(edit.text.removeprefix(self._format.opening))
+        # An edit that was cut off at its longest is not taught to end there.
+        ended = (*written, end_token) if len(written) < self._max_new_tokens and written[-1] != end_token else written
+        return Example(prompt + ended, (False,) * len(prompt) + (True,) * len(ended))
 
     def _blank(self, task: Task, number: int, seed: int) -> SelfEdit:
         prompt = self._format.prompt(task.title, task.context) if self._format.instruction else ""

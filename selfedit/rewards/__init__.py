@@ -1,10 +1,32 @@
-"""Rewards by name. A new reward is one file and one line here."""
+"""Rewards by name. A new reward is one file and one line here; a user's own is `package.module:function`."""
 
 from __future__ import annotations
 
+from selfedit.errors import UserError, nearest
 from selfedit.rewards.accuracy import AccuracyReward
 from selfedit.rewards.base import Reward
+from selfedit.rewards.function import FunctionReward
+from selfedit.rewards.gain import GainReward
+from selfedit.rewards.logprob import LogprobReward
+from selfedit.rewards.rubric import RubricReward
 
-REWARDS: dict[str, type[Reward]] = {reward.name: reward for reward in (AccuracyReward,)}
+REWARDS: dict[str, type[Reward]] = {
+    reward.name: reward for reward in (AccuracyReward, GainReward, LogprobReward, RubricReward)
+}
 
-__all__ = ["REWARDS", "Reward"]
+__all__ = ["REWARDS", "Reward", "make_reward"]
+
+
+def make_reward(name: str) -> Reward:
+    """The reward of that name.
+
+    Raises:
+        UserError: there is none; the nearest is suggested.
+    """
+    if ":" in name:
+        return FunctionReward(name)
+    if name not in REWARDS:
+        raise UserError(
+            f"Unknown reward '{name}'. {nearest(name, REWARDS)} One of your own is package.module:function."
+        )
+    return REWARDS[name]()

@@ -27,8 +27,8 @@ class Journal:
     when the folder goes: removing a lock file lets two processes hold the same lock.
     """
 
-    def __init__(self, folder: Path, lock: BaseFileLock) -> None:
-        self._folder, self._lock = folder, lock
+    def __init__(self, folder: Path, lock: BaseFileLock, instead: str = _INSTEAD) -> None:
+        self._folder, self._lock, self._instead = folder, lock, instead
         path = folder / "journal.jsonl"
         # Opened for appending, and unbuffered, so that a failed write leaves nothing to be written later.
         self._file = path.open("ab", buffering=0)
@@ -37,26 +37,29 @@ class Journal:
         sync(folder)
 
     @classmethod
-    def open(cls, folder: Path) -> Journal:
+    def open(cls, folder: Path, instead: str = _INSTEAD) -> Journal:
         """Open the journal in `folder`, made if need be, cutting off a last record that was not written whole.
+
+        Args:
+            instead: what the user may do where it cannot be had.
 
         Raises:
             UserError: another process has it open, or the folder cannot be written.
         """
         store = folder.parent.parent
-        with writing(store, _INSTEAD):
+        with writing(store, instead):
             folder.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(f"{folder}.lock")
             try:
                 lock.acquire(timeout=0)
             except Timeout:
                 raise UserError(
-                    f"Another selfedit{_owner(folder)} is already doing this in {store}; wait for it or {_INSTEAD}."
+                    f"Another selfedit{_owner(folder)} is already doing this in {store}; wait for it or {instead}."
                 ) from None
             try:
                 folder.mkdir(exist_ok=True)
                 (folder / "pid").write_text(f"{os.getpid()}\n", encoding="utf-8")
-                return cls(folder, lock)
+                return cls(folder, lock, instead)
             except BaseException:
                 lock.release()
                 raise
@@ -70,7 +73,7 @@ class Journal:
             TypeError: something in `value` has no form in JSON.
         """
         line = encode({"kind": kind, "key": key, "value": value}) + b"\n"
-        with writing(self._folder.parent.parent, _INSTEAD):
+        with writing(self._folder.parent.parent, self._instead):
             try:
                 self._append(line)
             except OSError:

@@ -1,0 +1,131 @@
+"""`selfedit train`, `runs` and `report`: experiments from one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from selfedit.cli import options, output
+from selfedit.outer import index
+from selfedit.progress import make_progress
+
+_Config = Annotated[Path, typer.Argument(help="YAML file; configs/ has examples.", show_default=False)]
+_Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, as outer.edits=3.")
+]
+_Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="The run's folder; by default runs/ and the name of CONFIG."),
+]
+_Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder that the runs are in.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(
+        "train",
+        epilog=options.examples(
+            "selfedit train configs/squad_cpu.yaml", "selfedit train configs/squad_paper.yaml --set outer.rounds=1"
+        ),
+    )(_train)
+    app.command("report", epilog=options.examples("selfedit report squad_cpu"))(_report)
+    group = typer.Typer(help="Runs of `selfedit train`.", invoke_without_command=True)
+    group.callback(epilog=options.examples("selfedit runs", "selfedit runs show squad_cpu"))(_list)
+    group.command("show", epilog=options.examples("selfedit runs show squad_cpu --json"))(_show)
+    app.add_typer(group, name="runs")
+
+
+def _train(
+    config: _Config,
+    set_: _Set = None,
+    out: _Out = None,
+    json: options.Json = False,
+    device: options.Device = None,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Teach a model to write better self-edits: rounds of ReST-EM, ending in a table.
+
+    Killed or interrupted, the same command goes on where it was and ends in the same figures.
+    """
+    from selfedit.outer.config import load_config
+    from selfedit.outer.start import train
+
+    settings = load_config(config, tuple(set_ or ()))
+    path = out or index.DEFAULT_RUNS / config.stem
+    folder = train(settings, path, device, make_progress(quiet))
+    _print_result(folder.path, json)
+
+
+def _report(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids or folders of runs.", show_default=False)],
+    runs_dir: _Runs = index.DEFAULT_RUNS,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Write report.md, report.html and report.csv of runs into their folders, and print the tables."""
+    from selfedit.outer.start import write_report
+
+    for run in runs:
+        path = Path(run) if (Path(run) / "run.json").exists() else index.find(runs_dir, run)
+        write_report(path)
+        _print_result(path, json)
+
+
+def _list(
+    context: typer.Context,
+    runs_dir: _Runs = index.DEFAULT_RUNS,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """List the runs, oldest first."""
+    if context.invoked_subcommand is not None:
+        return
+    found = index.entries(runs_dir)
+    if json:
+        output.print_json({"runs": [entry.__dict__ for entry in found]})
+    elif not found:
+        output.say(f"No run yet in {runs_dir}. Begin one: selfedit train configs/squad_cpu.yaml")
+    else:
+        rows = [(e.id, e.kind, e.created, e.status, e.model, f"{e.seconds:.0f}") for e in found]
+        output.table(("id", "kind", "begun", "status", "model", "seconds"), rows)
+
+
+def _show(
+    id: Annotated[str, typer.Argument(metavar="ID", help="Which run.", show_default=False)],
+    runs_dir: _Runs = index.DEFAULT_RUNS,
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Show a run: its settings and its tables."""
+    _print_result(index.find(runs_dir, id), json)
+
+
+def _print_result(path: Path, json: bool) -> None:
+    from selfedit.outer.records import RunRecords
+    from selfedit.outer.report import report_page
+    from selfedit.report import Table
+
+    records = RunRecords(path)
+    page = report_page(records)
+    tables = [block for section in page.sections for block in section.blocks if isinstance(block, Table)]
+    if json:
+        facts = records.facts
+        output.print_json(
+            {
+                "id": facts.id,
+                "folder": str(path),
+                "status": facts.status,
+                "seconds": facts.seconds,
+                "config": dict(facts.config),
+                "tables": [{"title": t.title, "columns": t.columns, "rows": t.rows, "note": t.note} for t in tables],
+            }
+        )
+        return
+    for table in tables[:-1]:  # The last one is the settings, which the report has.
+        output.table(table.columns, table.rows, table.title)
+        output.say()
+    output.say(f"{records.facts.status}; report: {path / 'report.html'}")

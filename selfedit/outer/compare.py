@@ -1,0 +1,47 @@
+"""The paper's comparisons on the same passages, questions and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from selfedit.outer.config import EvaluationSettings
+from selfedit.outer.stages import OuterStages
+from selfedit.outer.trials import Trial, make_jobs
+from selfedit.policies.base import edit_seed
+from selfedit.progress import Progress
+from selfedit.store import Journal
+from selfedit.types import Evaluation, SelfEdit, Task
+
+
+class Comparison:
+    """Asks the same probes under several conditions, each recorded as soon as it is done."""
+
+    def __init__(self, stages: OuterStages, settings: EvaluationSettings, journal: Journal, progress: Progress) -> None:
+        self._stages, self._settings, self._journal, self._progress = stages, settings, journal, progress
+
+    def baselines(self, tasks: Sequence[Task]) -> None:
+        """The conditions that need no policy, as far as they are asked for."""
+        wanted = self._settings.conditions
+        if "base" in wanted:
+            self.unadapted("base", tasks)
+        if "in-context" in wanted:
+            self.unadapted("in-context", tasks, with_context=True)
+        if "passage" in wanted:
+            edits = [SelfEdit(f"passage.{t.id}", t.id, "none", "", "", edit_seed(0, t.id, 0)) for t in tasks]
+            self.adapted("passage", tasks, edits)
+
+    def unadapted(self, key: str, tasks: Sequence[Task], with_context: bool = False) -> tuple[Evaluation, ...]:
+        """The probes asked of the model as it is."""
+        saved = self._journal.get("before", key, tuple[Evaluation, ...])
+        if saved is None:
+            questions = sum(len(task.probes) for task in tasks)
+            with self._progress.bar(f"Asking without update, {key}", questions, "questions") as bar:
+                pairs: list[tuple[Task, str | None]] = [(task, None) for task in tasks]
+                saved = tuple(self._stages.evaluator.evaluate(pairs, None, bar.advance, with_context))
+            self._journal.put("before", key, saved)
+        return saved
+
+    def adapted(self, key: str, tasks: Sequence[Task], edits: Sequence[SelfEdit]) -> list[Trial]:
+        """The probes asked of adapters, each trained on one edit with one seed."""
+        jobs = make_jobs(tasks, edits, self._settings.training_seeds)
+        return self._stages.trials.run(key, f"Adapters, {key}", jobs)

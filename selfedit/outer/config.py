@@ -1,0 +1,226 @@
+"""One YAML file is one run. Everything in it is checked before a model is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from selfedit.config import DEFAULT_FORMAT, TrainingSettings
+from selfedit.documents.text import decode, read_bytes
+from selfedit.errors import UserError, nearest
+from selfedit.generate import GENERATORS
+from selfedit.graders import GRADERS
+from selfedit.inner import INNER_LOOPS
+from selfedit.models import DEFAULT_MODEL
+from selfedit.policies.formats import get_format
+from selfedit.rewards import make_reward
+
+CONDITIONS = ("base", "in-context", "passage", "own", "policy")
+
+
+class Settings(BaseModel):
+    """What all groups of settings have in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataSettings(Settings):
+    """Passages with questions. Files are SQuAD JSON, or JSONL rows of `context`, `questions` and perhaps `title`."""
+
+    train: Path
+    validation: Path | None = None
+    contexts: int = Field(default=50, ge=1, description="passages of one round")
+    starts: tuple[int, ...] | None = Field(default=None, description="first passage of each round; else in a row")
+    validation_contexts: int = Field(default=200, ge=1)
+    validation_index: Path | None = Field(default=None, description="JSON list: which passages, in which order")
+    questions: int | None = Field(default=None, ge=1, description="at most so many of each passage")
+
+
+class PolicySettings(Settings):
+    """How self-edits are sampled; temperature 1.0 and top-p 0.95 in the paper."""
+
+    format: str = DEFAULT_FORMAT
+    temperature: float = Field(default=1.0, gt=0)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    max_edit_tokens: int = Field(default=512, ge=1)
+    sentences: bool = Field(default=False, description="train on each sentence of the passage too")
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        return get_format(value).name
+
+
+class OuterSettings(Settings):
+    """The rounds. The defaults are the paper's (section 4.2, appendix B): rank 64, learning rate 3e-4, batch 10."""
+
+    algorithm: Literal["rest-em"] = "rest-em"
+    rounds: int = Field(default=2, ge=0)
+    edits: int = Field(default=5, ge=1, description="K, self-edits for each passage")
+    training_seeds: int = Field(default=3, ge=1, description="S, adapters trained on each")
+    reward: str = "accuracy"
+    screen: str | None = Field(default=None, description="a reward without training that chooses the finalists")
+    finalists: int | None = Field(default=None, ge=1, description="edits of each passage that are trained")
+    top_k: int = Field(default=1, ge=1, description="edits of each passage that the policy learns from")
+    must_beat_base: bool = Field(default=True, description="only from edits with more reward than no update")
+    inner_from: Literal["policy", "base"] = Field(default="policy", description="what adapters are trained on")
+    training: TrainingSettings = TrainingSettings(rank=64, alpha=128.0, learning_rate=3e-4, epochs=2, batch_size=10)
+
+    @field_validator("reward")
+    @classmethod
+    def _known_reward(cls, value: str) -> str:
+        return make_reward(value).name
+
+    @model_validator(mode="after")
+    def _possible(self) -> OuterSettings:
+        if self.training.full:
+            raise UserError("outer.training.full: the policy is finetuned with LoRA; inner.full is for the edits.")
+        if self.top_k > self.edits:
+            raise UserError(f"outer.top_k is {self.top_k}, but only {self.edits} edits are written (outer.edits).")
+        if (self.screen is None) != (self.finalists is None):
+            raise UserError("outer.screen and outer.finalists go together: give both or neither.")
+        if self.screen is not None and make_reward(self.screen).needs_training:
+            raise UserError(f"outer.screen is '{self.screen}', which needs training; 'rubric' does not.")
+        if self.finalists is not None and not self.top_k <= self.finalists <= self.edits:
+            raise UserError(f"outer.finalists is {self.finalists}: it must be between top_k and edits.")
+        return self
+
+
+class EvaluationSettings(Settings):
+    """What is compared on the validation passages."""
+
+    conditions: tuple[str, ...] = ("base", "in-context", "passage", "own", "policy")
+    edits_from: dict[str, Path] = Field(default={}, description="name: JSONL file of self-edits")
+    regimes: tuple[Literal["single", "many", "sequential"], ...] = ("single",)
+    many: tuple[int, ...] = Field(default=(200,), description="passages in one adapter, one run each")
+    edits: int = Field(default=1, ge=1, description="self-edits trained together for each passage")
+    training_seeds: int = Field(default=1, ge=1)
+    sequence: int = Field(default=8, ge=2, description="passages of one sequence")
+    sequences: int = Field(default=4, ge=1)
+    many_training: TrainingSettings = TrainingSettings(epochs=3, batch_size=4, gradient_accumulation=2)
+    max_answer_tokens: int = Field(default=64, ge=1)
+    grader: str = "match"
+
+    @field_validator("conditions")
+    @classmethod
+    def _known_conditions(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            if value not in CONDITIONS:
+                raise UserError(f"Unknown condition '{value}'. {nearest(value, CONDITIONS)}")
+        return values
+
+    @field_validator("grader")
+    @classmethod
+    def _known_grader(cls, value: str) -> str:
+        if value not in GRADERS:
+            raise UserError(f"Unknown grader '{value}'. {nearest(value, GRADERS)}")
+        return value
+
+
+class EngineSettings(Settings):
+    """How fast, not what."""
+
+    slots: int = Field(default=24, ge=1, description="adapters trained at once")
+    token_budget: int = Field(default=1024, ge=16, description="tokens of one training pass")
+    inner_loop: Literal["batched", "peft"] = "batched"
+    generator: Literal["batched", "vllm"] = "batched"
+
+
+class TrainConfig(Settings):
+    """What `selfedit train` and `selfedit eval` may be told."""
+
+    model: str = DEFAULT_MODEL
+    domain: Literal["knowledge"] = "knowledge"
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    data: DataSettings
+    policy: PolicySettings = PolicySettings()
+    inner: TrainingSettings = TrainingSettings()
+    outer: OuterSettings = OuterSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    engine: EngineSettings = EngineSettings()
+
+    @model_validator(mode="after")
+    def _possible(self) -> TrainConfig:
+        starts = self.data.starts
+        if starts is not None and len(starts) < self.outer.rounds:
+            raise UserError(f"data.starts names {len(starts)} rounds, and outer.rounds is {self.outer.rounds}.")
+        return self
+
+
+assert set(INNER_LOOPS) == {"batched", "peft"} and set(GENERATORS) == {"batched", "vllm"}
+
+
+def load_config(path: Path, overrides: tuple[str, ...] = ()) -> TrainConfig:
+    """Read a configuration; paths in it are looked for beside the file and in the folders above it.
+
+    Args:
+        overrides: `key=value` with dots for groups, as `outer.edits=3`; the value is YAML.
+
+    Raises:
+        UserError: the file or an override is wrong; the key is named, and the nearest where it is unknown.
+    """
+    try:
+        raw = yaml.safe_load(decode(read_bytes(path), path))
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{path} is not a configuration: it needs keys such as 'data' and 'outer'.")
+    for override in overrides:
+        _override(raw, override)
+    try:
+        config = TrainConfig(**raw)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_explain(error)}") from None
+    return _with_paths(config, path.resolve().parent)
+
+
+def _override(raw: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"--set {override}: write it as key=value, as in --set outer.edits=3.")
+    *groups, last = key.strip().split(".")
+    place: Any = raw
+    for group in groups:
+        place = place.setdefault(group, {})
+        if not isinstance(place, dict):
+            raise UserError(f"--set {override}: '{group}' is not a group of settings.")
+    try:
+        place[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"--set {override}: the value is not YAML.") from None
+
+
+def _explain(error: ValidationError) -> str:
+    """The first thing wrong, in one line."""
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        group: Any = TrainConfig
+        for part in first["loc"][:-1]:
+            group = group.model_fields[part].annotation
+        return f"unknown key '{where}'. {nearest(str(first['loc'][-1]), group.model_fields)}"
+    if first["type"] == "missing":
+        return f"'{where}' is missing."
+    return f"'{where}' is {first['input']!r}: {first['msg'].lower()}."
+
+
+def _with_paths(config: TrainConfig, folder: Path) -> TrainConfig:
+    """The same with files that were found."""
+
+    def find(path: Path | None) -> Path | None:
+        if path is None or path.is_absolute():
+            return path
+        for parent in (folder, *folder.parents):
+            if (parent / path).exists():
+                return parent / path
+        return folder / path
+
+    data = config.data.model_copy(
+        update={name: find(getattr(config.data, name)) for name in ("train", "validation", "validation_index")}
+    )
+    edits_from = {name: find(path) for name, path in config.evaluation.edits_from.items()}
+    evaluation = config.evaluation.model_copy(update={"edits_from": edits_from})
+    return config.model_copy(update={"data": data, "evaluation": evaluation})

@@ -1,0 +1,112 @@
+"""What a run recorded, read back for reports without disturbing it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any, TypeVar
+
+from selfedit.outer.folder import RunFacts, RunFolder
+from selfedit.outer.rest_em import Ranked
+from selfedit.outer.trials import Trial
+from selfedit.store.serialize import decode, encode
+from selfedit.types import Evaluation, SelfEdit, Task
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """One round as it was recorded. `policy_sha256` is empty where the policy was left as it was."""
+
+    number: int
+    ranked: tuple[Ranked, ...]
+    policy_sha256: str
+    policy_losses: tuple[float, ...]
+    note: str = ""
+
+
+class RunRecords:
+    """A run folder's facts and records. A run that is under way can be read, too."""
+
+    def __init__(self, path: Path) -> None:
+        self.facts: RunFacts = RunFolder.read(path).facts
+        self._records = _read(path / "records" / "journal.jsonl")
+
+    def get(self, kind: str, key: str, type_: type[T]) -> T | None:
+        """The value recorded last under `kind` and `key`, or None."""
+        value = self._records.get((kind, key))
+        return None if value is None else decode(type_, encode(value))
+
+    def tasks(self, key: str) -> tuple[Task, ...]:
+        """The passages of a round ('r1') or of validation ('v'); none if it did not come to them."""
+        return self.get("tasks", key, tuple[Task, ...]) or ()
+
+    def rounds(self) -> list[RoundRecord]:
+        """The rounds that ended."""
+        found: list[RoundRecord] = []
+        while (record := self.get("round", f"r{len(found) + 1}", RoundRecord)) is not None:
+            found.append(record)
+        return found
+
+    def trials(self, key: str) -> list[Trial]:
+        """All trials under a key, chunk by chunk."""
+        found: list[Trial] = []
+        index = 0
+        while (chunk := self.get("trials", f"{key}.{index}", tuple[Trial, ...])) is not None:
+            found += chunk
+            index += 1
+        return found
+
+    def edits(self, key: str) -> tuple[SelfEdit, ...]:
+        """The self-edits under a key."""
+        return self.get("edits", key, tuple[SelfEdit, ...]) or ()
+
+    def base(self, key: str) -> tuple[Evaluation, ...]:
+        """The probes asked without update."""
+        return self.get("before", key, tuple[Evaluation, ...]) or ()
+
+    def keys(self, kind: str) -> list[str]:
+        """Every key recorded under `kind`, in the order of recording."""
+        return [key for other, key in self._records if other == kind]
+
+
+def graded(tasks: Sequence[Task], evaluations: Sequence[Evaluation]) -> list[list[float]]:
+    """1 or 0 by passage and question."""
+    by_id = {evaluation.task_id: evaluation for evaluation in evaluations}
+    return [[float(answer.verdict.correct) for answer in by_id[task.id].answers] for task in tasks]
+
+
+def graded_trials(
+    tasks: Sequence[Task], trials: Sequence[Trial], fallback: Sequence[Evaluation]
+) -> tuple[list[list[float]], int]:
+    """The share of a question's trials that answered it rightly, by passage; and how many passages had none.
+
+    A passage without an adapter was not updated: the model as it was answers, as it would for a user.
+    """
+    base = graded(tasks, fallback)
+    rows, missing = [], 0
+    for index, task in enumerate(tasks):
+        afters = [trial.after for trial in trials if trial.task_id == task.id and trial.after is not None]
+        if afters:
+            verdicts = [[answer.verdict.correct for answer in after.answers] for after in afters]
+            rows.append([fmean(map(float, column)) for column in zip(*verdicts, strict=True)])
+        else:
+            rows.append(base[index])
+            missing += 1
+    return rows, missing
+
+
+def _read(path: Path) -> dict[tuple[str, str], Any]:
+    records: dict[tuple[str, str], Any] = {}
+    if path.exists():
+        for line in path.read_bytes().split(b"\n"):
+            try:
+                record = json.loads(line)
+                records[record["kind"], record["key"]] = record["value"]
+            except (ValueError, KeyError, TypeError):
+                continue  # a last line that is being written
+    return records

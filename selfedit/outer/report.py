@@ -1,0 +1,234 @@
+"""A run as a page: the table first, then what is behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from selfedit.outer.records import RoundRecord, RunRecords, graded, graded_trials
+from selfedit.outer.trials import Trial
+from selfedit.report import (
+    Block,
+    Bullets,
+    EditCard,
+    Figure,
+    Page,
+    Paragraph,
+    Point,
+    Reply,
+    Section,
+    Series,
+    SideBySide,
+    Table,
+    Values,
+    comparison_table,
+    distribution,
+    line_chart,
+    scatter,
+    variance_shares,
+)
+from selfedit.types import Evaluation, Task
+
+_NAMES = {"base": "no update", "in-context": "passage in context", "passage": "trained on the passage alone"}
+_SHOWN = 3
+
+
+def report_page(run: RunRecords) -> Page:
+    """The whole report of one run."""
+    sections = [_result(run), *_learning(run), *_reliability(run), *_examples(run), _facts(run)]
+    return Page(f"selfedit: {run.facts.id}", tuple(sections))
+
+
+def conditions(run: RunRecords) -> tuple[dict[str, list[list[float]]], list[str]]:
+    """Gradings of the validation questions by condition, and a word on passages without an adapter."""
+    tasks = run.tasks("v")
+    base = run.base("base")
+    found: dict[str, list[list[float]]] = {}
+    notes: list[str] = []
+    if not tasks or not base:
+        return found, notes
+    found[_NAMES["base"]] = graded(tasks, base)
+    for key in ("in-context",):
+        if evaluations := run.base(key):
+            found[_NAMES[key]] = graded(tasks, evaluations)
+    for key, name in _adapted_keys(run):
+        trials = run.trials(key)
+        if {trial.task_id for trial in trials} != {task.id for task in tasks}:
+            continue  # still under way
+        found[name], missing = graded_trials(tasks, trials, base)
+        if missing:
+            notes.append(f"{name}: {missing} of {len(tasks)} passages had no usable edit and were answered unchanged.")
+    return found, notes
+
+
+def _adapted_keys(run: RunRecords) -> list[tuple[str, str]]:
+    """Which trials are conditions of the comparison, and what they are called."""
+    keys = [("passage", _NAMES["passage"]), ("v0", "own edits, before RL")]
+    keys += [(f"v{record.number}", f"own edits, after round {record.number}") for record in run.rounds()]
+    keys += [(key, f"edits of {key.removeprefix('from-')}") for key in run.keys("edits") if key.startswith("from-")]
+    return keys
+
+
+def _result(run: RunRecords) -> Section:
+    found, notes = conditions(run)
+    blocks: list[Block] = []
+    for reference in (_NAMES["base"], "own edits, before RL"):
+        if reference in found and len(found) > 1:
+            title = f"Validation passages, against '{reference}'"
+            blocks.append(comparison_table(found, reference, title=title, seed=0))
+    if not blocks:
+        blocks.append(Paragraph("No validation passages were asked, or they are still under way."))
+    blocks.append(Paragraph(f"Graded by '{_grader(run)}'. docs/graders.md says how far to trust it."))
+    if notes:
+        blocks.append(Bullets(tuple(notes)))
+    return Section("Result", tuple(blocks))
+
+
+def _learning(run: RunRecords) -> list[Section]:
+    rounds = run.rounds()
+    if not rounds:
+        return []
+    points: dict[str, list[Point]] = {"all edits": [], "the best of each passage": [], "no update": []}
+    spread, lengths = [], []
+    for record in rounds:
+        rewards = [entry.reward for entry in record.ranked if entry.reward is not None]
+        points["all edits"].append(Point(record.number, fmean(rewards)))
+        points["the best of each passage"].append(Point(record.number, fmean(_best_rewards(record))))
+        points["no update"].append(Point(record.number, fmean(entry.base_reward for entry in record.ranked)))
+        spread.append(Values(f"round {record.number}", tuple(rewards)))
+        lengths += [Point(len(e.edit.text), e.reward) for e in record.ranked if e.reward is not None]
+    series = [Series(name, tuple(line)) for name, line in points.items()]
+    reward = str(run.facts.config["outer"]["reward"])
+    rows = tuple(
+        (
+            str(record.number),
+            str(len(record.ranked)),
+            str(sum(entry.reward is None for entry in record.ranked)),
+            str(sum(entry.chosen for entry in record.ranked)),
+            f"{record.policy_losses[0]:.3f} to {record.policy_losses[-1]:.3f}" if record.policy_losses else "-",
+            record.note or "-",
+        )
+        for record in rounds
+    )
+    columns = ("round", "edits", "without adapter", "learnt from", "policy's loss", "note")
+    return [
+        Section(
+            "Learning",
+            (
+                Table("Rounds", columns, rows),
+                Figure("reward", line_chart(series, title="Reward by round", x_label="round", y_label=reward)),
+                Figure("spread", distribution(spread, title="Reward of every edit", x_label=reward)),
+                Figure(
+                    "length",
+                    scatter(lengths, title="Reward and length", x_label="characters of the edit", y_label=reward),
+                ),
+            ),
+        )
+    ]
+
+
+def _best_rewards(record: RoundRecord) -> list[float]:
+    best: dict[str, float] = {}
+    for entry in record.ranked:
+        if entry.reward is not None:
+            best[entry.edit.task_id] = max(entry.reward, best.get(entry.edit.task_id, entry.reward))
+    return list(best.values())
+
+
+def _reliability(run: RunRecords) -> list[Section]:
+    """How much of a reward's variance is about the edit: by accuracy, and by the gold answers' log-probability."""
+    trials = [trial for record in run.rounds() for trial in run.trials(f"r{record.number}")]
+    rows = []
+    for name, value in (("accuracy", _accuracy), ("log-probability of the gold answers", _logprob)):
+        by_context: dict[str, dict[str, list[float]]] = {}
+        for trial in trials:
+            if trial.after is not None:
+                by_edit = by_context.setdefault(trial.edit_id.partition(".")[0] + trial.task_id, {})
+                by_edit.setdefault(trial.edit_id, []).append(value(trial.after))
+        try:
+            shares = variance_shares([list(by_edit.values()) for by_edit in by_context.values()])
+        except ValueError:
+            return []
+        icc = shares.icc
+        interval = "-" if icc.low is None or icc.high is None else f"{100 * icc.low:.0f} to {100 * icc.high:.0f}%"
+        rows.append(
+            (
+                name,
+                str(shares.n_contexts),
+                f"{100 * icc.mean:.0f}%",
+                interval,
+                f"{100 * shares.reliability_of_mean:.0f}%",
+                f"{100 * shares.tie_share:.0f}%",
+            )
+        )
+    columns = ("reward", "passages", "between edits, one seed", "95% interval", "mean over seeds", "pairs that tie")
+    note = "The share of a reward's variance within a passage that lies between edits and not between training seeds."
+    return [Section("How reliable is the reward?", (Table("Reliability", columns, tuple(rows), note),))]
+
+
+def _accuracy(evaluation: Evaluation) -> float:
+    return evaluation.accuracy
+
+
+def _logprob(evaluation: Evaluation) -> float:
+    return evaluation.gold_logprob
+
+
+def _examples(run: RunRecords) -> list[Section]:
+    blocks: list[Block] = []
+    for record in run.rounds()[-1:]:
+        tasks = {task.id: task for task in run.tasks(f"r{record.number}")}
+        trials = {trial.edit_id: trial for trial in run.trials(f"r{record.number}")}
+        spans = []
+        for task in tasks.values():
+            own = [e for e in record.ranked if e.edit.task_id == task.id and e.reward is not None]
+            own.sort(key=lambda entry: entry.reward or 0.0)
+            if len(own) > 1:
+                spans.append(((own[-1].reward or 0.0) - (own[0].reward or 0.0), task, own[-1], own[0]))
+        spans.sort(key=lambda span: -span[0])
+        for _, task, best, worst in spans[:_SHOWN]:
+            cards = [
+                EditCard(
+                    f"{name}, reward {entry.reward:.3f}", entry.edit.text, _replies(task, trials.get(entry.edit.id))
+                )
+                for name, entry in (("Best", best), ("Worst", worst))
+            ]
+            blocks.append(SideBySide(cards[0], cards[1], task.title or task.id))
+    return [Section("Best and worst edits of the last round", tuple(blocks))] if blocks else []
+
+
+def _replies(task: Task, trial: Trial | None) -> tuple[Reply, ...]:
+    if trial is None or trial.after is None:
+        return ()
+    return tuple(
+        Reply(probe.question, probe.answers[0], answer.text, answer.verdict.correct)
+        for probe, answer in zip(task.probes, trial.after.answers, strict=True)
+    )
+
+
+def _facts(run: RunRecords) -> Section:
+    facts = run.facts
+    rows = [
+        ("status", facts.status),
+        ("begun", facts.created),
+        ("seconds of work", f"{facts.seconds:.0f}"),
+        ("model", f"{facts.model.name} ({facts.model.fingerprint[:12]})"),
+        *((f"sha256 of {key}", value[:16]) for key, value in facts.hashes.items()),
+        *_flat(facts.config),
+        *((f"version of {name}", version) for name, version in facts.software.items()),
+    ]
+    return Section("What it was made of", (Table("Settings", ("key", "value"), tuple(rows)),))
+
+
+def _flat(config: Mapping[str, object], prefix: str = "") -> Sequence[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", str(value)))
+    return rows
+
+
+def _grader(run: RunRecords) -> str:
+    return str(run.facts.config["evaluation"]["grader"])

@@ -1,0 +1,59 @@
+"""What a run is composed of, built from its configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from selfedit.domains.base import Domain
+from selfedit.domains.knowledge import KnowledgeDomain
+from selfedit.evaluator import Evaluator
+from selfedit.generate import make_generator
+from selfedit.graders import GRADERS
+from selfedit.inner import make_inner_loop
+from selfedit.inner.base import InnerLoop
+from selfedit.models.load import BaseModel
+from selfedit.models.prompt import Prompter
+from selfedit.outer.config import TrainConfig
+from selfedit.outer.trials import Trials
+from selfedit.policies.formats import get_format
+from selfedit.policies.model import ModelPolicy
+from selfedit.progress import Progress
+from selfedit.rewards import Reward, make_reward
+from selfedit.store import Journal
+
+
+@dataclass(frozen=True)
+class OuterStages:
+    """The stages of the outer loop."""
+
+    base: BaseModel
+    policy: ModelPolicy
+    domain: Domain
+    inner: InnerLoop
+    evaluator: Evaluator
+    reward: Reward
+    trials: Trials
+    end_token: int
+
+
+def build_stages(config: TrainConfig, base: BaseModel, journal: Journal, progress: Progress) -> OuterStages:
+    """All stages over one loaded model."""
+    prompter = Prompter(base.tokenizer, base.has_chat_template)
+    generator = make_generator(config.engine.generator, base)
+    settings = config.policy
+    policy = ModelPolicy(
+        generator,
+        prompter,
+        get_format(settings.format),
+        settings.temperature,
+        settings.top_p,
+        settings.max_edit_tokens,
+    )
+    end_token = base.stop_token_ids[0]
+    domain = KnowledgeDomain(prompter, end_token, sentences=settings.sentences)
+    engine = config.engine
+    inner = make_inner_loop(engine.inner_loop, base.model, engine.slots, engine.token_budget, progress.note)
+    grader = GRADERS[config.evaluation.grader]()
+    evaluator = Evaluator(generator, domain, grader, config.evaluation.max_answer_tokens)
+    trials = Trials(domain, inner, evaluator, config.inner.hyperparameters(), 2 * engine.slots, journal, progress)
+    return OuterStages(base, policy, domain, inner, evaluator, make_reward(config.outer.reward), trials, end_token)

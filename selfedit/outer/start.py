@@ -1,0 +1,95 @@
+"""Starts a run, or goes on with it, and writes its report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from selfedit.disk import write_whole, writing
+from selfedit.errors import UserError
+from selfedit.models import resolve
+from selfedit.outer import index
+from selfedit.outer.config import TrainConfig
+from selfedit.outer.data import RunData, read_data
+from selfedit.outer.folder import RunFolder
+from selfedit.outer.records import RunRecords
+from selfedit.outer.report import conditions, report_page
+from selfedit.progress import Progress
+from selfedit.report import Page, comparison_table, to_html, to_markdown
+from selfedit.runtime import software_versions
+from selfedit.types import ModelRef, Task
+
+
+def train(config: TrainConfig, path: Path, device: str | None, progress: Progress) -> RunFolder:
+    """Run the outer loop in the folder `path`, to its end.
+
+    Raises:
+        UserError: something in the configuration, the data or the folder is wrong; nothing was overwritten.
+    """
+    data = read_data(config)
+    resolve(config.model).check()
+    _check_rank(config)
+    # torch is only imported once all that needs no model was checked.
+    from selfedit.models.load import load
+    from selfedit.outer.stages import build_stages
+    from selfedit.outer.train import TrainRun
+
+    base = load(config.model, device=device, progress=progress)
+    reference = ModelRef(base.name, base.fingerprint)
+    folder = RunFolder.open(path, "train", config, data.hashes, reference, software_versions())
+    if folder.facts.status == "finished":
+        progress.note(f"The run in {path} is finished already.")
+        return folder
+    index.record(path.parent, folder.facts)
+    started = time.monotonic()
+    with folder.records() as journal:
+        stages = build_stages(config, base, journal, progress)
+        _check_window(data, config, stages.policy.prompt_tokens, base.context_window)
+        TrainRun(stages, config, path, journal, progress).run(data)
+    folder.finish(time.monotonic() - started)
+    index.record(path.parent, folder.facts)
+    write_report(path)
+    return folder
+
+
+def write_report(path: Path) -> Page:
+    """Write report.md, report.html, report.csv and the figures of a run beside its records."""
+    records = RunRecords(path)
+    page = report_page(records)
+    with writing(path, "free some space"):
+        (path / "figures").mkdir(exist_ok=True)
+        for name, svg in page.figures.items():
+            write_whole(path / "figures" / f"{name}.svg", svg.encode())
+        write_whole(path / "report.md", to_markdown(page, "figures").encode())
+        write_whole(path / "report.html", to_html(page).encode())
+        found, _ = conditions(records)
+        if found:
+            write_whole(path / "report.csv", comparison_table(found, next(iter(found))).to_csv().encode())
+    return page
+
+
+def _check_rank(config: TrainConfig) -> None:
+    """A rank above the width of the model is a mistake: no update has more."""
+    from selfedit.models.shape import guess_shape
+
+    shape = guess_shape(config.model)
+    if shape is None:
+        return
+    for name, training in (("inner", config.inner), ("outer.training", config.outer.training)):
+        if training.rank * shape.widths > 2 * shape.parameters:
+            raise UserError(
+                f"{name}.rank is {training.rank}: adapters would be larger than {config.model} itself. Lower it."
+            )
+
+
+def _check_window(data: RunData, config: TrainConfig, prompt_tokens: Callable[[Task], int], window: int) -> None:
+    """Every passage must fit the model's window with its prompt and the edit about it."""
+    tasks = [task for tasks in (*data.rounds, data.validation) for task in tasks]
+    for task in tasks:
+        need = prompt_tokens(task) + config.policy.max_edit_tokens
+        if need > window:
+            raise UserError(
+                f"Passage {task.id} ('{task.title}') takes {need} tokens with the prompt and policy.max_edit_tokens, "
+                f"and the model's window is {window}. Lower policy.max_edit_tokens, or leave the passage out."
+            )

@@ -1,0 +1,137 @@
+"""The outer loop. Each round: write, train, ask, keep the best, finetune the policy on it, merge (paper, algorithm 1).
+
+contexts -> Policy.propose (K edits) -> Trials (S adapters an edit) -> Reward -> rank -> finetune -> merged policy
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+from selfedit.errors import UserError
+from selfedit.multilora.merge import merged
+from selfedit.outer.compare import Comparison
+from selfedit.outer.config import TrainConfig
+from selfedit.outer.data import RunData
+from selfedit.outer.records import RoundRecord
+from selfedit.outer.rest_em import rank, screened
+from selfedit.outer.stages import OuterStages
+from selfedit.outer.trials import fingerprint, make_jobs
+from selfedit.progress import Progress
+from selfedit.rewards import make_reward
+from selfedit.store import Journal
+from selfedit.store.peft_folder import load_adapter, save_adapter
+from selfedit.types import Adapter, Recipe, SelfEdit, Task
+
+
+class TrainRun:
+    """A run that can be killed at any point: done alike again, it goes on with what is missing.
+
+    Args:
+        folder: where the policies go, one PEFT folder a round.
+    """
+
+    def __init__(
+        self, stages: OuterStages, config: TrainConfig, folder: Path, journal: Journal, progress: Progress
+    ) -> None:
+        self._stages, self._config, self._folder = stages, config, folder
+        self._journal, self._progress = journal, progress
+        self._compare = Comparison(stages, config.evaluation, journal, progress)
+
+    def run(self, data: RunData) -> None:
+        """All rounds; the validation passages are tried with fresh edits before the first and after each."""
+        policies: list[Adapter] = []
+        self._journal.put("tasks", "v", data.validation)
+        self._validate(data.validation, policies, 0)
+        for number, tasks in enumerate(data.rounds, 1):
+            self._journal.put("tasks", f"r{number}", tasks)
+            policy = self._round(number, tasks, policies)
+            if policy is not None:
+                policies.append(policy)
+            self._validate(data.validation, policies, number)
+
+    def _validate(self, tasks: Sequence[Task], policies: Sequence[Adapter], number: int) -> None:
+        """Train on edits that the policy of round `number` writes about the validation passages, and ask."""
+        if not tasks:
+            return
+        settings = self._config.evaluation
+        if number == 0:
+            self._compare.baselines(tasks)
+        edits = self._propose(f"v{number}", tasks, settings.edits, policies)
+        with self._inner_base(policies):
+            self._compare.adapted(f"v{number}", tasks, edits)
+
+    def _round(self, number: int, tasks: Sequence[Task], policies: Sequence[Adapter]) -> Adapter | None:
+        """One round: what the policy gained, or None if no edit was good enough to learn from.
+
+        Raises:
+            UserError: no self-edit of any passage could be used.
+        """
+        outer, key = self._config.outer, f"r{number}"
+        edits = self._propose(key, tasks, outer.edits, policies)
+        with self._inner_base(policies):
+            before = self._compare.unadapted(key, tasks)
+            if outer.screen is not None and outer.finalists is not None:
+                edits = screened(tasks, edits, before, make_reward(outer.screen), outer.finalists)
+            jobs = make_jobs(tasks, edits, outer.training_seeds)
+            trials = self._stages.trials.run(key, f"Round {number}, adapters", jobs)
+        if all(trial.after is None for trial in trials):
+            raise UserError(
+                f"Round {number} has no usable self-edit: {trials[0].failure}. Try another policy.format, a lower "
+                "policy.temperature or a larger model."
+            )
+        ranked = tuple(rank(tasks, edits, trials, before, self._stages.reward, outer))
+        chosen = [entry.edit for entry in ranked if entry.chosen]
+        best = max(entry.reward for entry in ranked if entry.reward is not None)
+        self._progress.note(f"Round {number}: best reward {best:.3f}, {len(chosen)} edits to learn from.")
+        if not chosen:
+            note = "no edit was better than no update, so the policy stays as it was"
+            self._progress.note(f"Round {number}: {note}.")
+            self._journal.put("round", key, RoundRecord(number, ranked, "", (), note))
+            return None
+        policy = self._finetune(number, chosen, policies)
+        self._journal.put("round", key, RoundRecord(number, ranked, fingerprint(policy), policy.losses))
+        return policy
+
+    def _propose(self, key: str, tasks: Sequence[Task], count: int, policies: Sequence[Adapter]) -> list[SelfEdit]:
+        """`count` edits a task by the policy, from the journal where they are there."""
+        saved = self._journal.get("edits", key, tuple[SelfEdit, ...])
+        if saved is None:
+            with (
+                merged(self._stages.base.model, policies),
+                self._progress.bar(f"Writing self-edits, {key}", len(tasks) * count, "edits") as bar,
+            ):
+                seed = self._config.seed * 1000 + sum(map(ord, key))
+                written = self._stages.policy.propose(tasks, count, seed, lambda _: bar.advance())
+            # An id is unique in the run, whatever round and passage it is from.
+            saved = tuple(replace(edit, id=f"{key}.{edit.id}") for edit in written)
+            self._journal.put("edits", key, saved)
+        return list(saved)
+
+    def _finetune(self, number: int, chosen: Sequence[SelfEdit], policies: Sequence[Adapter]) -> Adapter:
+        """Supervised finetuning of the policy on its best edits, from the policy as it was."""
+        folder = self._folder / f"policy-r{number}"
+        sha256 = self._journal.get("policy", f"r{number}", str)
+        if sha256 is not None and folder.exists():
+            return load_adapter(folder)
+        examples = tuple(self._stages.policy.example(edit, self._stages.end_token) for edit in chosen)
+        hyperparameters = self._config.outer.training.hyperparameters()
+        recipe = Recipe(f"policy-r{number}", examples, hyperparameters, self._config.seed)
+        total = recipe.tokens_per_epoch * hyperparameters.epochs
+        with (
+            merged(self._stages.base.model, policies),
+            self._progress.bar(f"Round {number}, finetuning the policy", total, "tokens") as bar,
+        ):
+            policy = next(iter(self._stages.inner.adapt([recipe], bar.advance)))
+        folder.mkdir(exist_ok=True)
+        save_adapter(policy, folder, self._stages.base.name, self._stages.base.has_conv1d)
+        self._journal.put("policy", f"r{number}", fingerprint(policy))
+        return policy
+
+    def _inner_base(self, policies: Sequence[Adapter]) -> AbstractContextManager[None]:
+        """The model that adapters are trained on: the policy itself, as in the paper, or always the first one."""
+        if self._config.outer.inner_from == "policy":
+            return merged(self._stages.base.model, policies)
+        return nullcontext()

@@ -1,0 +1,128 @@
+"""Trains adapters on self-edits, several seeds each, asks them, and keeps every result as soon as it is there."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from selfedit.domains.base import Domain
+from selfedit.evaluator import Evaluator
+from selfedit.inner.base import InnerLoop
+from selfedit.progress import Progress
+from selfedit.store import Journal
+from selfedit.types import Adapter, Evaluation, Hyperparameters, Recipe, SelfEdit, Task
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One adapter: trained on one edit with one seed, and asked. `failure` says why there are no answers."""
+
+    edit_id: str
+    task_id: str
+    seed: int
+    adapter_sha256: str = ""
+    losses: tuple[float, ...] = ()
+    after: Evaluation | None = None
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """An edit to be trained on with a seed."""
+
+    task: Task
+    edit: SelfEdit
+    seed: int
+
+    @property
+    def id(self) -> str:
+        return f"{self.edit.id}.s{self.seed}"
+
+
+class Trials:
+    """Runs jobs in chunks of `chunk` adapters. A chunk is recorded whole or not at all.
+
+    Which jobs share a chunk depends on all jobs alone, not on what was already done, so that a run that was killed
+    and went on has the same neighbours in every batch, and so the same adapters to the bit.
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        inner: InnerLoop,
+        evaluator: Evaluator,
+        hyperparameters: Hyperparameters,
+        chunk: int,
+        journal: Journal,
+        progress: Progress,
+    ) -> None:
+        self._domain, self._inner, self._evaluator = domain, inner, evaluator
+        self._hyperparameters, self._chunk = hyperparameters, chunk
+        self._journal, self._progress = journal, progress
+
+    def run(self, key: str, label: str, jobs: Sequence[Job]) -> list[Trial]:
+        """One trial a job, in the order given. `key` names the jobs in the journal."""
+        trials: dict[str, Trial] = {}
+        recipes: list[tuple[Job, Recipe]] = []
+        for job in jobs:
+            if self._domain.is_usable(job.task, job.edit):
+                recipe = self._domain.recipe(job.task, job.edit, self._hyperparameters, job.seed)
+                recipes.append((job, Recipe(job.id, recipe.examples, recipe.hyperparameters, job.seed)))
+            else:
+                reason = "nothing in the edit could be used"
+                trials[job.id] = Trial(job.edit.id, job.task.id, job.seed, failure=reason)
+        # Jobs of like length together: no slot waits long for another at a chunk's end.
+        recipes.sort(key=lambda pair: (-pair[1].tokens_per_epoch, pair[0].id))
+        for start in range(0, len(recipes), self._chunk):
+            part = recipes[start : start + self._chunk]
+            name = f"{key}.{start // self._chunk}"
+            done = self._journal.get("trials", name, tuple[Trial, ...])
+            if done is None:
+                done = self._run_chunk(f"{label} {start + len(part)}/{len(recipes)}", part)
+                self._journal.put("trials", name, done)
+            trials |= {f"{trial.edit_id}.s{trial.seed}": trial for trial in done}
+        return [trials[job.id] for job in jobs]
+
+    def _run_chunk(self, label: str, part: Sequence[tuple[Job, Recipe]]) -> tuple[Trial, ...]:
+        total = sum(recipe.tokens_per_epoch * recipe.hyperparameters.epochs for _, recipe in part)
+        with self._progress.bar(label, total, "tokens") as bar:
+            adapters = {a.recipe_id: a for a in self._inner.adapt([recipe for _, recipe in part], bar.advance)}
+        sound = {name: adapter for name, adapter in adapters.items() if all(map(math.isfinite, adapter.losses))}
+        asked: list[tuple[Task, str | None]] = [(job.task, job.id) for job, _ in part if job.id in sound]
+        questions = sum(len(task.probes) for task, _ in asked)
+        with self._progress.bar("Asking the adapters", questions, "questions") as bar:
+            evaluations = iter(self._evaluator.evaluate(asked, sound, bar.advance))
+        return tuple(
+            Trial(
+                job.edit.id,
+                job.task.id,
+                job.seed,
+                fingerprint(adapters[job.id]),
+                adapters[job.id].losses,
+                next(evaluations),
+            )
+            if job.id in sound
+            else Trial(job.edit.id, job.task.id, job.seed, failure="training diverged")
+            for job, _ in part
+        )
+
+
+def make_jobs(tasks: Sequence[Task], edits: Sequence[SelfEdit], seeds: int) -> list[Job]:
+    """Each edit with each training seed."""
+    by_id = {task.id: task for task in tasks}
+    return [Job(by_id[edit.task_id], edit, seed) for edit in edits for seed in range(seeds)]
+
+
+def fingerprint(adapter: Adapter) -> str:
+    """The hash of an adapter's weights."""
+    digest = hashlib.sha256()
+    for name, factors in sorted(adapter.factors.items()):
+        digest.update(name.encode())
+        for part in (factors.a_RI, factors.b_OR):
+            digest.update(part.contiguous().numpy().tobytes())
+    for name, weight in sorted(adapter.weights.items()):
+        digest.update(name.encode())
+        digest.update(weight.float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
