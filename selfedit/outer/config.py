@@ -162,6 +162,8 @@ def load_config(path: Path, overrides: tuple[str, ...] = ()) -> TrainConfig:
     Raises:
         UserError: the file or an override is wrong; the key is named, and the nearest where it is unknown.
     """
+    if not path.exists():
+        raise UserError(f"There is no configuration {path}. configs/ has examples to copy.")
     try:
         raw = yaml.safe_load(decode(read_bytes(path), path))
     except yaml.YAMLError as error:
