@@ -1,4 +1,4 @@
-"""`selfedit train`, `runs` and `report`: experiments from one file."""
+"""`selfedit train`, `eval`, `runs` and `report`: experiments from one file."""
 
 from __future__ import annotations
 
@@ -30,6 +30,12 @@ def register(app: typer.Typer) -> None:
             "selfedit train configs/squad_cpu.yaml", "selfedit train configs/squad_paper.yaml --set outer.rounds=1"
         ),
     )(_train)
+    app.command(
+        "eval",
+        epilog=options.examples(
+            "selfedit eval configs/squad_cpu.yaml", "selfedit eval configs/squad_cpu.yaml --run runs/squad_cpu"
+        ),
+    )(_eval)
     app.command("report", epilog=options.examples("selfedit report squad_cpu"))(_report)
     group = typer.Typer(help="Runs of `selfedit train`.", invoke_without_command=True)
     group.callback(epilog=options.examples("selfedit runs", "selfedit runs show squad_cpu"))(_list)
@@ -56,6 +62,31 @@ def _train(
     settings = load_config(config, tuple(set_ or ()))
     path = out or index.DEFAULT_RUNS / config.stem
     folder = train(settings, path, device, make_progress(quiet))
+    _print_result(folder.path, json)
+
+
+def _eval(
+    config: _Config,
+    set_: _Set = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", metavar="DIR", help="A training run whose policies are compared, too.")
+    ] = None,
+    out: _Out = None,
+    json: options.Json = False,
+    device: options.Device = None,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Compare conditions on the same passages, questions and seeds: no update, in context, passage alone, edits.
+
+    Killed or interrupted, the same command goes on where it was and ends in the same figures.
+    """
+    from selfedit.outer.config import load_config
+    from selfedit.outer.start import evaluate
+
+    settings = load_config(config, tuple(set_ or ()))
+    path = out or index.DEFAULT_RUNS / f"{config.stem}-eval"
+    folder = evaluate(settings, path, run, device, make_progress(quiet))
     _print_result(folder.path, json)
 
 

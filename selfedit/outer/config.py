@@ -144,6 +144,9 @@ class TrainConfig(Settings):
 
     @model_validator(mode="after")
     def _possible(self) -> TrainConfig:
+        evaluation = self.evaluation
+        if "sequential" in evaluation.regimes and self.inner.full:
+            raise UserError("evaluation.regimes: 'sequential' merges LoRA adapters; leave inner.full out.")
         starts = self.data.starts
         if starts is not None and len(starts) < self.outer.rounds:
             raise UserError(f"data.starts names {len(starts)} rounds, and outer.rounds is {self.outer.rounds}.")

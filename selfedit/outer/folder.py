@@ -137,4 +137,6 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str 
 
 
 def _is_path(prefix: str, key: str) -> bool:
-    return prefix == "data." and key in ("train", "validation", "validation_index")
+    return prefix == "evaluation.edits_from." or (
+        prefix == "data." and key in ("train", "validation", "validation_index")
+    )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from selfedit.outer.records import RoundRecord, RunRecords, graded, graded_trials
+from selfedit.outer.regimes import many_sections, sequence_sections
 from selfedit.outer.trials import Trial
 from selfedit.report import (
     Block,
@@ -35,7 +36,8 @@ _SHOWN = 3
 
 def report_page(run: RunRecords) -> Page:
     """The whole report of one run."""
-    sections = [_result(run), *_learning(run), *_reliability(run), *_examples(run), _facts(run)]
+    regimes = [*many_sections(run), *sequence_sections(run)]
+    sections = [_result(run), *regimes, *_learning(run), *_reliability(run), *_examples(run), _facts(run)]
     return Page(f"selfedit: {run.facts.id}", tuple(sections))
 
 
@@ -65,7 +67,11 @@ def _adapted_keys(run: RunRecords) -> list[tuple[str, str]]:
     """Which trials are conditions of the comparison, and what they are called."""
     keys = [("passage", _NAMES["passage"]), ("v0", "own edits, before RL")]
     keys += [(f"v{record.number}", f"own edits, after round {record.number}") for record in run.rounds()]
-    keys += [(key, f"edits of {key.removeprefix('from-')}") for key in run.keys("edits") if key.startswith("from-")]
+    for key in run.keys("edits"):
+        if key.startswith("from-"):
+            keys.append((key, f"edits of {key.removeprefix('from-')}"))
+        elif key.startswith("policy-r"):
+            keys.append((key, f"own edits, after round {key.removeprefix('policy-r')}"))
     return keys
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from selfedit.disk import write_whole, writing
+from selfedit.documents.text import read_bytes
 from selfedit.errors import UserError
 from selfedit.models import resolve
 from selfedit.outer import index
@@ -15,6 +17,8 @@ from selfedit.outer.data import RunData, read_data
 from selfedit.outer.folder import RunFolder
 from selfedit.outer.records import RunRecords
 from selfedit.outer.report import conditions, report_page
+from selfedit.policies.file import FilePolicy
+from selfedit.policies.formats import get_format
 from selfedit.progress import Progress
 from selfedit.report import Page, comparison_table, to_html, to_markdown
 from selfedit.runtime import software_versions
@@ -51,6 +55,71 @@ def train(config: TrainConfig, path: Path, device: str | None, progress: Progres
     index.record(path.parent, folder.facts)
     write_report(path)
     return folder
+
+
+def evaluate(config: TrainConfig, path: Path, run: Path | None, device: str | None, progress: Progress) -> RunFolder:
+    """Run the comparisons in the folder `path`, to their end.
+
+    Args:
+        run: a training run whose policies are compared, too.
+
+    Raises:
+        UserError: something in the configuration, the data or the folders is wrong; nothing was overwritten.
+    """
+    data = read_data(config)
+    if not data.validation:
+        raise UserError("data.validation is missing: there are no passages to compare on.")
+    _check_regimes(config)
+    format_ = get_format(config.policy.format)
+    files = {name: FilePolicy(file, format_) for name, file in config.evaluation.edits_from.items()}
+    for policy in files.values():
+        policy.check(data.validation)
+    trained = RunRecords(run) if run is not None else None
+    resolve(config.model).check()
+    from selfedit.models.load import load
+    from selfedit.outer.evaluate import EvalRun
+    from selfedit.outer.stages import build_stages
+    from selfedit.outer.trials import fingerprint
+    from selfedit.store.peft_folder import load_adapter
+
+    base = load(config.model, device=device, progress=progress)
+    policies = []
+    if run is not None and trained is not None:
+        if trained.facts.model.fingerprint != base.fingerprint:
+            raise UserError(f"The run in {run} trained {trained.facts.model.name}, not {base.name}.")
+        numbers = [record.number for record in trained.rounds() if record.policy_sha256]
+        policies = [load_adapter(run / f"policy-r{number}") for number in numbers]
+    hashes = data.hashes | {f"edits_from.{name}": _sha256(config.evaluation.edits_from[name]) for name in files}
+    hashes |= {f"policy {index}": fingerprint(policy) for index, policy in enumerate(policies, 1)}
+    folder = RunFolder.open(path, "eval", config, hashes, ModelRef(base.name, base.fingerprint), software_versions())
+    if folder.facts.status == "finished":
+        progress.note(f"The comparison in {path} is finished already.")
+        return folder
+    index.record(path.parent, folder.facts)
+    started = time.monotonic()
+    with folder.records() as journal:
+        stages = build_stages(config, base, journal, progress)
+        EvalRun(stages, config, path, journal, progress, files, policies).run(data.validation)
+    folder.finish(time.monotonic() - started)
+    index.record(path.parent, folder.facts)
+    write_report(path)
+    return folder
+
+
+def _check_regimes(config: TrainConfig) -> None:
+    """Enough validation passages for every regime."""
+    evaluation, there = config.evaluation, config.data.validation_contexts
+    if "sequential" in evaluation.regimes and evaluation.sequence * evaluation.sequences > there:
+        raise UserError(
+            f"evaluation.sequences: {evaluation.sequences} sequences of {evaluation.sequence} passages need more than "
+            f"the {there} of data.validation_contexts."
+        )
+    if "many" in evaluation.regimes and max(evaluation.many) > there:
+        raise UserError(f"evaluation.many names {max(evaluation.many)} passages; data.validation_contexts is {there}.")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
 def write_report(path: Path) -> Page:

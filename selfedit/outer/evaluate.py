@@ -1,0 +1,156 @@
+"""`selfedit eval`: the paper's comparisons without training a policy, in three regimes.
+
+- single: an adapter for each passage, asked about it;
+- many: one adapter on many passages at once, asked about all of them (continued pretraining in the paper);
+- sequential: passages one after another, each merged before the next; all passages so far are asked after each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from selfedit.multilora.merge import merged
+from selfedit.outer.compare import Comparison
+from selfedit.outer.config import TrainConfig
+from selfedit.outer.stages import OuterStages
+from selfedit.outer.trials import Trial, fingerprint
+from selfedit.policies.base import Policy
+from selfedit.progress import Progress
+from selfedit.store import Journal
+from selfedit.store.peft_folder import load_adapter, save_adapter
+from selfedit.types import Adapter, Evaluation, Example, Hyperparameters, Recipe, SelfEdit, Task
+
+
+class EvalRun:
+    """Runs every condition in every regime; what is recorded is not done again.
+
+    Args:
+        files: policies that are files, by name.
+        policies: the policies of a training run, in the order of its rounds.
+    """
+
+    def __init__(
+        self,
+        stages: OuterStages,
+        config: TrainConfig,
+        folder: Path,
+        journal: Journal,
+        progress: Progress,
+        files: Mapping[str, Policy],
+        policies: Sequence[Adapter] = (),
+    ) -> None:
+        self._stages, self._config, self._folder = stages, config, folder
+        self._journal, self._progress = journal, progress
+        self._files, self._policies = files, policies
+        self._compare = Comparison(stages, config.evaluation, journal, progress)
+
+    def run(self, tasks: Sequence[Task]) -> None:
+        """All regimes that are asked for."""
+        self._journal.put("tasks", "v", tuple(tasks))
+        regimes = self._config.evaluation.regimes
+        if "single" in regimes:
+            self._compare.baselines(tasks)
+            for key, rounds in self._sources().items():
+                edits = self._edits(key, tasks, rounds)
+                with merged(self._stages.base.model, self._inner_base(rounds)):
+                    self._compare.adapted(key, tasks, edits)
+        if "many" in regimes:
+            for count in self._config.evaluation.many:
+                self._many(tasks[:count], count)
+        if "sequential" in regimes:
+            length = self._config.evaluation.sequence
+            for index in range(self._config.evaluation.sequences):
+                self._sequence(index, tasks[index * length : (index + 1) * length])
+
+    def _sources(self) -> dict[str, int]:
+        """Who writes edits: a key, and after how many rounds (0 for files and the base model)."""
+        wanted = self._config.evaluation.conditions
+        sources = {"v0": 0} if "own" in wanted else {}
+        sources |= {f"from-{name}": 0 for name in self._files}
+        if "policy" in wanted:
+            sources |= {f"policy-r{number}": number for number in range(1, len(self._policies) + 1)}
+        return sources
+
+    def _inner_base(self, rounds: int) -> Sequence[Adapter]:
+        return self._policies[:rounds] if self._config.outer.inner_from == "policy" else ()
+
+    def _edits(self, key: str, tasks: Sequence[Task], rounds: int) -> tuple[SelfEdit, ...]:
+        saved = self._journal.get("edits", key, tuple[SelfEdit, ...])
+        if saved is None:
+            policy: Policy = self._files.get(key.removeprefix("from-"), self._stages.policy)
+            count = self._config.evaluation.edits
+            with (
+                merged(self._stages.base.model, self._policies[:rounds]),
+                self._progress.bar(f"Self-edits, {key}", len(tasks) * count, "edits") as bar,
+            ):
+                written = policy.propose(tasks, count, self._config.seed, lambda _: bar.advance())
+            saved = tuple(replace(edit, id=f"{key}.{edit.id}") for edit in written)
+            self._journal.put("edits", key, saved)
+        return saved
+
+    def _many(self, tasks: Sequence[Task], count: int) -> None:
+        """One adapter a source on all passages; each passage's answers are a trial of its own."""
+        hyperparameters = self._config.evaluation.many_training.hyperparameters()
+        self._compare.unadapted(f"many{count}-base", tasks)
+        for source, rounds in {"passage": 0, **self._sources()}.items():
+            key = f"many{count}-{source}"
+            if self._journal.get("trials", f"{key}.0", tuple[Trial, ...]) is not None:
+                continue
+            edits = () if source == "passage" else self._edits(f"{key}-edits", tasks, rounds)
+            with merged(self._stages.base.model, self._inner_base(rounds)):
+                examples = self._examples(tasks, edits, hyperparameters)
+                adapter = self._train(Recipe(key, examples, hyperparameters, self._config.seed))
+                evaluations = self._stages.evaluator.evaluate([(task, key) for task in tasks], {key: adapter})
+            sha256 = fingerprint(adapter)
+            trials = tuple(
+                Trial(key, evaluation.task_id, self._config.seed, sha256, adapter.losses, evaluation)
+                for evaluation in evaluations
+            )
+            self._journal.put("trials", f"{key}.0", trials)
+
+    def _examples(
+        self, tasks: Sequence[Task], edits: Sequence[SelfEdit], hyperparameters: Hyperparameters
+    ) -> tuple[Example, ...]:
+        """What all passages' edits teach; the passage alone where it has no usable one."""
+        found: dict[Example, None] = {}
+        for task in tasks:
+            own = [e for e in edits if e.task_id == task.id and self._stages.domain.is_usable(task, e)]
+            for edit in own or [SelfEdit("", task.id, "none", "", "", 0)]:
+                recipe = self._stages.domain.recipe(task, edit, hyperparameters, self._config.seed)
+                found |= dict.fromkeys(recipe.examples)
+        return tuple(found)
+
+    def _sequence(self, index: int, tasks: Sequence[Task]) -> None:
+        """The lower-triangular matrix of one sequence: row i is asked after passage i was merged."""
+        self._compare.unadapted(f"sequence{index}-base", tasks)
+        learnt: list[Adapter] = []
+        for place, task in enumerate(tasks):
+            name = f"sequence{index}-{place}"
+            folder = self._folder / "sequences" / name
+            with merged(self._stages.base.model, learnt):
+                if self._journal.get("sequence-adapter", name, str) is not None:
+                    adapter = load_adapter(folder)
+                else:
+                    adapter = self._learn_one(name, task)
+                    folder.mkdir(parents=True, exist_ok=True)
+                    save_adapter(adapter, folder, self._stages.base.name, self._stages.base.has_conv1d)
+                    self._journal.put("sequence-adapter", name, fingerprint(adapter))
+            learnt.append(adapter)
+            if self._journal.get("sequence", name, tuple[Evaluation, ...]) is None:
+                with merged(self._stages.base.model, learnt):
+                    row = self._stages.evaluator.evaluate([(seen, None) for seen in tasks[: place + 1]])
+                self._journal.put("sequence", name, tuple(row))
+
+    def _learn_one(self, name: str, task: Task) -> Adapter:
+        """An adapter on the passage's edit, written by the model as it then is."""
+        edits = self._stages.policy.propose([task], 1, self._config.seed)
+        hyperparameters = self._config.inner.hyperparameters()
+        examples = self._examples([task], edits, hyperparameters)
+        return self._train(Recipe(name, examples, hyperparameters, self._config.seed))
+
+    def _train(self, recipe: Recipe) -> Adapter:
+        total = recipe.tokens_per_epoch * recipe.hyperparameters.epochs
+        with self._progress.bar(f"Training {recipe.id}", total, "tokens") as bar:
+            return next(iter(self._stages.inner.adapt([recipe], bar.advance)))

@@ -1,0 +1,100 @@
+"""The comparisons: conditions, files of edits, a run's policies, many passages and sequences."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from selfedit.errors import UserError
+from selfedit.outer.config import load_config
+from selfedit.outer.records import RunRecords
+from selfedit.outer.report import conditions, report_page
+from selfedit.outer.start import evaluate, train
+from selfedit.progress import QuietProgress
+from selfedit.report import Table
+from tests.outer.data import write_config
+
+SMALL: dict[str, Any] = {"outer__rounds": 1, "outer__edits": 1, "outer__training_seeds": 1}
+
+
+def compare(folder: Path, run: Path | None = None, name: str = "compared", **changes: Any) -> RunRecords:
+    path = folder / "runs" / name
+    evaluate(load_config(write_config(folder, **changes)), path, run, "cpu", QuietProgress())
+    return RunRecords(path)
+
+
+def write_edits(folder: Path) -> Path:
+    rows = [json.loads(line) for line in (folder / "validation.jsonl").read_text().splitlines()]
+    path = folder / "edits.jsonl"
+    path.write_text(
+        "".join(
+            f"{json.dumps({'context': row['context'], 'self_edit': 'Odo built a bridge.\nThe bridge is old.'})}\n"
+            for row in rows
+        )
+    )
+    return path
+
+
+def test_all_conditions_are_asked_the_same_questions(tmp_path: Path) -> None:
+    config = write_config(tmp_path, **SMALL)
+    train(load_config(config), tmp_path / "runs" / "trained", "cpu", QuietProgress())
+    write_edits(tmp_path)
+    records = compare(
+        tmp_path, tmp_path / "runs" / "trained", evaluation={"max_answer_tokens": 4, "edits_from": {"odo": "edits.jsonl"}}
+    )
+    found, notes = conditions(records)
+    assert list(found) == [
+        "no update",
+        "passage in context",
+        "trained on the passage alone",
+        "own edits, before RL",
+        "edits of odo",
+        "own edits, after round 1",
+    ]
+    assert all([len(passage) for passage in graded] == [2, 2] for graded in found.values())
+    assert notes == []
+    # The same policy and the same passages as in the training run's validation, under its own seeds.
+    assert records.facts.hashes["policy 1"] == RunRecords(tmp_path / "runs" / "trained").rounds()[0].policy_sha256
+    with pytest.raises(UserError, match=r"data\.edits_from\.odo has changed"):
+        (tmp_path / "edits.jsonl").write_text((tmp_path / "edits.jsonl").read_text().replace("old", "new"))
+        compare(
+            tmp_path,
+            tmp_path / "runs" / "trained",
+            evaluation={"max_answer_tokens": 4, "edits_from": {"odo": "edits.jsonl"}},
+        )
+
+
+def test_many_passages_share_one_adapter(tmp_path: Path) -> None:
+    many = {"rank": 4, "alpha": 8, "epochs": 1, "learning_rate": 0.01}
+    records = compare(
+        tmp_path,
+        evaluation={"max_answer_tokens": 4, "regimes": ["many"], "many": [2], "many_training": many},
+    )
+    for source in ("passage", "v0"):
+        trials = records.trials(f"many2-{source}")
+        assert [trial.task_id for trial in trials] == ["v0", "v1"]
+        assert len({trial.adapter_sha256 for trial in trials}) == 1
+    titles = [section.heading for section in report_page(records).sections]
+    assert "Many passages at once" in titles
+
+
+def test_a_sequence_is_asked_again_after_each_edit(tmp_path: Path) -> None:
+    settings = {"max_answer_tokens": 4, "regimes": ["sequential"], "sequence": 2, "sequences": 1}
+    records = compare(tmp_path, evaluation=settings)
+    rows = [records._records["sequence", f"sequence0-{place}"] for place in range(2)]
+    assert [[evaluation["task_id"] for evaluation in row] for row in rows] == [["v0"], ["v0", "v1"]]
+    # What was learnt first answers with the same log-probability only as long as nothing was merged on top of it.
+    assert rows[0][0]["answers"][0]["gold_logprob"] != rows[1][0]["answers"][0]["gold_logprob"]
+    (section,) = [s for s in report_page(records).sections if s.heading == "Sequential edits"]
+    table = next(block for block in section.blocks if isinstance(block, Table))
+    assert dict(table.rows)["sequences"] == "1"
+
+
+def test_too_few_passages_for_a_sequence_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="sequence"):
+        compare(tmp_path, evaluation={"regimes": ["sequential"], "sequence": 3, "sequences": 2})
+    with pytest.raises(UserError, match="many"):
+        compare(tmp_path, evaluation={"regimes": ["many"], "many": [50]})
