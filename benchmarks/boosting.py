@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from selfedit.graders.fitted import NO_CUT
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -86,7 +88,7 @@ def _tree(
             feature = int(chosen[column])
             split = gain_KCB[node, column, place] > 1e-9 and place < len(cuts[feature])
             features.append(feature)
-            limits.append(float(cuts[feature][place]) if split else 1e9)
+            limits.append(float(cuts[feature][place]) if split else NO_CUT)
             if split:
                 here = node_N == node
                 right_N[here] = binned_NF[here, feature] > place

@@ -33,9 +33,7 @@ def register(app: typer.Typer) -> None:
 def _grade(
     file: Annotated[
         Path,
-        typer.Argument(
-            metavar="FILE.jsonl", help="Rows of 'question', 'answer' and 'prediction'.", show_default=False
-        ),
+        typer.Argument(metavar="FILE.jsonl", help="Rows of 'question', 'answer' and 'prediction'.", show_default=False),
     ],
     grader: Annotated[str, typer.Option("--grader", metavar="NAME", help="match, learned or judge.")] = "match",
     out: Annotated[

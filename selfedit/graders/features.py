@@ -5,78 +5,26 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
 
 from rapidfuzz import fuzz
 from rapidfuzz.distance import JaroWinkler
 
 from selfedit.graders.synonyms import related
-from selfedit.graders.words import NEGATIONS, STOP_WORDS, content, numbers, stem, with_digits, words
+from selfedit.graders.text import Text, main_part, text_of
+from selfedit.graders.words import NEGATIONS, STOP_WORDS, content, sound, stem, words
 from selfedit.matching import answer_in_passage
 
-_JUNK = re.compile(r"\n\s*(?:\n|Q\s*:|Question\s*:|Passage\s*:|Topic\s*:|You are\b|Human\b|User\b)")
-_LABEL = re.compile(r"^\s*(?:\**\s*(?:final )?answer\s*\**\s*:|A\s*:)\s*", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+(?=[A-Z\"'(])|\n")
 _PARTS = re.compile(r",| and | or |;|/|&")
-_CAPITAL = re.compile(r"[A-Z][\w'’-]*|[A-Z]+")
 _HEDGES = re.compile(
     r"not (?:been )?(?:explicitly |directly )?(?:mention|specif|provid|stat|known|clear|certain|possible|sure)"
     r"|(?:does|do|did)(?: not|n't) (?:specify|mention|provide|state|have)|no (?:specific|information|mention)"
     r"|unknown|unclear|i (?:do not|don't) know|cannot (?:be )?determine",
     re.IGNORECASE,
 )
+_PERIOD = re.compile(r"\b(\d{3}0)s\b|\b(\d{1,2})(?:st|nd|rd|th)[ -]centur", re.IGNORECASE)
 _YES_NO = re.compile(r"^(?:is|are|was|were|do|does|did|can|could|has|have|had|will|would|should)\b", re.IGNORECASE)
 _KINDS = ("who", "whom", "when", "where", "why", "how many", "how much", "how", "which", "what")
-
-
-@dataclass(frozen=True)
-class Text:
-    """One of the three texts, cut into what features are made of."""
-
-    raw: str
-
-    @cached_property
-    def words(self) -> list[str]:
-        return with_digits(words(self.raw))
-
-    @cached_property
-    def content(self) -> list[str]:
-        return content(self.words)
-
-    @cached_property
-    def stems(self) -> frozenset[str]:
-        return frozenset(self.content)
-
-    @cached_property
-    def numbers(self) -> list[float]:
-        return numbers(self.words)
-
-    @cached_property
-    def flat(self) -> str:
-        return " ".join(self.words)
-
-    @cached_property
-    def names(self) -> frozenset[str]:
-        """Stems of the capitalised words that are no stop words."""
-        found = (word for match in _CAPITAL.findall(self.raw) for word in words(match))
-        return frozenset(stem(word) for word in found if word not in STOP_WORDS)
-
-
-@lru_cache(maxsize=4096)
-def _text(raw: str) -> Text:
-    return Text(raw)
-
-
-def main_part(question: str, prediction: str) -> str:
-    """A prediction without a label before it, a repeated question, or what a model that runs on puts after it."""
-    text = prediction.strip().replace("**", "")
-    bare = question.strip()
-    if text.casefold().startswith(bare.casefold()):
-        text = text[len(bare) :].strip()
-    text = _LABEL.sub("", text)
-    head = _JUNK.split(text, maxsplit=1)[0].strip()
-    return head or text
 
 
 def features(question: str, gold: str, prediction: str, rarity: Mapping[str, float]) -> dict[str, float]:
@@ -86,9 +34,9 @@ def features(question: str, gold: str, prediction: str, rarity: Mapping[str, flo
         rarity: how much a stem's presence says, from 0 to 1; stems not in it are rare, 1.
     """
     head = main_part(question, prediction)
-    asked, wanted, said = _text(question), _text(gold), _text(head)
-    first = _text(next((part for part in _SENTENCE.split(head) if part.strip()), ""))
-    found = _containment(gold, prediction, wanted, said, first)
+    asked, wanted, said = text_of(question), text_of(gold), text_of(head)
+    first = text_of(next((part for part in _SENTENCE.split(head) if part.strip()), ""))
+    found = _containment(gold, prediction, asked, wanted, said, first)
     found |= _overlap(asked, wanted, said, first, rarity)
     found |= _strings(asked, wanted, said, first)
     found |= _figures(asked, wanted, said, first)
@@ -98,7 +46,22 @@ def features(question: str, gold: str, prediction: str, rarity: Mapping[str, flo
     return found
 
 
-def _containment(gold: str, prediction: str, wanted: Text, said: Text, first: Text) -> dict[str, float]:
+def _neighbours(asked: Text, wanted: Text, said: Text, at: int) -> dict[str, float]:
+    """What stands around the gold answer where it is said word for word: more words of a name, 'or', 'and'."""
+    before = said.flat[:at].split() if at >= 0 else []
+    after = said.flat[at + len(wanted.flat) :].split() if at >= 0 else []
+    new_before = bool(before) and before[-1] not in STOP_WORDS and stem(before[-1]) not in asked.stems
+    new_after = bool(after) and after[0] not in STOP_WORDS and stem(after[0]) not in asked.stems
+    return {
+        "new_before": new_before,
+        "new_after": new_after,
+        "or_beside": before[-1:] == ["or"] or after[:1] == ["or"],
+        "and_beside": before[-1:] == ["and"] or after[:1] == ["and"],
+        "said_times": said.flat.count(wanted.flat) if at >= 0 else 0,
+    }
+
+
+def _containment(gold: str, prediction: str, asked: Text, wanted: Text, said: Text, first: Text) -> dict[str, float]:
     inside = f" {' '.join(wanted.content)} " in f" {' '.join(said.content)} " if wanted.content else False
     at = said.flat.find(wanted.flat) if wanted.flat else -1
     return {
@@ -111,6 +74,7 @@ def _containment(gold: str, prediction: str, wanted: Text, said: Text, first: Te
         "place": at / max(1, len(said.flat)) if at >= 0 else 1.0,
         "at_start": at == 0,
         "at_end": at >= 0 and at + len(wanted.flat) >= len(said.flat),
+        **_neighbours(asked, wanted, said, at),
         "negated": at >= 0 and bool(NEGATIONS & set(said.flat[:at].split()[-4:])),
     }
 
@@ -132,6 +96,8 @@ def _near(stem_: str, others: frozenset[str]) -> float:
             else:
                 likeness = JaroWinkler.similarity(stem_, other)
                 best = max(best, (likeness - 0.8) * 4 if likeness > 0.8 else 0.0)
+                if short >= 5 and sound(stem_) == sound(other):
+                    best = max(best, 0.85)
     return min(best, 1.0)
 
 
@@ -142,7 +108,9 @@ def _share(pairs: Sequence[tuple[float, float]]) -> float:
 
 
 def _overlap(asked: Text, wanted: Text, said: Text, first: Text, rarity: Mapping[str, float]) -> dict[str, float]:
-    weight = lambda stem_: rarity.get(stem_, 1.0)  # noqa: E731
+    def weight(stem_: str) -> float:
+        return rarity.get(stem_, 1.0)
+
     new_wanted = [s for s in wanted.content if s not in asked.stems] or wanted.content
     new_said = [s for s in said.content if s not in asked.stems]
     near = {s: _near(s, said.stems) for s in wanted.content}
@@ -228,22 +196,46 @@ def _initials(wanted: Text, said: Text) -> float:
     return 0.0
 
 
+def _is_year(value: float) -> bool:
+    return value == int(value) and 1000 <= value <= 2100
+
+
+def _same_period(wanted: Text, given: Sequence[float]) -> bool:
+    """Whether a year lies in the decade, the century or the span of years that the gold answer names."""
+    years = [int(value) for value in wanted.numbers if _is_year(value)]
+    if len(years) == 2 and years[0] < years[1]:
+        return any(years[0] <= value <= years[1] for value in given)
+    period = _PERIOD.search(wanted.raw)
+    if period is None:
+        return False
+    first, last = int(period[1] or 0), int(period[1] or 0) + 9
+    if period[2]:
+        first, last = 100 * (int(period[2]) - 1), 100 * int(period[2])
+    return any(first <= value <= last for value in given)
+
+
 def _figures(asked: Text, wanted: Text, said: Text, first: Text) -> dict[str, float]:
     gold, given = set(wanted.numbers), set(said.numbers)
     new = [value for value in said.numbers if value not in asked.numbers]
     foreign = [value for value in new if value not in gold]
-    gaps = [abs(math.log((v + 1) / (g + 1))) for g in gold for v in new]
+    years, given_years = ({v for v in values if _is_year(v)} for values in (gold, new))
+    gaps = [abs(math.log((v + 1) / (g + 1))) for g in gold - years for v in new if v not in given_years]
+    apart = [abs(v - g) for g in years for v in given_years]
     only = bool(gold) and all(word[0].isdigit() or word in STOP_WORDS for word in wanted.words)
     return {
         "gold_number": bool(gold),
         "gold_only_number": only,
-        "gold_year": any(1000 <= value <= 2100 for value in gold),
+        "gold_year": bool(years),
         "numbers_kept": len(gold & given) / len(gold) if gold else 0.5,
         "number_lost": bool(gold) and not gold <= given,
         "number_foreign": min(3, len(foreign)),
         "number_conflict": bool(gold) and bool(foreign) and not gold & given,
         "number_first": bool(gold) and bool(new) and new[0] in gold,
         "number_gap": min(gaps, default=5.0) if gold else 0.0,
+        "number_close": min(gaps, default=5.0) < 0.05,
+        "years_apart": math.log1p(min(apart, default=100.0)) if years else 0.0,
+        "same_period": _same_period(wanted, new),
+        "period_differs": bool(_PERIOD.search(wanted.raw)) and bool(given_years) and not _same_period(wanted, new),
         "number_without": bool(new) and not gold,
     }
 
@@ -261,7 +253,7 @@ def _names(asked: Text, wanted: Text, said: Text) -> dict[str, float]:
 
 
 def _manner(asked: Text, wanted: Text, said: Text, prediction: str, head: str) -> dict[str, float]:
-    parts = [_text(part.strip()) for part in _PARTS.split(wanted.raw) if content(words(part))]
+    parts = [text_of(part.strip()) for part in _PARTS.split(wanted.raw) if content(words(part))]
     named = [all(_near(s, said.stems) >= 0.75 for s in part.content) for part in parts]
     halves = [any(_near(s, said.stems) >= 0.75 for s in part.content) for part in parts]
     negative = {bool(NEGATIONS & set(text.words)) or "n't" in text.raw for text in (wanted, said)}

@@ -8,34 +8,43 @@ from functools import lru_cache
 
 from selfedit.matching import normalise
 
-STOP_WORDS = frozenset(
-    """a an the of in on at to for from by with as and or but nor so than then that this these those it its is are was
-    were be been being am do does did done has have had having he she they them their his her him we our us you your i
-    who whom whose which what when where why how there here about into over under also will would can could may might
-    shall should must not no if while during both each such some any all more most other s t""".split()
-)
-NEGATIONS = frozenset("not no never none neither nor without cannot nt nobody nothing".split())
 
-_UNITS = (
+def listed(text: str) -> list[str]:
+    """The words of a list that is written as one text."""
+    return text.split()
+
+
+STOP_WORDS = frozenset(
+    listed("""a an the of in on at to for from by with as and or but nor so than then that this these those it its is
+    are was were be been being am do does did done has have had having he she they them their his her him we our us
+    you your i who whom whose which what when where why how there here about into over under also will would can could
+    may might shall should must not no if while during both each such some any all more most other s t""")
+)
+NEGATIONS = frozenset(listed("not no never none neither nor without cannot nt nobody nothing"))
+
+_UNITS = listed(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_ORDINALS = (
+)
+_TENS = listed("twenty thirty forty fifty sixty seventy eighty ninety")
+_ORDINALS = listed(
     "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
     "fifteenth sixteenth seventeenth eighteenth nineteenth"
-).split()
+)
 _SMALL = {word: value for words in (_UNITS, _ORDINALS) for value, word in enumerate(words)}
 _SMALL |= {word: 10 * place for place, word in enumerate(_TENS, 2)}
 _SMALL |= {f"{word[:-1]}ieth": 10 * place for place, word in enumerate(_TENS, 2)}
 _SCALES = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12, "dozen": 12.0}
 _DIGITS = re.compile(r"(\d+(?:\.\d+)?)(st|nd|rd|th|s)?")
-_POSSESSIVE = re.compile(r"(?<=\w)['’]s\b")
+_POSSESSIVE = re.compile(r"(?<=\w)['\u2019]s\b")
 _SIGNS = str.maketrans({"%": " percent ", "$": " dollar ", "£": " pound ", "€": " euro ", "&": " and "})
+_SILENT = re.compile("[aeiouyhw]")
+_DOUBLED = re.compile(r"(.)\1+")
+_ALIKE = str.maketrans("dgcqzjbvx", "tkkksspfk")
 _SUFFIXES = tuple(
-    """izations isations ization isation ations ation itions ition nesses ness ments ment ically ical istic ists ist
-    isms ism ities ity ances ance ences ence ings ing edly ied ies ers er ors or ive ive ic al ally ly ians ian ions
-    ion ous ful able ible ed es en e s y""".split()
+    listed("""izations isations ization isation ations ation itions ition nesses ness ments ment ically ical istic
+    ists ist isms ism ities ity ances ance ences ence ings ing edly ied ies ers er ors or ive ic al ally ly ians ian
+    ions ion ous ful able ible ed es en e s y""")
 )
 _IRREGULAR = {
     "men": "man",
@@ -132,6 +141,12 @@ def numbers(tokens: list[str]) -> list[float]:
 def content(tokens: list[str]) -> list[str]:
     """The stems of the words that carry meaning, in their order."""
     return [stem(token) for token in tokens if token not in STOP_WORDS]
+
+
+def sound(word: str) -> str:
+    """A rough key of how a word sounds, the same for most ways to spell a foreign name: 'Khuruldai', 'Kurultai'."""
+    kept = word[:1] + _SILENT.sub("", word[1:])
+    return _DOUBLED.sub(r"\1", kept.translate(_ALIKE))
 
 
 def _number_at(tokens: list[str], index: int) -> tuple[float | None, int]:
