@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from selfedit.config import learn_config
+from selfedit.errors import UserError
+from selfedit.graders import GRADERS
 from selfedit.graders.match import MatchGrader
 from selfedit.types import Probe
 
@@ -59,3 +62,10 @@ def test_what_follows_a_label_or_an_answer_does_not_count() -> None:
     probe = Probe("q", "Who keeps it?", ("Mira",))
     assert MatchGrader().grade(probe, "Answer: Mira\n\nQuestion: Who built it?").correct
     assert not MatchGrader().grade(probe, "Orlan\n\nQuestion: Who is Mira?").correct
+
+
+def test_all_graders_may_be_named_in_the_settings() -> None:
+    for name in GRADERS:
+        assert learn_config(grader=name).grader == name
+    with pytest.raises(UserError, match="Did you mean 'learned'"):
+        learn_config(grader="lerned")
