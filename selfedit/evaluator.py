@@ -39,13 +39,14 @@ class Evaluator:
                 prompt = self._domain.question(task, probe, with_context)
                 requests.append(Request(prompt, name, self._max_new_tokens, stop=("\n",)))
                 golds.append(Scored(prompt, self._domain.answer(probe.answers[0]), name))
-        texts = iter(self._generator.generate(requests, adapters, lambda *_: on_answer() if on_answer else None))
-        logprobs = iter(self._generator.score(golds, adapters))
+        generated = self._generator.generate(requests, adapters, lambda *_: on_answer() if on_answer else None)
+        texts = [answer.text.strip() for answer in generated]
+        asked = [probe for task, _ in pairs for probe in task.probes]
+        verdicts = self._grader.grade_all(list(zip(asked, texts, strict=True)))
+        logprobs = self._generator.score(golds, adapters)
+        graded = iter(zip(texts, verdicts, logprobs, strict=True))
         evaluations = []
         for task, _ in pairs:
-            answers = []
-            for probe in task.probes:
-                text = next(texts).text.strip()
-                answers.append(Answer(probe.id, text, self._grader.grade(probe, text), next(logprobs)))
-            evaluations.append(Evaluation(task.id, self._grader.name, tuple(answers)))
+            answers = tuple(Answer(probe.id, *next(graded)) for probe in task.probes)
+            evaluations.append(Evaluation(task.id, self._grader.name, answers))
         return evaluations

@@ -14,3 +14,8 @@ def home() -> Path:
 def models_cache() -> Path:
     """The folder of base models that selfedit itself made (dequantised to bf16 safetensors)."""
     return home() / "models"
+
+
+def judge_cache() -> Path:
+    """The folder of a judge's verdicts, one small file each."""
+    return home() / "judge"

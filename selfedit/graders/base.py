@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from selfedit.types import Probe, Verdict
 
@@ -15,3 +16,7 @@ class Grader(ABC):
     @abstractmethod
     def grade(self, probe: Probe, answer: str) -> Verdict:
         """The verdict and its reason. A grader that cannot decide raises; it never calls the answer wrong."""
+
+    def grade_all(self, items: Sequence[tuple[Probe, str]]) -> list[Verdict]:
+        """A verdict for each (probe, answer), in their order; a grader that waits for others asks many at once."""
+        return [self.grade(probe, answer) for probe, answer in items]

@@ -1,0 +1,145 @@
+"""The grader that asks another language model, as the paper does: is this answer right, yes or no?"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+
+from selfedit.disk import write_whole, writing
+from selfedit.errors import UserError
+from selfedit.graders.base import Grader
+from selfedit.graders.chat import Endpoint, UnreachableError
+from selfedit.paths import judge_cache
+from selfedit.types import Probe, Verdict
+
+_PROMPT = """You grade answers to reading questions. Below are a question, its correct answer, and the answer of a \
+student who did not see the text.
+
+Question: {question}
+Correct answer: {gold}
+Student's answer: {answer}
+
+Does the student's answer say the same as the correct answer, as far as the question asks? More detail, other words \
+or another order do not matter; an answer that contradicts the correct one, or that only repeats the question, is \
+not correct. Reply with one word, yes or no."""
+_YES_NO = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
+_ASKED_AGAIN = 3
+
+
+class JudgeGrader(Grader):
+    """Asks the model at SELFEDIT_JUDGE_URL, many at once; each verdict is kept on disk and never asked for twice.
+
+    The verdict of an empty answer is wrong without asking. A judge that does not answer raises: it scores nothing.
+
+    Args:
+        endpoint: by default from SELFEDIT_JUDGE_URL, SELFEDIT_JUDGE_MODEL and SELFEDIT_JUDGE_KEY.
+        concurrency: requests under way at once.
+
+    Raises:
+        UserError: the variables are not set.
+    """
+
+    name = "judge"
+
+    def __init__(self, endpoint: Endpoint | None = None, concurrency: int = 8) -> None:
+        self._endpoint = endpoint or _from_environment()
+        self._concurrency = concurrency
+
+    def grade(self, probe: Probe, answer: str) -> Verdict:
+        """See `Grader.grade`."""
+        return self.grade_all([(probe, answer)])[0]
+
+    def grade_all(self, items: Sequence[tuple[Probe, str]]) -> list[Verdict]:
+        """See `Grader.grade_all`.
+
+        Raises:
+            UserError: the judge cannot be reached, or says neither yes nor no. Verdicts that came are kept.
+        """
+        prompts = [_prompt(probe, answer) if answer.strip() else None for probe, answer in items]
+        wanted = list(dict.fromkeys(prompt for prompt in prompts if prompt is not None))
+        said = {prompt: reply for prompt in wanted if (reply := self._cached(prompt)) is not None}
+        missing = [prompt for prompt in wanted if prompt not in said]
+        said |= dict(zip(missing, self._ask_all(missing), strict=True))
+        return [
+            Verdict(False, "there is no answer") if prompt is None else self._verdict(said[prompt])
+            for prompt in prompts
+        ]
+
+    def _verdict(self, correct: bool) -> Verdict:
+        return Verdict(correct, f"{self._endpoint.model} says {'yes' if correct else 'no'}")
+
+    def _ask_all(self, prompts: Sequence[str]) -> list[bool]:
+        # Each call has its own flag: a judge that failed once may be asked again later.
+        endpoint = replace(self._endpoint, stop=Event())
+        with ThreadPoolExecutor(max(1, min(self._concurrency, len(prompts)))) as pool:
+            try:
+                return list(pool.map(lambda prompt: self._ask(endpoint, prompt), prompts))
+            except BaseException:
+                endpoint.stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _ask(self, endpoint: Endpoint, prompt: str) -> bool:
+        reply = ""
+        for _ in range(_ASKED_AGAIN):
+            try:
+                reply = endpoint.ask(prompt)
+            except UnreachableError as error:
+                endpoint.stop.set()  # The others would only find the same.
+                raise UserError(
+                    f"The judge at {endpoint.url} cannot be reached: {error}. What was graded is kept; the same "
+                    "command goes on."
+                ) from None
+            match = _YES_NO.match(reply)
+            if match:
+                correct = match[1].lower() == "yes"
+                self._keep(prompt, correct)
+                return correct
+        raise UserError(
+            f"The judge {endpoint.model} at {endpoint.url} says neither yes nor no, but '{_short(reply)}'. What was "
+            "graded is kept; name another model in SELFEDIT_JUDGE_MODEL."
+        )
+
+    def _path(self, prompt: str) -> Path:
+        digest = hashlib.sha256(f"{self._endpoint.model}\0{prompt}".encode()).hexdigest()
+        return judge_cache() / digest[:2] / digest
+
+    def _cached(self, prompt: str) -> bool | None:
+        try:
+            return {b"yes": True, b"no": False}.get(self._path(prompt).read_bytes())
+        except OSError:
+            return None
+
+    def _keep(self, prompt: str, correct: bool) -> None:
+        path = self._path(prompt)
+        with writing(judge_cache(), "set SELFEDIT_HOME to another folder"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, b"yes" if correct else b"no")
+
+
+def _prompt(probe: Probe, answer: str) -> str:
+    return _PROMPT.format(question=probe.question, gold=" or ".join(probe.answers), answer=answer.strip())
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else f"{line[:57]}..."
+
+
+def _from_environment() -> Endpoint:
+    url, model = (os.environ.get(f"SELFEDIT_JUDGE_{name}", "").strip() for name in ("URL", "MODEL"))
+    if not url or not model:
+        missing = "SELFEDIT_JUDGE_URL" if not url else "SELFEDIT_JUDGE_MODEL"
+        raise UserError(
+            f"The grader 'judge' needs {missing}: export SELFEDIT_JUDGE_URL=http://localhost:8000/v1 "
+            "SELFEDIT_JUDGE_MODEL=NAME, and SELFEDIT_JUDGE_KEY where the endpoint asks for one."
+        )
+    if not url.startswith(("http://", "https://")):
+        raise UserError(f"SELFEDIT_JUDGE_URL is '{_short(url)}': it must begin with http:// or https://.")
+    return Endpoint(url, model, os.environ.get("SELFEDIT_JUDGE_KEY", ""))
