@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from selfedit.config import DEFAULT_FORMAT, TrainingSettings
 from selfedit.documents.text import decode, read_bytes
+from selfedit.domains import domain_path
 from selfedit.errors import UserError, nearest
 from selfedit.generate import GENERATORS
 from selfedit.graders import GRADERS
@@ -102,7 +103,7 @@ class EvaluationSettings(Settings):
     sequences: int = Field(default=4, ge=1)
     many_training: TrainingSettings = TrainingSettings(epochs=3, batch_size=4, gradient_accumulation=2)
     max_answer_tokens: int = Field(default=64, ge=1)
-    grader: str = "match"
+    grader: str = "learned"
 
     @field_validator("conditions")
     @classmethod
@@ -133,7 +134,7 @@ class TrainConfig(Settings):
     """What `selfedit train` and `selfedit eval` may be told."""
 
     model: str = DEFAULT_MODEL
-    domain: Literal["knowledge"] = "knowledge"
+    domain: str = Field(default="knowledge", description="knowledge, or package.module:Class of your own")
     seed: int = Field(default=0, ge=0, lt=2**31)
     data: DataSettings
     policy: PolicySettings = PolicySettings()
@@ -141,6 +142,12 @@ class TrainConfig(Settings):
     outer: OuterSettings = OuterSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     engine: EngineSettings = EngineSettings()
+
+    @field_validator("domain")
+    @classmethod
+    def _known_domain(cls, value: str) -> str:
+        domain_path(value)
+        return value
 
     @model_validator(mode="after")
     def _possible(self) -> TrainConfig:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from selfedit.domains import make_domain
 from selfedit.domains.base import Domain
-from selfedit.domains.knowledge import KnowledgeDomain
 from selfedit.evaluator import Evaluator
 from selfedit.generate import make_generator
 from selfedit.graders import GRADERS
@@ -50,7 +50,8 @@ def build_stages(config: TrainConfig, base: BaseModel, journal: Journal, progres
         settings.max_edit_tokens,
     )
     end_token = base.stop_token_ids[0]
-    domain = KnowledgeDomain(prompter, end_token, sentences=settings.sentences)
+    own = {"sentences": settings.sentences} if config.domain == "knowledge" else {}
+    domain = make_domain(config.domain, prompter, end_token, **own)
     engine = config.engine
     inner = make_inner_loop(engine.inner_loop, base.model, engine.slots, engine.token_budget, progress.note)
     grader = GRADERS[config.evaluation.grader]()
