@@ -1,4 +1,4 @@
-"""Domains by name. A new one is one file and one line here; a user's own is `package.module:Class` or an entry point."""
+"""Domains by name. A new one is one file and one line here; a user's own is `package.module:Class`."""
 
 from __future__ import annotations
 
@@ -46,5 +46,6 @@ def make_domain(name: str, prompter: Any, end_token: int, **settings: Any) -> Do
         raise UserError(f"Cannot find the domain '{name}': {error}. Give it as package.module:Class.") from None
     if not (isinstance(found, type) and issubclass(found, Domain)):
         raise UserError(f"The domain '{name}' is not a subclass of selfedit.domains.base.Domain.")
-    made: Domain = found(prompter, end_token, **settings)
+    factory: Any = found
+    made: Domain = factory(prompter, end_token, **settings)
     return made

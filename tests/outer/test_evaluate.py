@@ -29,12 +29,8 @@ def compare(folder: Path, run: Path | None = None, name: str = "compared", **cha
 def write_edits(folder: Path) -> Path:
     rows = [json.loads(line) for line in (folder / "validation.jsonl").read_text().splitlines()]
     path = folder / "edits.jsonl"
-    path.write_text(
-        "".join(
-            f"{json.dumps({'context': row['context'], 'self_edit': 'Odo built a bridge.\nThe bridge is old.'})}\n"
-            for row in rows
-        )
-    )
+    text = "Odo built a bridge.\nThe bridge is old."
+    path.write_text("".join(json.dumps({"context": row["context"], "self_edit": text}) + "\n" for row in rows))
     return path
 
 
@@ -43,7 +39,9 @@ def test_all_conditions_are_asked_the_same_questions(tmp_path: Path) -> None:
     train(load_config(config), tmp_path / "runs" / "trained", "cpu", QuietProgress())
     write_edits(tmp_path)
     records = compare(
-        tmp_path, tmp_path / "runs" / "trained", evaluation={"max_answer_tokens": 4, "edits_from": {"odo": "edits.jsonl"}}
+        tmp_path,
+        tmp_path / "runs" / "trained",
+        evaluation={"max_answer_tokens": 4, "edits_from": {"odo": "edits.jsonl"}},
     )
     found, notes = conditions(records)
     assert list(found) == [
@@ -90,7 +88,7 @@ def test_a_sequence_is_asked_again_after_each_edit(tmp_path: Path) -> None:
     assert rows[0][0]["answers"][0]["gold_logprob"] != rows[1][0]["answers"][0]["gold_logprob"]
     (section,) = [s for s in report_page(records).sections if s.heading == "Sequential edits"]
     table = next(block for block in section.blocks if isinstance(block, Table))
-    assert dict(table.rows)["sequences"] == "1"
+    assert ("sequences", "1") in table.rows
 
 
 def test_too_few_passages_for_a_sequence_are_refused(tmp_path: Path) -> None:
