@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfedit.config import LearnConfig, learn_config
 from selfedit.errors import UserError
+from selfedit.graders import GRADERS
 from selfedit.models import DEFAULT_MODEL, resolve
 from selfedit.policies.formats import get_format
 from selfedit.progress import Progress, QuietProgress
@@ -92,6 +93,7 @@ class Session:
 
         # All that can be wrong without a model is found before one is loaded, and before a store is made.
         config = learn_config(**settings)
+        GRADERS[config.grader]()  # A judge says here what it lacks.
         Store.check(self._store_path)
         sources = read_sources([Path(path) for path in paths], config)
         policy = FilePolicy(config.edits_from, get_format(config.format)) if config.edits_from is not None else None
@@ -200,7 +202,6 @@ class Session:
     def _stages(self, config: LearnConfig, policy: FilePolicy | None) -> Stages:
         from selfedit.evaluator import Evaluator
         from selfedit.generate import make_generator
-        from selfedit.graders import GRADERS
         from selfedit.inner import make_inner_loop
         from selfedit.learn.run import Stages
         from selfedit.policies.model import ModelPolicy

@@ -10,6 +10,7 @@ import typer
 
 from selfedit.cli import options, output
 from selfedit.config import LearnConfig
+from selfedit.graders import GRADERS
 from selfedit.policies.formats import FORMATS
 from selfedit.progress import make_progress
 from selfedit.session import Session
@@ -63,6 +64,9 @@ QuestionsPerPassage = Annotated[
 PassageTokens = Annotated[int | None, _writing_option("passage_tokens", "Longest passage, in tokens.")]
 Temperature = Annotated[float | None, _writing_option("temperature", "Of sampling self-edits.")]
 TopP = Annotated[float | None, _writing_option("top_p", "Of sampling self-edits.")]
+Grader = Annotated[
+    str | None, _writing_option("grader", f"What decides whether an answer is right: {', '.join(GRADERS)}.")
+]
 MaxEditTokens = Annotated[int | None, _writing_option("max_edit_tokens", "Longest self-edit, in tokens.")]
 Epochs = Annotated[int | None, _training_option("epochs", "Times each example is trained on.")]
 LearningRate = Annotated[float | None, _training_option("learning_rate", "Step size of AdamW at its start.")]
@@ -103,6 +107,7 @@ def _learn(
     temperature: Temperature = None,
     top_p: TopP = None,
     max_edit_tokens: MaxEditTokens = None,
+    grader: Grader = None,
     epochs: Epochs = None,
     learning_rate: LearningRate = None,
     rank: Rank = None,
@@ -130,6 +135,7 @@ def _learn(
         "temperature": temperature,
         "top_p": top_p,
         "max_edit_tokens": max_edit_tokens,
+        "grader": grader,
         "seed": seed,
     }
     training = {"epochs": epochs, "learning_rate": learning_rate, "rank": rank, "batch_size": batch_size}

@@ -10,6 +10,7 @@ from pathlib import Path
 from selfedit.disk import write_whole, writing
 from selfedit.documents.text import read_bytes
 from selfedit.errors import UserError
+from selfedit.graders import GRADERS
 from selfedit.models import resolve
 from selfedit.outer import index
 from selfedit.outer.config import TrainConfig
@@ -32,6 +33,7 @@ def train(config: TrainConfig, path: Path, device: str | None, progress: Progres
         UserError: something in the configuration, the data or the folder is wrong; nothing was overwritten.
     """
     data = read_data(config)
+    GRADERS[config.evaluation.grader]()  # A judge says here what it lacks.
     resolve(config.model).check()
     _check_rank(config)
     # torch is only imported once all that needs no model was checked.
@@ -75,6 +77,7 @@ def evaluate(config: TrainConfig, path: Path, run: Path | None, device: str | No
     for policy in files.values():
         policy.check(data.validation)
     trained = RunRecords(run) if run is not None else None
+    GRADERS[config.evaluation.grader]()
     resolve(config.model).check()
     from selfedit.models.load import load
     from selfedit.outer.evaluate import EvalRun
