@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from selfedit.errors import UserError, nearest
 from selfedit.generate import GENERATORS
@@ -18,10 +19,33 @@ from selfedit.types import Hyperparameters, LoraSpec
 DEFAULT_FORMAT = "rewrite"
 
 
-class TrainingSettings(BaseModel):
-    """How adapters are trained. `rank` 32, `alpha` 64, learning rate 1e-3, 10 epochs, batch 1: the paper's."""
+def one_of(what: str, known: Iterable[str]) -> AfterValidator:
+    """Checks a name against a registry; the nearest is suggested."""
+    names = tuple(known)
+
+    def check(value: str) -> str:
+        if value not in names:
+            raise UserError(f"Unknown {what} '{value}'. {nearest(value, names)}")
+        return value
+
+    return AfterValidator(check)
+
+
+FormatName = Annotated[str, AfterValidator(lambda value: get_format(value).name)]
+GraderName = Annotated[str, one_of("grader", GRADERS)]
+RewardName = Annotated[str, AfterValidator(lambda value: make_reward(value).name)]
+InnerLoopName = Annotated[str, one_of("inner loop", INNER_LOOPS)]
+GeneratorName = Annotated[str, one_of("generator", GENERATORS)]
+
+
+class Settings(BaseModel):
+    """What all groups of settings have in common."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TrainingSettings(Settings):
+    """How adapters are trained. `rank` 32, `alpha` 64, learning rate 1e-3, 10 epochs, batch 1: the paper's."""
 
     rank: int = Field(default=32, ge=1)
     alpha: float = Field(default=64.0, gt=0)
@@ -48,13 +72,11 @@ class TrainingSettings(BaseModel):
         )
 
 
-class LearnConfig(BaseModel):
+class LearnConfig(Settings):
     """What `selfedit learn` may be told."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     edits: int = Field(default=2, ge=1, description="self-edits written for each passage")
-    format: str = Field(default=DEFAULT_FORMAT, description="form of the self-edits")
+    format: FormatName = Field(default=DEFAULT_FORMAT, description="form of the self-edits")
     edits_from: Path | None = Field(default=None, description="JSONL file of self-edits that something else wrote")
     questions: Path | None = Field(default=None, description="JSONL or SQuAD file of questions with answers")
     questions_per_passage: int = Field(default=5, ge=1, description="questions the model writes where none are given")
@@ -65,45 +87,14 @@ class LearnConfig(BaseModel):
     max_edit_tokens: int = Field(default=128, ge=1)
     max_answer_tokens: int = Field(default=64, ge=1)
     seed: int = Field(default=0, ge=0, lt=2**31)
-    grader: str = "match"
-    reward: str = "accuracy"
+    grader: GraderName = "match"
+    reward: RewardName = "accuracy"
     edit_training: TrainingSettings = TrainingSettings()
     final_training: TrainingSettings = TrainingSettings(learning_rate=2e-3, epochs=8, batch_size=4)
-    inner_loop: str = Field(default="batched", description="what trains the adapters")
-    generator: str = Field(default="batched", description="what writes and answers")
+    inner_loop: InnerLoopName = Field(default="batched", description="what trains the adapters")
+    generator: GeneratorName = Field(default="batched", description="what writes and answers")
     slots: int = Field(default=12, ge=1, description="adapters trained at once")
     token_budget: int = Field(default=1024, ge=16, description="tokens of one training pass")
-
-    @field_validator("format")
-    @classmethod
-    def _known_format(cls, value: str) -> str:
-        return get_format(value).name
-
-    @field_validator("grader")
-    @classmethod
-    def _known_grader(cls, value: str) -> str:
-        if value not in GRADERS:
-            raise UserError(f"Unknown grader '{value}'. {nearest(value, GRADERS)}")
-        return value
-
-    @field_validator("inner_loop")
-    @classmethod
-    def _known_inner_loop(cls, value: str) -> str:
-        if value not in INNER_LOOPS:
-            raise UserError(f"Unknown inner loop '{value}'. {nearest(value, INNER_LOOPS)}")
-        return value
-
-    @field_validator("generator")
-    @classmethod
-    def _known_generator(cls, value: str) -> str:
-        if value not in GENERATORS:
-            raise UserError(f"Unknown generator '{value}'. {nearest(value, GENERATORS)}")
-        return value
-
-    @field_validator("reward")
-    @classmethod
-    def _known_reward(cls, value: str) -> str:
-        return make_reward(value).name
 
 
 def learn_config(**settings: Any) -> LearnConfig:

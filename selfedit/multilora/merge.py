@@ -34,15 +34,21 @@ def merged(model: PreTrainedModel, adapters: Sequence[Adapter]) -> Iterator[None
 def _merge(model: PreTrainedModel, adapter: Adapter, before: dict[str, torch.Tensor]) -> None:
     """Add an adapter to the weights, keeping in `before` what was there at first."""
     for name, new in adapter.weights.items():
-        before.setdefault(name, model.get_parameter(name).detach().clone())
-        model.get_parameter(name).copy_(new)
+        _keep(model, name, before).copy_(new)
     for layer, factors in adapter.factors.items():
         module = model.get_submodule(layer)
         name = f"{layer}.weight"
-        weight = model.get_parameter(name)
-        before.setdefault(name, weight.detach().clone())
+        weight = _keep(model, name, before)
         a_RI, b_OR = factors.a_RI.to(weight.device), factors.b_OR.to(weight.device)
         delta_OI = adapter.lora.scaling * (b_OR @ a_RI)
         # transformers' Conv1D stores its weight transposed.
         delta = delta_OI if isinstance(module, nn.Linear) else delta_OI.T
         weight.copy_((weight.float() + delta).to(weight.dtype))
+
+
+def _keep(model: PreTrainedModel, name: str, before: dict[str, torch.Tensor]) -> nn.Parameter:
+    """A weight that is about to change, a copy of which is in `before` as it was at first."""
+    weight = model.get_parameter(name)
+    if name not in before:
+        before[name] = weight.detach().clone()
+    return weight

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from selfedit.config import DEFAULT_FORMAT, TrainingSettings
+from selfedit.config import (
+    DEFAULT_FORMAT,
+    FormatName,
+    GeneratorName,
+    GraderName,
+    InnerLoopName,
+    RewardName,
+    Settings,
+    TrainingSettings,
+    one_of,
+)
 from selfedit.documents.text import decode, read_bytes
 from selfedit.domains import domain_path
 from selfedit.errors import UserError, nearest
-from selfedit.generate import GENERATORS
-from selfedit.graders import GRADERS
-from selfedit.inner import INNER_LOOPS
 from selfedit.models import DEFAULT_MODEL
-from selfedit.policies.formats import get_format
 from selfedit.rewards import make_reward
 
 CONDITIONS = ("base", "in-context", "passage", "own", "policy")
-
-
-class Settings(BaseModel):
-    """What all groups of settings have in common."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+ConditionName = Annotated[str, one_of("condition", CONDITIONS)]
 
 
 class DataSettings(Settings):
@@ -43,16 +44,11 @@ class DataSettings(Settings):
 class PolicySettings(Settings):
     """How self-edits are sampled; temperature 1.0 and top-p 0.95 in the paper."""
 
-    format: str = DEFAULT_FORMAT
+    format: FormatName = DEFAULT_FORMAT
     temperature: float = Field(default=1.0, gt=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
     max_edit_tokens: int = Field(default=512, ge=1)
     sentences: bool = Field(default=False, description="train on each sentence of the passage too")
-
-    @field_validator("format")
-    @classmethod
-    def _known_format(cls, value: str) -> str:
-        return get_format(value).name
 
 
 class OuterSettings(Settings):
@@ -62,18 +58,13 @@ class OuterSettings(Settings):
     rounds: int = Field(default=2, ge=0)
     edits: int = Field(default=5, ge=1, description="K, self-edits for each passage")
     training_seeds: int = Field(default=3, ge=1, description="S, adapters trained on each")
-    reward: str = "accuracy"
+    reward: RewardName = "accuracy"
     screen: str | None = Field(default=None, description="a reward without training that chooses the finalists")
     finalists: int | None = Field(default=None, ge=1, description="edits of each passage that are trained")
     top_k: int = Field(default=1, ge=1, description="edits of each passage that the policy learns from")
     must_beat_base: bool = Field(default=True, description="only from edits with more reward than no update")
     inner_from: Literal["policy", "base"] = Field(default="policy", description="what adapters are trained on")
     training: TrainingSettings = TrainingSettings(rank=64, alpha=128.0, learning_rate=3e-4, epochs=2, batch_size=10)
-
-    @field_validator("reward")
-    @classmethod
-    def _known_reward(cls, value: str) -> str:
-        return make_reward(value).name
 
     @model_validator(mode="after")
     def _possible(self) -> OuterSettings:
@@ -93,7 +84,7 @@ class OuterSettings(Settings):
 class EvaluationSettings(Settings):
     """What is compared on the validation passages."""
 
-    conditions: tuple[str, ...] = ("base", "in-context", "passage", "own", "policy")
+    conditions: tuple[ConditionName, ...] = CONDITIONS
     edits_from: dict[str, Path] = Field(default={}, description="name: JSONL file of self-edits")
     regimes: tuple[Literal["single", "many", "sequential"], ...] = ("single",)
     many: tuple[int, ...] = Field(default=(200,), description="passages in one adapter, one run each")
@@ -103,22 +94,7 @@ class EvaluationSettings(Settings):
     sequences: int = Field(default=4, ge=1)
     many_training: TrainingSettings = TrainingSettings(epochs=3, batch_size=4, gradient_accumulation=2)
     max_answer_tokens: int = Field(default=64, ge=1)
-    grader: str = "learned"
-
-    @field_validator("conditions")
-    @classmethod
-    def _known_conditions(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        for value in values:
-            if value not in CONDITIONS:
-                raise UserError(f"Unknown condition '{value}'. {nearest(value, CONDITIONS)}")
-        return values
-
-    @field_validator("grader")
-    @classmethod
-    def _known_grader(cls, value: str) -> str:
-        if value not in GRADERS:
-            raise UserError(f"Unknown grader '{value}'. {nearest(value, GRADERS)}")
-        return value
+    grader: GraderName = "learned"
 
 
 class EngineSettings(Settings):
@@ -126,8 +102,8 @@ class EngineSettings(Settings):
 
     slots: int = Field(default=24, ge=1, description="adapters trained at once")
     token_budget: int = Field(default=1024, ge=16, description="tokens of one training pass")
-    inner_loop: Literal["batched", "peft"] = "batched"
-    generator: Literal["batched", "vllm"] = "batched"
+    inner_loop: InnerLoopName = "batched"
+    generator: GeneratorName = "batched"
 
 
 class TrainConfig(Settings):
@@ -158,9 +134,6 @@ class TrainConfig(Settings):
         if starts is not None and len(starts) < self.outer.rounds:
             raise UserError(f"data.starts names {len(starts)} rounds, and outer.rounds is {self.outer.rounds}.")
         return self
-
-
-assert set(INNER_LOOPS) == {"batched", "peft"} and set(GENERATORS) == {"batched", "vllm"}
 
 
 def load_config(path: Path, overrides: tuple[str, ...] = ()) -> TrainConfig:

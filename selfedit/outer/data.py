@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 from selfedit.documents.base import NotADocumentError
 from selfedit.documents.squad import Row, parse_question, read_rows, text_field
-from selfedit.documents.text import decode, read_bytes
+from selfedit.documents.text import decode, read_bytes, sha256
 from selfedit.errors import UserError
 from selfedit.outer.config import TrainConfig
 from selfedit.types import Probe, Task
@@ -67,7 +66,7 @@ def read_data(config: TrainConfig) -> RunData:
 def _tasks(path: Path, key: str, letter: str, questions: int | None, hashes: dict[str, str]) -> list[Task]:
     if not path.exists():
         raise UserError(f"{path} (data.{key}) is not there. {_HOW_TO_GET.replace('{key}', key)}")
-    hashes[key] = hashlib.sha256(read_bytes(path)).hexdigest()
+    hashes[key] = sha256(read_bytes(path))
     try:
         rows = _jsonl(path) if path.suffix == ".jsonl" else read_rows(path)
     except NotADocumentError as error:
@@ -110,7 +109,7 @@ def _chosen(tasks: Sequence[Task], path: Path, hashes: dict[str, str]) -> list[T
     """The tasks that an index names, by the place of their passage in the file."""
     if not path.exists():
         raise UserError(f"{path} (data.validation_index) is not there.")
-    hashes["validation_index"] = hashlib.sha256(read_bytes(path)).hexdigest()
+    hashes["validation_index"] = sha256(read_bytes(path))
     try:
         index = json.loads(decode(read_bytes(path), path))
     except json.JSONDecodeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from statistics import fmean
 
 from selfedit.outer.records import RoundRecord, RunRecords, graded, graded_trials
@@ -28,7 +29,7 @@ from selfedit.report import (
     scatter,
     variance_shares,
 )
-from selfedit.types import Evaluation, Task
+from selfedit.types import Task
 
 _NAMES = {"base": "no update", "in-context": "passage in context", "passage": "trained on the passage alone"}
 _SHOWN = 3
@@ -50,9 +51,8 @@ def conditions(run: RunRecords) -> tuple[dict[str, list[list[float]]], list[str]
     if not tasks or not base:
         return found, notes
     found[_NAMES["base"]] = graded(tasks, base)
-    for key in ("in-context",):
-        if evaluations := run.base(key):
-            found[_NAMES[key]] = graded(tasks, evaluations)
+    if evaluations := run.base("in-context"):
+        found[_NAMES["in-context"]] = graded(tasks, evaluations)
     for key, name in _adapted_keys(run):
         trials = run.trials(key)
         if {trial.task_id for trial in trials} != {task.id for task in tasks}:
@@ -145,7 +145,10 @@ def _reliability(run: RunRecords) -> list[Section]:
     """How much of a reward's variance is about the edit: by accuracy, and by the gold answers' log-probability."""
     trials = [trial for record in run.rounds() for trial in run.trials(f"r{record.number}")]
     rows = []
-    for name, value in (("accuracy", _accuracy), ("log-probability of the gold answers", _logprob)):
+    for name, value in (
+        ("accuracy", attrgetter("accuracy")),
+        ("log-probability of the gold answers", attrgetter("gold_logprob")),
+    ):
         by_context: dict[str, dict[str, list[float]]] = {}
         for trial in trials:
             if trial.after is not None:
@@ -170,14 +173,6 @@ def _reliability(run: RunRecords) -> list[Section]:
     columns = ("reward", "passages", "between edits, one seed", "95% interval", "mean over seeds", "pairs that tie")
     note = "The share of a reward's variance within a passage that lies between edits and not between training seeds."
     return [Section("How reliable is the reward?", (Table("Reliability", columns, tuple(rows), note),))]
-
-
-def _accuracy(evaluation: Evaluation) -> float:
-    return evaluation.accuracy
-
-
-def _logprob(evaluation: Evaluation) -> float:
-    return evaluation.gold_logprob
 
 
 def _examples(run: RunRecords) -> list[Section]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from selfedit.disk import write_whole, writing
-from selfedit.documents.text import read_bytes
+from selfedit.documents.text import read_bytes, sha256
 from selfedit.errors import UserError
 from selfedit.graders import GRADERS
 from selfedit.models import resolve
@@ -92,7 +91,9 @@ def evaluate(config: TrainConfig, path: Path, run: Path | None, device: str | No
             raise UserError(f"The run in {run} trained {trained.facts.model.name}, not {base.name}.")
         numbers = [record.number for record in trained.rounds() if record.policy_sha256]
         policies = [load_adapter(run / f"policy-r{number}") for number in numbers]
-    hashes = data.hashes | {f"edits_from.{name}": _sha256(config.evaluation.edits_from[name]) for name in files}
+    hashes = data.hashes | {
+        f"edits_from.{name}": sha256(read_bytes(config.evaluation.edits_from[name])) for name in files
+    }
     hashes |= {f"policy {index}": fingerprint(policy) for index, policy in enumerate(policies, 1)}
     folder = RunFolder.open(path, "eval", config, hashes, ModelRef(base.name, base.fingerprint), software_versions())
     if folder.facts.status == "finished":
@@ -119,10 +120,6 @@ def _check_regimes(config: TrainConfig) -> None:
         )
     if "many" in evaluation.regimes and max(evaluation.many) > there:
         raise UserError(f"evaluation.many names {max(evaluation.many)} passages; data.validation_contexts is {there}.")
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
 def write_report(path: Path) -> Page:
