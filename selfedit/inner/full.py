@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from selfedit.inner.base import InnerLoop, OnTokens
 from selfedit.inner.job import TrainingJob
+from selfedit.inner.plain import plain_backward
 from selfedit.types import Adapter, Recipe
 
 
@@ -52,7 +53,7 @@ class FullInnerLoop(InnerLoop):
             self.model.requires_grad_(True)
             while not job.is_done:
                 optimizer.param_groups[0]["lr"] = job.learning_rate
-                self._backward(job, on_tokens)
+                plain_backward(self.model, job, on_tokens)
                 for name, weight in weights.items():
                     masters[name].grad = None if weight.grad is None else weight.grad.float()
                     weight.grad = None
@@ -67,20 +68,6 @@ class FullInnerLoop(InnerLoop):
             for weight in weights.values():
                 weight.grad = None
             _copy(before, weights)
-
-    def _backward(self, job: TrainingJob, on_tokens: OnTokens | None) -> None:
-        """Accumulate the gradients of one optimizer step, one sequence a pass."""
-        while not job.step_is_ready:
-            taken = job.take()
-            tokens = torch.tensor([taken.example.tokens], device=self.model.device)
-            logits_TV = self.model(input_ids=tokens, use_cache=False).logits[0, :-1].float()
-            mask_T = torch.tensor(taken.example.loss_mask[1:], device=self.model.device)
-            loss_T = nn.functional.cross_entropy(logits_TV, tokens[0, 1:], reduction="none")
-            loss = (loss_T * mask_T).sum() * taken.weight
-            loss.backward()
-            job.add_loss(loss.item())
-            if on_tokens is not None:
-                on_tokens(len(taken.example.tokens))
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from selfedit.inner.base import InnerLoop, OnTokens
 from selfedit.inner.job import TrainingJob, initial_factors
+from selfedit.inner.plain import plain_backward
 from selfedit.types import Adapter, LoraFactors, Recipe
 
 
@@ -36,18 +37,7 @@ class PeftInnerLoop(InnerLoop):
             )
             while not job.is_done:
                 optimizer.param_groups[0]["lr"] = job.learning_rate
-                while not job.step_is_ready:
-                    taken = job.take()
-                    example, weight = taken.example, taken.weight
-                    tokens = torch.tensor([example.tokens], device=self.model.device)
-                    logits_TV = peft_model(input_ids=tokens).logits[0, :-1].float()
-                    mask_T = torch.tensor(example.loss_mask[1:], device=self.model.device)
-                    loss_T = nn.functional.cross_entropy(logits_TV, tokens[0, 1:], reduction="none")
-                    loss = (loss_T * mask_T).sum() * weight
-                    loss.backward()
-                    job.add_loss(loss.item())
-                    if on_tokens is not None:
-                        on_tokens(len(example.tokens))
+                plain_backward(peft_model, job, on_tokens)
                 nn.utils.clip_grad_norm_(parameters, job.hyperparameters.max_grad_norm)
                 optimizer.step()
                 optimizer.zero_grad()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from selfedit.outer.folder import RunFacts, RunFolder
 from selfedit.outer.rest_em import Ranked
 from selfedit.outer.trials import Trial
+from selfedit.store.journal import read_records
 from selfedit.store.serialize import decode, encode
 from selfedit.types import Evaluation, SelfEdit, Task
 
@@ -34,7 +34,8 @@ class RunRecords:
 
     def __init__(self, path: Path) -> None:
         self.facts: RunFacts = RunFolder.read(path).facts
-        self._records = _read(path / "records" / "journal.jsonl")
+        journal = path / "records" / "journal.jsonl"
+        self._records = read_records(journal.read_bytes())[0] if journal.exists() else {}
 
     def get(self, kind: str, key: str, type_: type[T]) -> T | None:
         """The value recorded last under `kind` and `key`, or None."""
@@ -98,15 +99,3 @@ def graded_trials(
             rows.append(base[index])
             missing += 1
     return rows, missing
-
-
-def _read(path: Path) -> dict[tuple[str, str], Any]:
-    records: dict[tuple[str, str], Any] = {}
-    if path.exists():
-        for line in path.read_bytes().split(b"\n"):
-            try:
-                record = json.loads(line)
-                records[record["kind"], record["key"]] = record["value"]
-            except (ValueError, KeyError, TypeError):
-                continue  # a last line that is being written
-    return records

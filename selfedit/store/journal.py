@@ -32,7 +32,7 @@ class Journal:
         path = folder / "journal.jsonl"
         # Opened for appending, and unbuffered, so that a failed write leaves nothing to be written later.
         self._file = path.open("ab", buffering=0)
-        self._records, self._end = _read(path.read_bytes())
+        self._records, self._end = read_records(path.read_bytes())
         self._file.truncate(self._end)
         sync(folder)
 
@@ -112,7 +112,7 @@ class Journal:
         os.fsync(self._file.fileno())
 
 
-def _read(data: bytes) -> tuple[dict[tuple[str, str], Any], int]:
+def read_records(data: bytes) -> tuple[dict[tuple[str, str], Any], int]:
     """The records in `data`, and where the last whole one ends. What is garbled before that is passed over."""
     records: dict[tuple[str, str], Any] = {}
     start = end = 0
