@@ -10,9 +10,10 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from selfedit.inner.backward import Piece, accumulate_gradients
+from selfedit.inner.backward import Piece
 from selfedit.inner.base import InnerLoop, OnTokens
 from selfedit.inner.full import FullInnerLoop
+from selfedit.inner.halves import Halves
 from selfedit.inner.job import TrainingJob, initial_factors
 from selfedit.inner.memory import is_out_of_memory, plan_memory
 from selfedit.multilora.model import MultiLoraModel, resolve_targets
@@ -61,7 +62,8 @@ class BatchedInnerLoop(InnerLoop):
             plan = plan_memory(self.model, group_recipes, layers, self.slots, self.token_budget, self.memory_limit)
             multi = MultiLoraModel(self.model, plan.slots, max(job.lora.rank for job in group), layers, train=True)
             try:
-                yield from _Run(multi, group, plan.token_budget, on_tokens, self._tell).adapters()
+                with Halves(multi) as halves:
+                    yield from _Run(multi, halves, group, plan.token_budget, on_tokens, self._tell).adapters()
             finally:
                 multi.unwrap()
         full = [job.recipe for job in jobs if job.hyperparameters.full]
@@ -74,12 +76,14 @@ class _Run:
     def __init__(
         self,
         multi: MultiLoraModel,
+        halves: Halves,
         jobs: list[TrainingJob],
         token_budget: int,
         on_tokens: OnTokens | None,
         tell: Callable[[str], None] | None,
     ) -> None:
-        self._multi, self._token_budget, self._on_tokens, self._tell = multi, token_budget, on_tokens, tell
+        self._multi, self._halves, self._token_budget = multi, halves, token_budget
+        self._on_tokens, self._tell = on_tokens, tell
         self._queue = deque(sorted(jobs, key=lambda job: -job.tokens_left))
         self._turns: deque[int] = deque()
         self._running: dict[int, TrainingJob] = {}
@@ -109,7 +113,7 @@ class _Run:
     def _run_pass(self, pieces: list[Piece]) -> list[float] | None:
         """The losses of a pass; None if memory ran out, after which the steps in it begin anew with half the budget."""
         try:
-            return accumulate_gradients(self._multi, pieces)
+            return self._halves.run(pieces)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or len(pieces) == 1:
                 raise

@@ -148,7 +148,7 @@ def test_steps_begun_anew_after_running_out_give_the_same_adapter(model: Any, mo
             raise torch.OutOfMemoryError("no memory left")
         return losses
 
-    monkeypatch.setattr("selfedit.inner.batched.accumulate_gradients", fails_after_the_backward)
+    monkeypatch.setattr("selfedit.inner.halves.accumulate_gradients", fails_after_the_backward)
     lines: list[str] = []
     actual = {a.recipe_id: flat(a) for a in BatchedInnerLoop(model, 4, 120, tell=lines.append).adapt(recipes)}
     assert len(lines) == 2
