@@ -37,10 +37,10 @@ class Evaluator:
         for task, name in pairs:
             for probe in task.probes:
                 prompt = self._domain.question(task, probe, with_context)
-                requests.append(Request(prompt, name, self._max_new_tokens, stop=("\n",)))
+                requests.append(Request(prompt, name, self._max_new_tokens, stop=self._domain.stop))
                 golds.append(Scored(prompt, self._domain.answer(probe.answers[0]), name))
         generated = self._generator.generate(requests, adapters, lambda *_: on_answer() if on_answer else None)
-        texts = [answer.text.strip() for answer in generated]
+        texts = [self._domain.clean(answer.text) for answer in generated]
         asked = [probe for task, _ in pairs for probe in task.probes]
         verdicts = self._grader.grade_all(list(zip(asked, texts, strict=True)))
         logprobs = self._generator.score(golds, adapters)

@@ -37,7 +37,7 @@ class SelfEdit:
     """Finetuning data that a policy wrote for one task.
 
     `token_ids` and `logprobs` (natural log, one a token, under the distribution sampled from) are empty when
-    the text came from a file.
+    the text came from a file. `attempts` counts the samples that were drawn until one could be used.
     """
 
     id: str
@@ -48,6 +48,7 @@ class SelfEdit:
     seed: int
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
+    attempts: int = 1
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,10 @@ from selfedit.errors import UserError, nearest
 if TYPE_CHECKING:
     from selfedit.domains.base import Domain
 
-DOMAINS = {"knowledge": "selfedit.domains.knowledge:KnowledgeDomain"}
+DOMAINS = {
+    "knowledge": "selfedit.domains.knowledge:KnowledgeDomain",
+    "fewshot": "selfedit.domains.fewshot:FewshotDomain",
+}
 ENTRY_POINTS = "selfedit.domains"
 """The group in which another package may register its own: name = "package.module:Class"."""
 
@@ -30,8 +35,8 @@ def domain_path(name: str) -> str:
     raise UserError(f"Unknown domain '{name}'. {nearest(name, known)} One of your own is package.module:Class.")
 
 
-def make_domain(name: str, prompter: Any, end_token: int, **settings: Any) -> Domain:
-    """The domain of that name, made with a `Prompter` and the token that ends a training sequence.
+def load_domain(name: str) -> type[Domain]:
+    """The domain of that name, imported.
 
     Raises:
         UserError: it cannot be imported, or is no `Domain`.
@@ -46,6 +51,20 @@ def make_domain(name: str, prompter: Any, end_token: int, **settings: Any) -> Do
         raise UserError(f"Cannot find the domain '{name}': {error}. Give it as package.module:Class.") from None
     if not (isinstance(found, type) and issubclass(found, Domain)):
         raise UserError(f"The domain '{name}' is not a subclass of selfedit.domains.base.Domain.")
-    factory: Any = found
-    made: Domain = factory(prompter, end_token, **settings)
+    return found
+
+
+def make_domain(name: str, prompter: Any, end_token: int, settings: Mapping[str, Any]) -> Domain:
+    """The domain of that name, made with a `Prompter`, the token that ends a training sequence, and its settings.
+
+    Raises:
+        UserError: it cannot be imported, is no `Domain`, or does not know a setting.
+    """
+    domain = load_domain(name)
+    factory: Any = domain
+    known = inspect.signature(factory).parameters
+    for setting in settings:
+        if setting not in known:
+            raise UserError(f"The domain '{name}' has no setting '{setting}'. {nearest(setting, list(known)[2:])}")
+    made: Domain = factory(prompter, end_token, **{**domain.run_settings, **settings})
     return made

@@ -3,12 +3,58 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from selfedit.documents.passages import read_passages
+from selfedit.policies.formats import FORMATS, Format
 from selfedit.types import Hyperparameters, Lesson, Probe, Recipe, SelfEdit, Task
+
+if TYPE_CHECKING:
+    from selfedit.outer.records import RunRecords
+    from selfedit.report import Section
 
 
 class Domain(ABC):
-    """Turns a self-edit into a recipe, and a probe into a prompt."""
+    """Turns a self-edit into a recipe, and a probe into a prompt. What is not abstract is as for passages.
+
+    Attributes:
+        formats: the ways to write a self-edit, by name. `none` trains on what the domain would do without one.
+        default_format: what a configuration gets that names none.
+        stop: strings that end an answer.
+        run_settings: what a run of the outer loop gives it, where the configuration says nothing else.
+        only_files: whether `read_tasks` takes nothing but files; else it may be given names.
+        names: what reports call training without a self-edit ('passage') and asking in context ('in-context').
+    """
+
+    formats: ClassVar[Mapping[str, Format]] = FORMATS
+    default_format: ClassVar[str] = "rewrite"
+    stop: ClassVar[tuple[str, ...]] = ("\n",)
+    run_settings: ClassVar[Mapping[str, Any]] = {}
+    only_files: ClassVar[bool] = True
+    names: ClassVar[Mapping[str, str]] = {
+        "passage": "trained on the passage alone",
+        "in-context": "passage in context",
+    }
+
+    @classmethod
+    def read_tasks(cls, path: Path, letter: str, questions: int | None = None) -> list[Task]:
+        """The tasks of a file, their ids beginning with `letter`; at most so many questions each.
+
+        Raises:
+            UserError: the file is malformed; says where.
+        """
+        return read_passages(path, letter, questions)
+
+    @classmethod
+    def report_sections(cls, run: RunRecords) -> list[Section]:
+        """What a report shows that only this domain knows of."""
+        return []
+
+    def clean(self, text: str) -> str:
+        """The answer in what a model wrote."""
+        return text.strip()
 
     @abstractmethod
     def lessons(self, task: Task, edit: SelfEdit) -> tuple[Lesson, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from selfedit.domains.base import Domain
 from selfedit.matching import answer_in_passage, normalise
@@ -22,6 +24,9 @@ class KnowledgeDomain(Domain):
         grounded: leave out pairs whose answer is not in the passage; a small model invents many.
         sentences: train on each sentence of the passage too, not on the whole alone (we deviate).
     """
+
+    # A run of the outer loop trains as the paper does.
+    run_settings: ClassVar[Mapping[str, Any]] = {"sentences": False}
 
     def __init__(self, prompter: Prompter, end_token: int, grounded: bool = True, sentences: bool = True) -> None:
         self._prompter, self._end_token = prompter, end_token

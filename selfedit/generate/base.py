@@ -24,6 +24,7 @@ class Request:
         top_p: sample from the smallest set of tokens that holds this much probability.
         seed: of this row's own random numbers; the same seed gives the same text in any batch.
         stop: strings that end the text, and are cut off it. End-of-text tokens always end it.
+        schema: a JSON schema that the text must follow, as text; empty if it is free.
     """
 
     prompt: tuple[int, ...]
@@ -33,6 +34,7 @@ class Request:
     top_p: float = 1.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    schema: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from selfedit.generate.base import Completion, Generator, OnCompletion, Request, Scored
+from selfedit.generate.grammar import Grammar, GrammarMaker
 from selfedit.generate.sampling import greedy, nucleus
 from selfedit.multilora.cache import RowCache
 from selfedit.multilora.merge import merged
@@ -37,6 +38,7 @@ class BatchedGenerator(Generator):
     ) -> None:
         self.model, self.tokenizer, self.stop_ids = model, tokenizer, stop_ids
         self.max_rows, self.token_budget, self.slots = max_rows, token_budget, slots
+        self._grammars = GrammarMaker(tokenizer, stop_ids)
 
     def generate(
         self,
@@ -57,7 +59,10 @@ class BatchedGenerator(Generator):
 
         for names, indices in self._groups([request.adapter for request in requests], adapters or {}):
             with _adapted(self.model, names, adapters or {}) as loaded:
-                rows = [_Row(i, requests[i], loaded.slot(requests[i].adapter)) for i in indices]
+                rows = [
+                    _Row(i, requests[i], loaded.slot(requests[i].adapter), self._grammars.make(requests[i].schema))
+                    for i in indices
+                ]
                 _Decoder(loaded.multi, self.tokenizer, self.stop_ids, self.max_rows, self.token_budget).run(
                     rows, finish
                 )
@@ -133,8 +138,8 @@ def _adapted(model: PreTrainedModel, names: list[str], adapters: Mapping[str, Ad
 class _Row:
     """One request being decoded."""
 
-    def __init__(self, index: int, request: Request, slot: int | None) -> None:
-        self.index, self.request, self.slot = index, request, slot
+    def __init__(self, index: int, request: Request, slot: int | None, grammar: Grammar | None) -> None:
+        self.index, self.request, self.slot, self._grammar = index, request, slot, grammar
         self.tokens: list[int] = []
         self.logprobs: list[float] = []
         self.generator = torch.Generator().manual_seed(request.seed)
@@ -144,11 +149,15 @@ class _Row:
         return self.slot, self.request.prompt
 
     def pick(self, logits_V: torch.Tensor) -> None:
-        """Choose the next token from the logits."""
+        """Choose the next token from the logits; only from those that the grammar allows, where there is one."""
+        if self._grammar is not None:
+            logits_V = self._grammar.mask(logits_V)
         if self.request.temperature == 0:
             token, logprob = greedy(logits_V)
         else:
             token, logprob = nucleus(logits_V, self.request.temperature, self.request.top_p, self.generator)
+        if self._grammar is not None:
+            self._grammar.accept(token)
         self.tokens.append(token)
         self.logprobs.append(logprob)
 

@@ -113,6 +113,9 @@ class VllmGenerator(Generator):
             stop=list(request.stop) or None,
             stop_token_ids=self._stop_ids,
             logprobs=0,
+            structured_outputs=self._vllm.sampling_params.StructuredOutputsParams(json=request.schema)
+            if request.schema
+            else None,
         )
 
     def _lora(self, name: str | None, adapters: Mapping[str, Adapter]) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from types import TracebackType
-from typing import Self
 
 import torch
 from transformers import PreTrainedModel
@@ -42,7 +41,7 @@ class Halves:
         wait(futures)
         return [loss for future in futures for loss in future.result()]
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Halves:
         return self
 
     def __exit__(

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from selfedit.config import (
-    DEFAULT_FORMAT,
-    FormatName,
     GeneratorName,
     GraderName,
     InnerLoopName,
@@ -20,7 +18,7 @@ from selfedit.config import (
     one_of,
 )
 from selfedit.documents.text import decode, read_bytes
-from selfedit.domains import domain_path
+from selfedit.domains import load_domain
 from selfedit.errors import UserError, nearest
 from selfedit.models import DEFAULT_MODEL
 from selfedit.rewards import make_reward
@@ -44,11 +42,12 @@ class DataSettings(Settings):
 class PolicySettings(Settings):
     """How self-edits are sampled; temperature 1.0 and top-p 0.95 in the paper."""
 
-    format: FormatName = DEFAULT_FORMAT
+    format: str = Field(default="", description="how edits are written; the domain's own default if not given")
     temperature: float = Field(default=1.0, gt=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
     max_edit_tokens: int = Field(default=512, ge=1)
-    sentences: bool = Field(default=False, description="train on each sentence of the passage too")
+    constrained: bool = Field(default=True, description="sample only what is valid, where the format has a schema")
+    attempts: int = Field(default=1, ge=1, description="samples for one edit, until it is usable and new")
 
 
 class OuterSettings(Settings):
@@ -63,6 +62,7 @@ class OuterSettings(Settings):
     finalists: int | None = Field(default=None, ge=1, description="edits of each passage that are trained")
     top_k: int = Field(default=1, ge=1, description="edits of each passage that the policy learns from")
     must_beat_base: bool = Field(default=True, description="only from edits with more reward than no update")
+    least_reward: float | None = Field(default=None, description="and only from edits with at least this reward")
     inner_from: Literal["policy", "base"] = Field(default="policy", description="what adapters are trained on")
     training: TrainingSettings = TrainingSettings(rank=64, alpha=128.0, learning_rate=3e-4, epochs=2, batch_size=10)
 
@@ -110,7 +110,8 @@ class TrainConfig(Settings):
     """What `selfedit train` and `selfedit eval` may be told."""
 
     model: str = DEFAULT_MODEL
-    domain: str = Field(default="knowledge", description="knowledge, or package.module:Class of your own")
+    domain: str = Field(default="knowledge", description="knowledge, fewshot, or package.module:Class of your own")
+    domain_settings: dict[str, Any] = Field(default={}, description="of the domain, by name")
     seed: int = Field(default=0, ge=0, lt=2**31)
     data: DataSettings
     policy: PolicySettings = PolicySettings()
@@ -119,11 +120,18 @@ class TrainConfig(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     engine: EngineSettings = EngineSettings()
 
-    @field_validator("domain")
+    @model_validator(mode="before")
     @classmethod
-    def _known_domain(cls, value: str) -> str:
-        domain_path(value)
-        return value
+    def _with_format(cls, raw: Any) -> Any:
+        """The domain's default format where none is named."""
+        if not isinstance(raw, dict) or not isinstance(raw.get("policy", {}), dict):
+            return raw
+        domain = load_domain(str(raw.get("domain", "knowledge")))
+        policy = raw.get("policy", {})
+        name = policy.get("format") or domain.default_format
+        if name not in domain.formats:
+            raise UserError(f"Unknown format '{name}'. {nearest(str(name), domain.formats)}")
+        return raw | {"policy": policy | {"format": name}}
 
     @model_validator(mode="after")
     def _possible(self) -> TrainConfig:
@@ -198,10 +206,11 @@ def _with_paths(config: TrainConfig, folder: Path) -> TrainConfig:
     def find(path: Path | None) -> Path | None:
         if path is None or path.is_absolute():
             return path
+        file = str(path).partition("#")[0]  # Behind it stands a key within the file.
         for parent in (folder, *folder.parents):
-            if (parent / path).exists():
+            if (parent / file).exists():
                 return parent / path
-        return folder / path
+        return path
 
     data = config.data.model_copy(
         update={name: find(getattr(config.data, name)) for name in ("train", "validation", "validation_index")}

@@ -6,14 +6,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from selfedit.documents.base import NotADocumentError
-from selfedit.documents.squad import Row, parse_question, read_rows, text_field
 from selfedit.documents.text import decode, read_bytes, sha256
+from selfedit.domains import load_domain
 from selfedit.errors import UserError
 from selfedit.outer.config import TrainConfig
-from selfedit.types import Probe, Task
+from selfedit.types import Task
 
 _HOW_TO_GET = (
     "Passages with questions are needed: SQuAD v1.1 as JSON (the dataset 'rajpurkar/squad' on the Hugging Face hub, or "
@@ -39,7 +37,7 @@ def read_data(config: TrainConfig) -> RunData:
     """
     data = config.data
     hashes: dict[str, str] = {}
-    training = _tasks(data.train, "train", "t", data.questions, hashes)
+    training = _tasks(config, data.train, "train", hashes)
     starts = data.starts or tuple(index * data.contexts for index in range(config.outer.rounds))
     rounds = []
     for number, start in enumerate(starts[: config.outer.rounds], 1):
@@ -51,7 +49,7 @@ def read_data(config: TrainConfig) -> RunData:
         rounds.append(tuple(training[start : start + data.contexts]))
     validation: Sequence[Task] = ()
     if data.validation is not None:
-        validation = _tasks(data.validation, "validation", "v", data.questions, hashes)
+        validation = _tasks(config, data.validation, "validation", hashes)
         if data.validation_index is not None:
             validation = _chosen(validation, data.validation_index, hashes)
         if data.validation_contexts > len(validation):
@@ -63,46 +61,23 @@ def read_data(config: TrainConfig) -> RunData:
     return RunData(tuple(rounds), tuple(validation), hashes)
 
 
-def _tasks(path: Path, key: str, letter: str, questions: int | None, hashes: dict[str, str]) -> list[Task]:
-    if not path.exists():
+def _tasks(config: TrainConfig, path: Path, key: str, hashes: dict[str, str]) -> list[Task]:
+    domain = load_domain(config.domain)
+    file = Path(str(path).partition("#")[0])
+    if domain.only_files and not file.exists():
         raise UserError(f"{path} (data.{key}) is not there. {_HOW_TO_GET.replace('{key}', key)}")
-    hashes[key] = sha256(read_bytes(path))
-    try:
-        rows = _jsonl(path) if path.suffix == ".jsonl" else read_rows(path)
-    except NotADocumentError as error:
-        raise UserError(str(error)) from error
-    tasks = []
-    for index, row in enumerate(rows):
-        probes = tuple(
-            Probe(f"{letter}{index}.q{number}", question.question, question.answers)
-            for number, question in enumerate(row.questions[:questions])
-        )
-        if probes:
-            tasks.append(Task(f"{letter}{index}", row.title, row.context, probes))
+    hashes[key] = _hash(file) if file.exists() else sha256(str(path).encode())
+    tasks = domain.read_tasks(path, key[0], config.data.questions)
     if not tasks:
-        raise UserError(f"{path} (data.{key}) has no passage with a question.")
+        raise UserError(f"{path} (data.{key}) has nothing to learn with a question.")
     return tasks
 
 
-def _jsonl(path: Path) -> list[Row]:
-    rows = []
-    for number, line in enumerate(decode(read_bytes(path), path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            fields: Any = json.loads(line)
-            if not isinstance(fields, dict):
-                raise ValueError("is not an object")
-            title = text_field(fields, "title") if fields.get("title") else ""
-            context = text_field(fields, "context")
-            listed = fields.get("questions", [])
-            if not isinstance(listed, list):
-                raise ValueError("'questions' is not a list")
-            found = [parse_question(item, title, context) for item in listed]
-        except ValueError as error:  # JSONDecodeError is one
-            raise UserError(f"{path}, line {number}: {error}.") from None
-        rows.append(Row(title, context, tuple(question for question in found if question is not None)))
-    return rows
+def _hash(path: Path) -> str:
+    """Of a file's bytes, or of all files of a folder."""
+    if path.is_file():
+        return sha256(read_bytes(path))
+    return sha256("".join(f"{file.name} {_hash(file)}\n" for file in sorted(path.iterdir())).encode())
 
 
 def _chosen(tasks: Sequence[Task], path: Path, hashes: dict[str, str]) -> list[Task]:

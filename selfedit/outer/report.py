@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from statistics import fmean
 
+from selfedit.domains import load_domain
 from selfedit.outer.records import RoundRecord, RunRecords, graded, graded_trials
 from selfedit.outer.regimes import many_sections, sequence_sections
 from selfedit.outer.trials import Trial
@@ -31,15 +32,20 @@ from selfedit.report import (
 )
 from selfedit.types import Task
 
-_NAMES = {"base": "no update", "in-context": "passage in context", "passage": "trained on the passage alone"}
 _SHOWN = 3
 
 
 def report_page(run: RunRecords) -> Page:
     """The whole report of one run."""
     regimes = [*many_sections(run), *sequence_sections(run)]
-    sections = [_result(run), *regimes, *_learning(run), *_reliability(run), *_examples(run), _facts(run)]
+    own = load_domain(str(run.facts.config["domain"])).report_sections(run)
+    sections = [_result(run), *own, *regimes, *_learning(run), *_reliability(run), *_examples(run), _facts(run)]
     return Page(f"selfedit: {run.facts.id}", tuple(sections))
+
+
+def _names(run: RunRecords) -> dict[str, str]:
+    """What the domain calls the conditions that need no policy."""
+    return {"base": "no update", **load_domain(str(run.facts.config["domain"])).names}
 
 
 def conditions(run: RunRecords) -> tuple[dict[str, list[list[float]]], list[str]]:
@@ -48,11 +54,12 @@ def conditions(run: RunRecords) -> tuple[dict[str, list[list[float]]], list[str]
     base = run.base("base")
     found: dict[str, list[list[float]]] = {}
     notes: list[str] = []
+    names = _names(run)
     if not tasks or not base:
         return found, notes
-    found[_NAMES["base"]] = graded(tasks, base)
+    found[names["base"]] = graded(tasks, base)
     if evaluations := run.base("in-context"):
-        found[_NAMES["in-context"]] = graded(tasks, evaluations)
+        found[names["in-context"]] = graded(tasks, evaluations)
     for key, name in _adapted_keys(run):
         trials = run.trials(key)
         if {trial.task_id for trial in trials} != {task.id for task in tasks}:
@@ -65,7 +72,7 @@ def conditions(run: RunRecords) -> tuple[dict[str, list[list[float]]], list[str]
 
 def _adapted_keys(run: RunRecords) -> list[tuple[str, str]]:
     """Which trials are conditions of the comparison, and what they are called."""
-    keys = [("passage", _NAMES["passage"]), ("v0", "own edits, before RL")]
+    keys = [("passage", _names(run)["passage"]), ("v0", "own edits, before RL")]
     keys += [(f"v{record.number}", f"own edits, after round {record.number}") for record in run.rounds()]
     for key in run.keys("edits"):
         if key.startswith("from-"):
@@ -78,7 +85,7 @@ def _adapted_keys(run: RunRecords) -> list[tuple[str, str]]:
 def _result(run: RunRecords) -> Section:
     found, notes = conditions(run)
     blocks: list[Block] = []
-    for reference in (_NAMES["base"], "own edits, before RL"):
+    for reference in (_names(run)["base"], "own edits, before RL"):
         if reference in found and len(found) > 1:
             title = f"Validation passages, against '{reference}'"
             blocks.append(comparison_table(found, reference, title=title, seed=0))

@@ -15,7 +15,6 @@ from selfedit.models.load import BaseModel
 from selfedit.models.prompt import Prompter
 from selfedit.outer.config import TrainConfig
 from selfedit.outer.trials import Trials
-from selfedit.policies.formats import get_format
 from selfedit.policies.model import ModelPolicy
 from selfedit.progress import Progress
 from selfedit.rewards import Reward, make_reward
@@ -41,17 +40,17 @@ def build_stages(config: TrainConfig, base: BaseModel, journal: Journal, progres
     prompter = Prompter(base.tokenizer, base.has_chat_template)
     generator = make_generator(config.engine.generator, base)
     settings = config.policy
+    end_token = base.stop_token_ids[0]
+    domain = make_domain(config.domain, prompter, end_token, config.domain_settings)
     policy = ModelPolicy(
         generator,
         prompter,
-        get_format(settings.format),
+        domain.formats[settings.format],
         settings.temperature,
         settings.top_p,
         settings.max_edit_tokens,
+        settings.constrained,
     )
-    end_token = base.stop_token_ids[0]
-    own = {"sentences": settings.sentences} if config.domain == "knowledge" else {}
-    domain = make_domain(config.domain, prompter, end_token, **own)
     engine = config.engine
     inner = make_inner_loop(engine.inner_loop, base.model, engine.slots, engine.token_budget, progress.note)
     grader = GRADERS[config.evaluation.grader]()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from selfedit.disk import write_whole, writing
 from selfedit.documents.text import read_bytes, sha256
+from selfedit.domains import load_domain
 from selfedit.errors import UserError
 from selfedit.graders import GRADERS
 from selfedit.models import resolve
@@ -18,7 +19,6 @@ from selfedit.outer.folder import RunFolder
 from selfedit.outer.records import RunRecords
 from selfedit.outer.report import conditions, report_page
 from selfedit.policies.file import FilePolicy
-from selfedit.policies.formats import get_format
 from selfedit.progress import Progress
 from selfedit.report import Page, comparison_table, to_html, to_markdown
 from selfedit.runtime import software_versions
@@ -71,7 +71,7 @@ def evaluate(config: TrainConfig, path: Path, run: Path | None, device: str | No
     if not data.validation:
         raise UserError("data.validation is missing: there are no passages to compare on.")
     _check_regimes(config)
-    format_ = get_format(config.policy.format)
+    format_ = load_domain(config.domain).formats[config.policy.format]
     files = {name: FilePolicy(file, format_) for name, file in config.evaluation.edits_from.items()}
     for policy in files.values():
         policy.check(data.validation)

@@ -67,12 +67,12 @@ class Trials:
         trials: dict[str, Trial] = {}
         recipes: list[tuple[Job, Recipe]] = []
         for job in jobs:
-            if self._domain.is_usable(job.task, job.edit):
+            try:
                 recipe = self._domain.recipe(job.task, job.edit, self._hyperparameters, job.seed)
-                recipes.append((job, Recipe(job.id, recipe.examples, recipe.hyperparameters, job.seed)))
+            except ValueError as error:
+                trials[job.id] = Trial(job.edit.id, job.task.id, job.seed, failure=str(error))
             else:
-                reason = "nothing in the edit could be used"
-                trials[job.id] = Trial(job.edit.id, job.task.id, job.seed, failure=reason)
+                recipes.append((job, Recipe(job.id, recipe.examples, recipe.hyperparameters, job.seed)))
         # Jobs of like length together: no slot waits long for another at a chunk's end.
         recipes.sort(key=lambda pair: (-pair[1].tokens_per_epoch, pair[0].id))
         for start in range(0, len(recipes), self._chunk):

@@ -43,6 +43,10 @@ class Format:
         """The request for a self-edit about a passage."""
         return f"{self.instruction}\n\n{title}\n{passage}"
 
+    def schema(self, passage: str) -> str:
+        """The JSON schema that a self-edit about a passage must follow, as text; empty if it is free."""
+        return ""
+
 
 EXAMPLE_TITLE = "The Brindle Lighthouse"
 EXAMPLE_PASSAGE = (

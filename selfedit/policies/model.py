@@ -18,6 +18,7 @@ class ModelPolicy(Policy):
     Args:
         temperature, top_p: 1.0 and 0.95 in the paper (section 4.2).
         max_new_tokens: of one self-edit; a longer one is cut, and what it says until there is used.
+        constrained: sample only what follows the format's schema, where it has one.
     """
 
     def __init__(
@@ -28,9 +29,11 @@ class ModelPolicy(Policy):
         temperature: float = 1.0,
         top_p: float = 0.95,
         max_new_tokens: int = 512,
+        constrained: bool = True,
     ) -> None:
         self._generator, self._prompter, self._format = generator, prompter, format_
         self._temperature, self._top_p, self._max_new_tokens = temperature, top_p, max_new_tokens
+        self._constrained = constrained
 
     def propose(self, tasks: Sequence[Task], edits: int, seed: int, on_edit: OnEdit | None = None) -> list[SelfEdit]:
         """See `Policy.propose`."""
@@ -40,7 +43,8 @@ class ModelPolicy(Policy):
                 for edit in blanks:
                     on_edit(edit)
             return blanks
-        requests = [self._request(edit) for edit in blanks]
+        schemas = {task.id: self._format.schema(task.context) if self._constrained else "" for task in tasks}
+        requests = [replace(self._request(edit), schema=schemas[edit.task_id]) for edit in blanks]
         written: dict[int, SelfEdit] = {}
 
         def done(index: int, completion: Completion) -> None:

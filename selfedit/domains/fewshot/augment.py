@@ -1,0 +1,159 @@
+"""Augmentations of grids: what stays true of a task when all its grids are turned, grown or recoloured alike.
+
+The groups are the paper's (appendix A, after 2411.07279); each augmentation knows its inverse.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from selfedit.domains.fewshot.problem import Pair, Problem
+from selfedit.domains.fewshot.values import COLOURS, LARGEST, Grid
+
+Change = Callable[[Grid], Grid]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """A change of a grid that can be undone."""
+
+    name: str
+    forward: Change
+    inverse: Change
+
+    def then(self, other: Augmentation) -> Augmentation:
+        """This one first, the other after it."""
+        return Augmentation(
+            f"{self.name}, {other.name}",
+            lambda grid: other.forward(self.forward(grid)),
+            lambda grid: self.inverse(other.inverse(grid)),
+        )
+
+    def apply(self, problem: Problem) -> Problem | None:
+        """All grids of a problem changed alike; None if one would be too large."""
+
+        def changed(pair: Pair) -> Pair:
+            return Pair(self.forward(_grid(pair.input)), self.forward(_grid(pair.output)))
+
+        augmented = Problem(tuple(map(changed, problem.demonstrations)), changed(problem.query))
+        grids = [_grid(value) for p in (*augmented.demonstrations, augmented.query) for value in (p.input, p.output)]
+        return augmented if all(max(len(grid), len(grid[0])) <= LARGEST for grid in grids) else None
+
+
+def flip_rows(grid: Grid) -> Grid:
+    """Upside down."""
+    return grid[::-1]
+
+
+def flip_columns(grid: Grid) -> Grid:
+    """Left and right exchanged."""
+    return tuple(row[::-1] for row in grid)
+
+
+def transpose(grid: Grid) -> Grid:
+    """Rows become columns."""
+    return tuple(zip(*grid, strict=True))
+
+
+def _turn_right(grid: Grid) -> Grid:
+    return flip_columns(transpose(grid))
+
+
+def _turn_left(grid: Grid) -> Grid:
+    return flip_rows(transpose(grid))
+
+
+def _turn_half(grid: Grid) -> Grid:
+    return flip_rows(flip_columns(grid))
+
+
+def _antitranspose(grid: Grid) -> Grid:
+    return _turn_half(transpose(grid))
+
+
+def _sideways(change: Change) -> Change:
+    """The same change on columns instead of rows."""
+    return lambda grid: transpose(change(transpose(grid)))
+
+
+def _upper_half(grid: Grid) -> Grid:
+    return grid[: len(grid) // 2]
+
+
+def _every_second(grid: Grid) -> Grid:
+    return grid[::2]
+
+
+def _mirrored(grid: Grid) -> Grid:
+    return grid + grid[::-1]
+
+
+def _repeated(grid: Grid) -> Grid:
+    return grid + grid
+
+
+def _doubled(grid: Grid) -> Grid:
+    return tuple(row for row in grid for _ in range(2))
+
+
+IDENTITY = Augmentation("as it is", lambda grid: grid, lambda grid: grid)
+
+RIGID = (
+    Augmentation("turned right", _turn_right, _turn_left),
+    Augmentation("turned around", _turn_half, _turn_half),
+    Augmentation("turned left", _turn_left, _turn_right),
+    Augmentation("upside down", flip_rows, flip_rows),
+    Augmentation("left to right", flip_columns, flip_columns),
+    Augmentation("transposed", transpose, transpose),
+    Augmentation("transposed the other way", _antitranspose, _antitranspose),
+)
+"""What leaves a grid's size alone but for exchanging its sides. Voting looks at a task in these ways."""
+
+_REFLECTIONS = (
+    Augmentation("mirrored below", _mirrored, _upper_half),
+    Augmentation("mirrored beside", _sideways(_mirrored), _sideways(_upper_half)),
+)
+_TALL = Augmentation("height doubled", _doubled, _every_second)
+_WIDE = Augmentation("width doubled", _sideways(_doubled), _sideways(_every_second))
+SIZE = (_TALL, _WIDE, _TALL.then(_WIDE))
+_BELOW = Augmentation("repeated below", _repeated, _upper_half)
+_BESIDE = Augmentation("repeated beside", _sideways(_repeated), _sideways(_upper_half))
+REPEAT = (_BELOW, _BESIDE, _BELOW.then(_BESIDE))
+CHAIN = tuple(first.then(second) for first in RIGID for second in SIZE)
+
+
+def translation(down: int, right: int) -> Augmentation:
+    """Every row moved down and every cell to the right; what falls off comes back on the other side."""
+
+    def moved(grid: Grid, down: int, right: int) -> Grid:
+        below, beside = down % len(grid), right % len(grid[0])
+        rows = grid[len(grid) - below :] + grid[: len(grid) - below]
+        return tuple(row[len(row) - beside :] + row[: len(row) - beside] for row in rows)
+
+    name = f"moved by {down} and {right}"
+    return Augmentation(name, lambda grid: moved(grid, down, right), lambda grid: moved(grid, -down, -right))
+
+
+def recolouring(rng: random.Random) -> Augmentation:
+    """Colours 1 to 9 exchanged at random; 0, as a rule the background, stays."""
+    colours = [0, *rng.sample(range(1, COLOURS), COLOURS - 1)]
+    back = [colours.index(colour) for colour in range(COLOURS)]
+
+    def exchanged(grid: Grid, table: list[int]) -> Grid:
+        return tuple(tuple(table[cell] for cell in row) for row in grid)
+
+    return Augmentation("recoloured", lambda grid: exchanged(grid, colours), lambda grid: exchanged(grid, back))
+
+
+def group(name: str, rng: random.Random) -> tuple[Augmentation, ...]:
+    """The augmentations of a group: basic, size, chain or repeat."""
+    if name == "basic":
+        return (*RIGID, *_REFLECTIONS, translation(rng.randint(1, 3), rng.randint(1, 3)))
+    return {"size": SIZE, "chain": CHAIN, "repeat": REPEAT}[name]
+
+
+def _grid(value: object) -> Grid:
+    assert isinstance(value, tuple)
+    return value

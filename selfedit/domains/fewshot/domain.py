@@ -1,0 +1,165 @@
+"""Few-shot adaptation: demonstrations, trained on as a self-edit says, then asked for new inputs (section 3.2)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from selfedit.domains.base import Domain
+from selfedit.domains.fewshot.problem import Pair, Problem, read_context
+from selfedit.domains.fewshot.prompt import FORMATS, shown
+from selfedit.domains.fewshot.settings import FIXED, Choices, parse
+from selfedit.domains.fewshot.training import training_problems
+from selfedit.domains.fewshot.values import KINDS, Kind, Value
+from selfedit.models.prompt import Prompter
+from selfedit.policies.formats import Format
+from selfedit.types import Example, Hyperparameters, Lesson, Probe, Recipe, SelfEdit, Task
+
+if TYPE_CHECKING:
+    from selfedit.outer.records import RunRecords
+    from selfedit.report import Section
+
+
+class FewshotDomain(Domain):
+    """Trains on problems made of the demonstrations; asks with the demonstrations shown, as the paper does.
+
+    Args:
+        end_token: ends every training sequence, so that the model learns where an output ends.
+        most_examples: training problems of one edit; 250 in the paper.
+        most_steps: an edit that takes more optimizer steps is unusable; 375 in the paper. 0 for no bound.
+        most_tokens: of all training problems of an epoch together; those over it are left out. 0 for no bound.
+    """
+
+    formats: ClassVar[Mapping[str, Format]] = FORMATS
+    default_format: ClassVar[str] = "settings"
+    stop: ClassVar[tuple[str, ...]] = ("\n\n",)
+    only_files: ClassVar[bool] = False
+    names: ClassVar[Mapping[str, str]] = {
+        "base": "in context, no update",
+        "passage": "fixed recipe",
+        "in-context": "in context",
+    }
+
+    def __init__(
+        self,
+        prompter: Prompter,
+        end_token: int,
+        most_examples: int = 250,
+        most_steps: int = 375,
+        most_tokens: int = 0,
+    ) -> None:
+        self._prompter, self._end_token = prompter, end_token
+        self._most_examples, self._most_steps, self._most_tokens = most_examples, most_steps, most_tokens
+        # Where the tokenizer makes one token of several digits, cells are kept apart by spaces.
+        self._spaced = len(prompter.encode("00")) < 2
+
+    @classmethod
+    def read_tasks(cls, path: Path, letter: str, questions: int | None = None) -> list[Task]:
+        """See `Domain.read_tasks`. A task's id is its own: 'a85d4709', or the name of its file."""
+        from selfedit.domains.fewshot.read import read_source
+
+        return read_source(str(path))
+
+    @classmethod
+    def report_sections(cls, run: RunRecords) -> list[Section]:
+        """See `Domain.report_sections`."""
+        from selfedit.domains.fewshot.report import sections
+
+        return sections(run)
+
+    def choices(self, task: Task, edit: SelfEdit) -> Choices:
+        """What an edit chooses; the fixed recipe in format `none`.
+
+        Raises:
+            ValueError: the edit does not parse; says why.
+        """
+        kind, _ = read_context(task.context)
+        return FIXED[kind.name] if edit.format == "none" else parse(kind.name, edit.text)
+
+    def lessons(self, task: Task, edit: SelfEdit) -> tuple[Lesson, ...]:
+        """See `Domain.lessons`."""
+        return self.formats[edit.format].parse(edit.text)
+
+    def is_usable(self, task: Task, edit: SelfEdit) -> bool:
+        """See `Domain.is_usable`."""
+        try:
+            self.choices(task, edit)
+        except ValueError:
+            return False
+        return True
+
+    def recipe(self, task: Task, edit: SelfEdit, hyperparameters: Hyperparameters, seed: int) -> Recipe:
+        """See `Domain.recipe`. The edit's learning rate and epochs take the place of the given ones."""
+        kind, pairs = read_context(task.context)
+        choices = self.choices(task, edit)
+        only_output = choices.training.strategy == "train_using_output_tokens"
+        problems = training_problems(kind, pairs, choices, seed, self._most_examples)
+        examples = self._within_budget([self.example(kind, problem, only_output) for problem in problems])
+        settled = replace(
+            hyperparameters,
+            learning_rate=choices.training.learning_rate,
+            epochs=choices.training.num_train_epochs,
+        )
+        steps = settled.epochs * -(-len(examples) // (settled.batch_size * settled.gradient_accumulation))
+        if self._most_steps and steps > self._most_steps:
+            raise ValueError(f"it takes {steps} steps, and {self._most_steps} are allowed")
+        return Recipe(edit.id, tuple(examples), settled, seed)
+
+    def example(self, kind: Kind, problem: Problem, only_output: bool) -> Example:
+        """A problem as a training sequence, with the loss on the query's output or on everything."""
+        prompt = self.prompt(kind, problem.demonstrations, problem.query.input)
+        answer = (*self._encode(kind.write(problem.query.output)), self._end_token)
+        return Example(prompt + answer, (not only_output,) * len(prompt) + (True,) * len(answer))
+
+    def prompt(self, kind: Kind, demonstrations: tuple[Pair, ...], asked: Value) -> tuple[int, ...]:
+        """The demonstrations and an input, up to where its output begins."""
+        text = shown(kind, demonstrations, asked)
+        return self._prompter.text(self._apart(text) if kind.name == "grid" else text)
+
+    def question(self, task: Task, probe: Probe, with_context: bool = False) -> tuple[int, ...]:
+        """See `Domain.question`. The demonstrations are always shown: they are what there is to go by."""
+        kind, pairs = read_context(task.context)
+        return self.prompt(kind, pairs, asked_value(kind, probe))
+
+    def answer(self, text: str) -> tuple[int, ...]:
+        """See `Domain.answer`."""
+        return self._encode(text)
+
+    def clean(self, text: str) -> str:
+        """See `Domain.clean`. A grid is brought into the form that gold answers have."""
+        kind = KINDS["grid"]
+        grid = kind.read(text)
+        return kind.write(grid) if grid is not None else text.strip()
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        return self._prompter.encode(self._apart(text) if KINDS["grid"].read(text) is not None else text)
+
+    def _apart(self, text: str) -> str:
+        """Rows of digits with spaces between them, where the tokenizer needs it."""
+        if not self._spaced:
+            return text
+        return "\n".join(" ".join(line) if line.isdigit() else line for line in text.split("\n"))
+
+    def _within_budget(self, examples: list[Example]) -> list[Example]:
+        """As many as fit the token bound, in their order; the first always."""
+        if not self._most_tokens:
+            return examples
+        kept, room = examples[:1], self._most_tokens - len(examples[0].tokens)
+        for example in examples[1:]:
+            if len(example.tokens) <= room:
+                room -= len(example.tokens)
+                kept.append(example)
+        return kept
+
+
+def asked_value(kind: Kind, probe: Probe) -> Value:
+    """The input that a probe asks about."""
+    return kind.check(json.loads(probe.question))
+
+
+def settings_of(domain: FewshotDomain, task: Task, edit: SelfEdit) -> dict[str, Any]:
+    """An edit's choices as plain data, for people and machines."""
+    return domain.choices(task, edit).model_dump()

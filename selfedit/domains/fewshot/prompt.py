@@ -1,0 +1,77 @@
+"""How demonstrations, inputs and self-edit requests are put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from selfedit.domains.fewshot.problem import Pair, read_context
+from selfedit.domains.fewshot.settings import FIXED, parse, schema, write
+from selfedit.domains.fewshot.values import KINDS, Kind, Value
+from selfedit.policies.formats import Format
+from selfedit.types import Lesson
+
+
+def shown(kind: Kind, demonstrations: Sequence[Pair], asked: Value) -> str:
+    """The demonstrations and an input, up to where its output begins."""
+    done = "".join(
+        f"Input:\n{kind.write(pair.input)}\nOutput:\n{kind.write(pair.output)}\n\n" for pair in demonstrations
+    )
+    return f"{done}Input:\n{kind.write(asked)}\nOutput:\n"
+
+
+_ABOUT = {
+    "grid": (
+        "The demonstrations below turn an input grid into an output grid. A model will be trained on them, to do the "
+        "same to new grids. Choose how: which augmentations of the grids (basic: turns, flips, shifts; size: doubled; "
+        "chain: both, one after another; repeat: tiled)"
+    ),
+    "text": (
+        "The demonstrations below turn an input text into an output text. A model will be trained on them, to do the "
+        "same to new texts. Choose how: which training problems to make (demonstrations in other orders; one left out "
+        "and asked for; two left out)"
+    ),
+}
+_REST = (
+    ", whether the loss is on all tokens or on the output's only, the learning rate (0.00001 to 0.01) and the number "
+    "of epochs (1 to 10). Answer with one JSON object and nothing else."
+)
+
+
+@dataclass(frozen=True)
+class SettingsFormat(Format):
+    """Asks for the settings of a training run, as JSON."""
+
+    def prompt(self, title: str, passage: str) -> str:
+        """The request: what may be chosen, and the task's demonstrations."""
+        kind, pairs = read_context(passage)
+        listed = "\n\n".join(f"Input:\n{kind.write(pair.input)}\nOutput:\n{kind.write(pair.output)}" for pair in pairs)
+        return f"{_ABOUT[kind.name]}{_REST}\nAn example of the form: {write(FIXED[kind.name])}\n\n{listed}"
+
+    def schema(self, passage: str) -> str:
+        """See `Format.schema`."""
+        return schema(read_context(passage)[0])
+
+
+def read_lessons(text: str) -> tuple[Lesson, ...]:
+    """What an edit chooses, a line each; nothing if it is no edit of any kind."""
+    for kind in KINDS:
+        try:
+            choices = parse(kind, text)
+        except ValueError:
+            continue
+        training = choices.training
+        return (
+            Lesson(f"augmentations: {', '.join(choices.groups) or 'none'}"),
+            Lesson(f"loss: {training.strategy.removeprefix('train_using_').replace('_', ' ')}"),
+            Lesson(f"learning rate: {training.learning_rate:g}"),
+            Lesson(f"epochs: {training.num_train_epochs}"),
+        )
+    return ()
+
+
+FORMATS: dict[str, Format] = {
+    "settings": SettingsFormat("settings", "settings", "", "", read_lessons),
+    "none": Format("none", "", "", "", lambda _: ()),
+}
+"""How an edit may be written; `none` is the fixed recipe, which nobody wrote."""

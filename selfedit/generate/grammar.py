@@ -1,0 +1,65 @@
+"""Decoding that follows a JSON schema: tokens that would leave it are never chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+
+class GrammarMaker:
+    """Makes a `Grammar` for each row; the tokenizer's vocabulary is read once, when the first is asked for."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, stop_ids: frozenset[int]) -> None:
+        self._tokenizer, self._stop_ids = tokenizer, stop_ids
+        self._vocabulary: Any = None
+        self._compiled: dict[str, str] = {}
+
+    def make(self, schema: str) -> Grammar | None:
+        """A grammar at its beginning; None for an empty schema, which allows everything.
+
+        Raises:
+            ValueError: the schema cannot be followed.
+        """
+        if not schema:
+            return None
+        from llguidance import LLMatcher
+        from llguidance.hf import from_tokenizer
+
+        tokenizer: Any = self._tokenizer
+        if self._vocabulary is None:
+            self._vocabulary = from_tokenizer(tokenizer, eos_token=min(self._stop_ids, default=None))
+        if schema not in self._compiled:
+            # One space after a colon or comma, as json.dumps writes it: nothing to choose between the words.
+            self._compiled[schema] = LLMatcher.grammar_from_json_schema(
+                schema, defaults={"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+            )
+        return Grammar(LLMatcher(self._vocabulary, self._compiled[schema]))
+
+
+class Grammar:
+    """Where one row stands in its schema."""
+
+    def __init__(self, matcher: Any) -> None:
+        self._matcher = matcher
+        self._check()
+
+    def mask(self, logits_V: torch.Tensor) -> torch.Tensor:
+        """The logits with minus infinity where a token is not allowed."""
+        allowed = torch.frombuffer(bytearray(self._matcher.compute_logit_bias()), dtype=torch.uint8)
+        self._check()
+        masked = torch.full_like(logits_V, float("-inf"))
+        size = min(len(allowed), len(logits_V))
+        # Some models have more rows of logits than their tokenizer has tokens.
+        masked[:size] = logits_V[:size].masked_fill(allowed[:size] == 0, float("-inf"))
+        return masked
+
+    def accept(self, token: int) -> None:
+        """Go on after a token was chosen."""
+        self._matcher.consume_token(token)
+        self._check()
+
+    def _check(self) -> None:
+        if self._matcher.is_error():
+            raise ValueError(f"the schema cannot be followed: {self._matcher.get_error()}")

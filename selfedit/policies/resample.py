@@ -1,0 +1,45 @@
+"""The policy that tries again: what cannot be used, or was said before, is sampled anew (paper, section 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from selfedit.policies.base import OnEdit, Policy
+from selfedit.types import SelfEdit, Task
+
+
+class ResamplingPolicy(Policy):
+    """Asks another policy until each task has its edits, all usable and different, or `attempts` samples an edit.
+
+    The samples that were drawn are counted in the edits. Where attempts ran out, the last sample is the edit: that
+    it cannot be used is recorded like any other failure.
+    """
+
+    def __init__(self, policy: Policy, is_usable: Callable[[Task, SelfEdit], bool], attempts: int) -> None:
+        self._policy, self._is_usable, self._attempts = policy, is_usable, attempts
+
+    def propose(self, tasks: Sequence[Task], edits: int, seed: int, on_edit: OnEdit | None = None) -> list[SelfEdit]:
+        """See `Policy.propose`."""
+        found: dict[str, dict[int, SelfEdit]] = {task.id: {} for task in tasks}
+        open_tasks = list(tasks)
+        for attempt in range(1, self._attempts + 1):
+            samples = self._policy.propose(open_tasks, edits, seed + 1_000_003 * (attempt - 1))
+            is_last = attempt == self._attempts
+            for task in open_tasks:
+                own = iter([edit for edit in samples if edit.task_id == task.id])
+                taken = found[task.id]
+                said = {edit.text for edit in taken.values()}
+                for place in [place for place in range(edits) if place not in taken]:
+                    edit = next(own, None)
+                    if edit is None:
+                        break
+                    if is_last or (self._is_usable(task, edit) and edit.text not in said):
+                        said.add(edit.text)
+                        taken[place] = replace(edit, id=f"{task.id}.e{place}", attempts=attempt)
+                        if on_edit is not None:
+                            on_edit(taken[place])
+            open_tasks = [task for task in open_tasks if len(found[task.id]) < edits]
+            if not open_tasks:
+                break
+        return [found[task.id][place] for task in tasks for place in sorted(found[task.id])]

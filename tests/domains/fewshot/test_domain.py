@@ -1,0 +1,102 @@
+"""From a self-edit to training sequences, and from a task to its prompts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from selfedit.domains.fewshot.domain import FewshotDomain
+from selfedit.domains.fewshot.problem import Pair, Problem, make_task
+from selfedit.domains.fewshot.settings import FIXED, write
+from selfedit.domains.fewshot.values import KINDS
+from selfedit.models.prompt import Prompter
+from selfedit.types import Hyperparameters, SelfEdit, Task
+from tests.tiny import make_tiny_tokenizer
+
+END = 2
+GRIDS = KINDS["grid"]
+PAIRS = [Pair(((i, 0), (0, 0)), ((0, i), (0, 0))) for i in (1, 2, 3)]
+
+
+@pytest.fixture(scope="module")
+def prompter() -> Prompter:
+    return Prompter(make_tiny_tokenizer(vocab=400), chat=True)
+
+
+@pytest.fixture
+def task() -> Task:
+    return make_task("t", "t", GRIDS, PAIRS, [(((4, 0), (0, 0)), ((0, 4), (0, 0)))])
+
+
+def edit(**training: Any) -> SelfEdit:
+    raw = json.loads(write(FIXED["grid"]))
+    raw["training"] |= training
+    return SelfEdit("t.e0", "t", "settings", "", json.dumps(raw), 0)
+
+
+def test_the_prompt_shows_the_demonstrations_and_asks(prompter: Prompter, task: Task) -> None:
+    domain = FewshotDomain(prompter, END)
+    text = prompter.tokenizer.decode(domain.question(task, task.probes[0]), skip_special_tokens=True)
+    assert text.startswith("Input:\n10\n00\nOutput:\n01\n00\n\nInput:\n20\n")
+    assert text.endswith("\n\nInput:\n40\n00\nOutput:\n")
+    assert domain.question(task, task.probes[0], with_context=True) == domain.question(task, task.probes[0])
+
+
+def test_masks_cover_exactly_the_output(prompter: Prompter) -> None:
+    domain = FewshotDomain(prompter, END)
+    problem = Problem(tuple(PAIRS[:2]), PAIRS[2])
+    example = domain.example(GRIDS, problem, only_output=True)
+    labelled = [token for token, bears in zip(example.tokens, example.loss_mask, strict=True) if bears]
+    assert labelled[-1] == END
+    assert prompter.tokenizer.decode(labelled[:-1]) == "03\n00"
+    assert example.tokens[: -len(labelled)] == domain.prompt(GRIDS, problem.demonstrations, problem.query.input)
+    assert all(domain.example(GRIDS, problem, only_output=False).loss_mask)
+
+
+def test_cells_are_kept_apart_where_the_tokenizer_would_join_them(prompter: Prompter, task: Task) -> None:
+    class Joining(Prompter):
+        def encode(self, text: str) -> tuple[int, ...]:
+            return super().encode(text.replace("00", "0"))
+
+    domain = FewshotDomain(Joining(prompter.tokenizer, chat=True), END)
+    text = prompter.tokenizer.decode(domain.question(task, task.probes[0]), skip_special_tokens=True)
+    assert text.endswith("Input:\n4 0\n0 0\nOutput:\n")
+    assert prompter.tokenizer.decode(domain.answer("04\n00")) == "0 4\n0 0"
+    assert domain.clean(" 0 4\n0 0\n") == "04\n00"
+
+
+def test_the_recipe_is_what_the_edit_asks_for(prompter: Prompter, task: Task) -> None:
+    domain = FewshotDomain(prompter, END)
+    given = Hyperparameters(batch_size=2, schedule="cosine")
+    recipe = domain.recipe(task, edit(learning_rate=3e-4, num_train_epochs=3), given, seed=1)
+    assert (recipe.hyperparameters.learning_rate, recipe.hyperparameters.epochs) == (3e-4, 3)
+    assert (recipe.hyperparameters.batch_size, recipe.hyperparameters.schedule) == (2, "cosine")
+    assert recipe == domain.recipe(task, edit(learning_rate=3e-4, num_train_epochs=3), given, seed=1)
+    assert recipe.examples != domain.recipe(task, edit(), given, seed=2).examples
+    fixed = SelfEdit("p", "t", "none", "", "", 0)
+    assert domain.recipe(task, fixed, given, 1).examples == domain.recipe(task, edit(), given, 1).examples
+
+
+def test_bounds(prompter: Prompter, task: Task) -> None:
+    given = Hyperparameters(batch_size=2)
+    few = FewshotDomain(prompter, END, most_examples=7).recipe(task, edit(), given, 0)
+    assert len(few.examples) == 7
+    tokens = sum(len(example.tokens) for example in few.examples[:4])
+    bounded = FewshotDomain(prompter, END, most_tokens=tokens).recipe(task, edit(), given, 0)
+    assert len(bounded.examples) >= 1
+    assert bounded.tokens_per_epoch <= tokens
+    assert len(FewshotDomain(prompter, END, most_tokens=1).recipe(task, edit(), given, 0).examples) == 1
+    with pytest.raises(ValueError, match=r"it takes 40 steps, and 39 are allowed"):
+        FewshotDomain(prompter, END, most_examples=8, most_steps=39).recipe(task, edit(num_train_epochs=10), given, 0)
+    FewshotDomain(prompter, END, most_examples=8, most_steps=40).recipe(task, edit(num_train_epochs=10), given, 0)
+
+
+def test_an_edit_that_does_not_parse_is_unusable_and_says_why(prompter: Prompter, task: Task) -> None:
+    domain = FewshotDomain(prompter, END)
+    said = SelfEdit("t.e0", "t", "settings", "", "Use all of them.", 0)
+    assert not domain.is_usable(task, said)
+    assert domain.is_usable(task, edit())
+    with pytest.raises(ValueError, match="invalid JSON"):
+        domain.recipe(task, said, Hyperparameters(), 0)

@@ -1,0 +1,70 @@
+"""Decoding under a JSON schema: every text follows it, whatever else is in the batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from selfedit.domains.fewshot.settings import parse, schema
+from selfedit.domains.fewshot.values import KINDS
+from selfedit.generate.base import Request
+from selfedit.generate.batched import BatchedGenerator
+from selfedit.generate.grammar import GrammarMaker
+from tests.engine import load_tiny
+from tests.tiny import make_tiny_tokenizer
+
+SCHEMA = schema(KINDS["grid"])
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory: pytest.TempPathFactory) -> BatchedGenerator:
+    model: Any = load_tiny(tmp_path_factory.mktemp("tiny"))
+    tokenizer = make_tiny_tokenizer(vocab=model.config.vocab_size)
+    return BatchedGenerator(model, tokenizer, frozenset({tokenizer.eos_token_id}))
+
+
+def request(seed: int, **changes: Any) -> Request:
+    settings = {"max_new_tokens": 400, "temperature": 1.0, "seed": seed, "schema": SCHEMA} | changes
+    return Request((5, 6, 7), **settings)
+
+
+def test_a_model_of_noise_writes_only_valid_edits(generator: BatchedGenerator) -> None:
+    completions = generator.generate([request(seed) for seed in range(40)])
+    texts = {completion.text for completion in completions}
+    for completion in completions:
+        assert completion.finish == "stop"
+        parse("grid", completion.text)
+    assert len(texts) > 20
+
+
+def test_free_text_of_the_same_model_is_no_edit(generator: BatchedGenerator) -> None:
+    for completion in generator.generate([request(seed, schema="", max_new_tokens=60) for seed in range(10)]):
+        with pytest.raises(ValueError, match="invalid JSON"):
+            parse("grid", completion.text)
+
+
+def test_rows_of_a_batch_do_not_share_their_place(generator: BatchedGenerator) -> None:
+    alone = [generator.generate([request(seed)])[0] for seed in (1, 2)]
+    mixed = generator.generate([request(1), request(3, schema=""), request(2), request(4, temperature=0.0)])
+    assert [mixed[0].text, mixed[2].text] == [completion.text for completion in alone]
+    parse("grid", mixed[3].text)
+
+
+def test_masked_logits_are_those_of_allowed_tokens() -> None:
+    tokenizer = make_tiny_tokenizer(vocab=400)
+    maker = GrammarMaker(tokenizer, frozenset({tokenizer.eos_token_id}))
+    grammar = maker.make('{"enum": ["yes", "no"]}')
+    assert grammar is not None
+    assert maker.make("") is None
+    logits = torch.randn(len(tokenizer) + 3)
+    allowed = grammar.mask(logits).isfinite().nonzero()[:, 0].tolist()
+    assert allowed
+    assert all(tokenizer.decode([token]) in '"yes"no"' for token in allowed)
+    assert grammar.mask(logits)[allowed[0]] == logits[allowed[0]]
+
+
+def test_a_schema_that_cannot_be_followed_is_an_error(generator: BatchedGenerator) -> None:
+    with pytest.raises(ValueError, match="cannot be followed"):
+        generator.generate([request(0, schema='{"type": "nonsense"}')])
