@@ -79,7 +79,7 @@ class EvalRun:
     def _edits(self, key: str, tasks: Sequence[Task], rounds: int) -> tuple[SelfEdit, ...]:
         saved = self._journal.get("edits", key, tuple[SelfEdit, ...])
         if saved is None:
-            policy: Policy = self._files.get(key.removeprefix("from-"), self._stages.policy)
+            policy: Policy = self._files.get(key.removeprefix("from-"), self._stages.writer)
             count = self._config.evaluation.edits
             with (
                 merged(self._stages.base.model, self._policies[:rounds]),
@@ -145,7 +145,7 @@ class EvalRun:
 
     def _learn_one(self, name: str, task: Task) -> Adapter:
         """An adapter on the passage's edit, written by the model as it then is."""
-        edits = self._stages.policy.propose([task], 1, self._config.seed)
+        edits = self._stages.writer.propose([task], 1, self._config.seed)
         hyperparameters = self._config.inner.hyperparameters()
         examples = self._examples([task], edits, hyperparameters)
         return self._train(Recipe(name, examples, hyperparameters, self._config.seed))

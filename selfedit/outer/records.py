@@ -54,8 +54,8 @@ class RunRecords:
         return found
 
     def trials(self, key: str) -> list[Trial]:
-        """All trials under a key, chunk by chunk."""
-        found: list[Trial] = []
+        """All trials under a key: those whose edit could not be used, then chunk by chunk."""
+        found: list[Trial] = list(self.get("trials", f"{key}.failed", tuple[Trial, ...]) or ())
         index = 0
         while (chunk := self.get("trials", f"{key}.{index}", tuple[Trial, ...])) is not None:
             found += chunk

@@ -15,7 +15,9 @@ from selfedit.models.load import BaseModel
 from selfedit.models.prompt import Prompter
 from selfedit.outer.config import TrainConfig
 from selfedit.outer.trials import Trials
+from selfedit.policies.base import Policy
 from selfedit.policies.model import ModelPolicy
+from selfedit.policies.resample import ResamplingPolicy
 from selfedit.progress import Progress
 from selfedit.rewards import Reward, make_reward
 from selfedit.store import Journal
@@ -23,10 +25,11 @@ from selfedit.store import Journal
 
 @dataclass(frozen=True)
 class OuterStages:
-    """The stages of the outer loop."""
+    """The stages of the outer loop. `writer` is the policy, or the policy with what asks it again."""
 
     base: BaseModel
     policy: ModelPolicy
+    writer: Policy
     domain: Domain
     inner: InnerLoop
     evaluator: Evaluator
@@ -51,9 +54,12 @@ def build_stages(config: TrainConfig, base: BaseModel, journal: Journal, progres
         settings.max_edit_tokens,
         settings.constrained,
     )
+    writer = ResamplingPolicy(policy, domain.is_usable, settings.attempts) if settings.attempts > 1 else policy
     engine = config.engine
     inner = make_inner_loop(engine.inner_loop, base.model, engine.slots, engine.token_budget, progress.note)
     grader = GRADERS[config.evaluation.grader]()
     evaluator = Evaluator(generator, domain, grader, config.evaluation.max_answer_tokens)
     trials = Trials(domain, inner, evaluator, config.inner.hyperparameters(), 2 * engine.slots, journal, progress)
-    return OuterStages(base, policy, domain, inner, evaluator, make_reward(config.outer.reward), trials, end_token)
+    return OuterStages(
+        base, policy, writer, domain, inner, evaluator, make_reward(config.outer.reward), trials, end_token
+    )

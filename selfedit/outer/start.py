@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from selfedit.disk import write_whole, writing
 from selfedit.documents.text import read_bytes, sha256
@@ -22,7 +22,10 @@ from selfedit.policies.file import FilePolicy
 from selfedit.progress import Progress
 from selfedit.report import Page, comparison_table, to_html, to_markdown
 from selfedit.runtime import software_versions
-from selfedit.types import ModelRef, Task
+from selfedit.types import ModelRef
+
+if TYPE_CHECKING:
+    from selfedit.outer.stages import OuterStages
 
 
 def train(config: TrainConfig, path: Path, device: str | None, progress: Progress) -> RunFolder:
@@ -50,7 +53,7 @@ def train(config: TrainConfig, path: Path, device: str | None, progress: Progres
     started = time.monotonic()
     with folder.records() as journal:
         stages = build_stages(config, base, journal, progress)
-        _check_window(data, config, stages.policy.prompt_tokens, base.context_window)
+        _check_window(data, config, stages)
         TrainRun(stages, config, path, journal, progress).run(data)
     folder.finish(time.monotonic() - started)
     index.record(path.parent, folder.facts)
@@ -103,6 +106,7 @@ def evaluate(config: TrainConfig, path: Path, run: Path | None, device: str | No
     started = time.monotonic()
     with folder.records() as journal:
         stages = build_stages(config, base, journal, progress)
+        _check_window(data, config, stages)
         EvalRun(stages, config, path, journal, progress, files, policies).run(data.validation)
     folder.finish(time.monotonic() - started)
     index.record(path.parent, folder.facts)
@@ -152,13 +156,21 @@ def _check_rank(config: TrainConfig) -> None:
             )
 
 
-def _check_window(data: RunData, config: TrainConfig, prompt_tokens: Callable[[Task], int], window: int) -> None:
-    """Every passage must fit the model's window with its prompt and the edit about it."""
-    tasks = [task for tasks in (*data.rounds, data.validation) for task in tasks]
-    for task in tasks:
-        need = prompt_tokens(task) + config.policy.max_edit_tokens
-        if need > window:
+def _check_window(data: RunData, config: TrainConfig, stages: OuterStages) -> None:
+    """Every task must fit the model's window: with the prompt and the edit about it, and with its longest question."""
+    window = stages.base.context_window
+    for task in (task for tasks in (*data.rounds, data.validation) for task in tasks):
+        writing = stages.policy.prompt_tokens(task) + config.policy.max_edit_tokens
+        if writing > window:
             raise UserError(
-                f"Passage {task.id} ('{task.title}') takes {need} tokens with the prompt and policy.max_edit_tokens, "
-                f"and the model's window is {window}. Lower policy.max_edit_tokens, or leave the passage out."
+                f"Task {task.id} ('{task.title}') takes {writing} tokens with the prompt and policy.max_edit_tokens, "
+                f"and the model's window is {window}. Lower policy.max_edit_tokens, or leave the task out."
+            )
+        questions = (len(stages.domain.question(task, probe, with_context=True)) for probe in task.probes)
+        asking = max(questions, default=0) + config.evaluation.max_answer_tokens
+        if asking > window:
+            raise UserError(
+                f"Task {task.id} ('{task.title}') takes {asking} tokens with its longest question and "
+                f"evaluation.max_answer_tokens, and the model's window is {window}. Lower "
+                "evaluation.max_answer_tokens, or leave the task out."
             )

@@ -104,7 +104,7 @@ class TrainRun:
                 self._progress.bar(f"Writing self-edits, {key}", len(tasks) * count, "edits") as bar,
             ):
                 seed = self._config.seed * 1000 + sum(map(ord, key))
-                written = self._stages.policy.propose(tasks, count, seed, lambda _: bar.advance())
+                written = self._stages.writer.propose(tasks, count, seed, lambda _: bar.advance())
             # An id is unique in the run, whatever round and passage it is from.
             saved = tuple(replace(edit, id=f"{key}.{edit.id}") for edit in written)
             self._journal.put("edits", key, saved)

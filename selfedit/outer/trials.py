@@ -73,6 +73,8 @@ class Trials:
                 trials[job.id] = Trial(job.edit.id, job.task.id, job.seed, failure=str(error))
             else:
                 recipes.append((job, Recipe(job.id, recipe.examples, recipe.hyperparameters, job.seed)))
+        if trials and self._journal.get("trials", f"{key}.failed", tuple[Trial, ...]) is None:
+            self._journal.put("trials", f"{key}.failed", tuple(trials.values()))
         # Jobs of like length together: no slot waits long for another at a chunk's end.
         recipes.sort(key=lambda pair: (-pair[1].tokens_per_epoch, pair[0].id))
         for start in range(0, len(recipes), self._chunk):

@@ -113,8 +113,13 @@ def test_models_that_keep_state_run_whole(
     multi: MultiLoraModel, two_threads: None, rope: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = []
+
+    def spy(*_: object) -> list[float]:
+        threads.append(threading.current_thread())
+        return [0.0]
+
     monkeypatch.setattr(multi.model.config, "rope_parameters", rope)
-    monkeypatch.setattr(halves, "accumulate_gradients", lambda *_: threads.append(threading.current_thread()) or [0.0])
+    monkeypatch.setattr(halves, "accumulate_gradients", spy)
     with Halves(multi) as both:
         both.run(some_pieces())
     assert threads == [threading.current_thread()]

@@ -9,6 +9,7 @@ from selfedit.domains.fewshot.domain import FewshotDomain
 from selfedit.domains.fewshot.prompt import FORMATS
 from selfedit.domains.fewshot.solve import HYPERPARAMETERS, Solver, check_window
 from selfedit.errors import UserError
+from selfedit.models import resolve
 from selfedit.progress import Progress
 from selfedit.types import Task
 
@@ -37,17 +38,17 @@ class SolveOptions:
 
 
 _ATTEMPTS = 20
-_MOST_EDIT_TOKENS = 128
+_MOST_EDIT_TOKENS = 320
 
 
 class TaskSolver:
     """One loaded model, ready to solve tasks with `solver`."""
 
     def __init__(self, model: str, device: str | None, options: SolveOptions, progress: Progress) -> None:
-        # torch is only imported once the tasks were read and checked.
+        resolve(model).check()
+        # torch is only imported once all that needs no model was checked.
         from selfedit.generate import make_generator
         from selfedit.inner import make_inner_loop
-        from selfedit.models import resolve
         from selfedit.models.load import load
         from selfedit.models.prompt import Prompter
         from selfedit.multilora.model import resolve_targets
@@ -55,7 +56,6 @@ class TaskSolver:
         from selfedit.policies.model import ModelPolicy
         from selfedit.policies.resample import ResamplingPolicy
 
-        resolve(model).check()
         base = load(model, device=device, progress=progress)
         self.name, self.window = base.name, base.context_window
         prompter = Prompter(base.tokenizer, base.has_chat_template)

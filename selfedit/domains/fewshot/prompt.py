@@ -42,6 +42,11 @@ _REST = (
 class SettingsFormat(Format):
     """Asks for the settings of a training run, as JSON."""
 
+    @property
+    def examples(self) -> tuple[tuple[str, str], ...]:
+        """None: the prompt itself shows the form."""
+        return ()
+
     def prompt(self, title: str, passage: str) -> str:
         """The request: what may be chosen, and the task's demonstrations."""
         kind, pairs = read_context(passage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -30,6 +31,10 @@ def task() -> Task:
     return make_task("t", "t", GRIDS, PAIRS, [(((4, 0), (0, 0)), ((0, 4), (0, 0)))])
 
 
+def said(prompter: Prompter, tokens: Sequence[int]) -> str:
+    return str(prompter.tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+
 def edit(**training: Any) -> SelfEdit:
     raw = json.loads(write(FIXED["grid"]))
     raw["training"] |= training
@@ -38,7 +43,7 @@ def edit(**training: Any) -> SelfEdit:
 
 def test_the_prompt_shows_the_demonstrations_and_asks(prompter: Prompter, task: Task) -> None:
     domain = FewshotDomain(prompter, END)
-    text = prompter.tokenizer.decode(domain.question(task, task.probes[0]), skip_special_tokens=True)
+    text = said(prompter, domain.question(task, task.probes[0]))
     assert text.startswith("Input:\n10\n00\nOutput:\n01\n00\n\nInput:\n20\n")
     assert text.endswith("\n\nInput:\n40\n00\nOutput:\n")
     assert domain.question(task, task.probes[0], with_context=True) == domain.question(task, task.probes[0])
@@ -50,7 +55,7 @@ def test_masks_cover_exactly_the_output(prompter: Prompter) -> None:
     example = domain.example(GRIDS, problem, only_output=True)
     labelled = [token for token, bears in zip(example.tokens, example.loss_mask, strict=True) if bears]
     assert labelled[-1] == END
-    assert prompter.tokenizer.decode(labelled[:-1]) == "03\n00"
+    assert said(prompter, labelled[:-1]) == "03\n00"
     assert example.tokens[: -len(labelled)] == domain.prompt(GRIDS, problem.demonstrations, problem.query.input)
     assert all(domain.example(GRIDS, problem, only_output=False).loss_mask)
 
@@ -61,9 +66,9 @@ def test_cells_are_kept_apart_where_the_tokenizer_would_join_them(prompter: Prom
             return super().encode(text.replace("00", "0"))
 
     domain = FewshotDomain(Joining(prompter.tokenizer, chat=True), END)
-    text = prompter.tokenizer.decode(domain.question(task, task.probes[0]), skip_special_tokens=True)
+    text = said(prompter, domain.question(task, task.probes[0]))
     assert text.endswith("Input:\n4 0\n0 0\nOutput:\n")
-    assert prompter.tokenizer.decode(domain.answer("04\n00")) == "0 4\n0 0"
+    assert said(prompter, domain.answer("04\n00")) == "0 4\n0 0"
     assert domain.clean(" 0 4\n0 0\n") == "04\n00"
 
 
@@ -95,8 +100,8 @@ def test_bounds(prompter: Prompter, task: Task) -> None:
 
 def test_an_edit_that_does_not_parse_is_unusable_and_says_why(prompter: Prompter, task: Task) -> None:
     domain = FewshotDomain(prompter, END)
-    said = SelfEdit("t.e0", "t", "settings", "", "Use all of them.", 0)
-    assert not domain.is_usable(task, said)
+    words = SelfEdit("t.e0", "t", "settings", "", "Use all of them.", 0)
+    assert not domain.is_usable(task, words)
     assert domain.is_usable(task, edit())
     with pytest.raises(ValueError, match="invalid JSON"):
-        domain.recipe(task, said, Hyperparameters(), 0)
+        domain.recipe(task, words, Hyperparameters(), 0)

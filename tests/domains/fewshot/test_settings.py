@@ -11,7 +11,7 @@ from selfedit.domains.fewshot.prompt import FORMATS
 from selfedit.domains.fewshot.settings import FIXED, LEARNING_RATES, parse, schema, write
 from selfedit.domains.fewshot.values import KINDS
 
-GRID = {
+GRID: dict[str, dict[str, Any]] = {
     "data_generation": {
         "use_basic_augmentations": True,
         "use_size_augmentations": False,

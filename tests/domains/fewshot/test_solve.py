@@ -110,7 +110,7 @@ def test_views_are_turned_back_before_they_vote(make_solver: Callable[..., Solve
         seen.append(list(requests))
         return real(requests, *rest)
 
-    solver._generator.generate = spy  # type: ignore[method-assign]
+    solver._generator.generate = spy  # type: ignore[method-assign,assignment]
     try:
         predictions = solver.solve(task, 1, 0).predictions
     finally:

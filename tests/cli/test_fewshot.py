@@ -1,0 +1,129 @@
+"""`selfedit solve` and `selfedit arc`, as a user calls them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from selfedit.domains.fewshot.settings import parse
+from tests.cli.run import Cli
+
+ROWS = [{"input": text, "output": text[::-1]} for text in ("ab", "cd", "ef")]
+
+
+def write_rows(folder: Path, *more: Any) -> str:
+    path = folder / "turned.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in (*ROWS, *more)))
+    return path.name
+
+
+def refused(cli: Cli, *arguments: str | Path, torch: bool = False) -> str:
+    """The one line that a refused command says, before torch was imported unless that may be."""
+    outcome = (cli.inside if torch else cli)(*arguments, "--json")
+    assert (outcome.code, outcome.out) == (2, ""), outcome
+    assert outcome.err.startswith("error: ") and outcome.err.count("\n") == 1, outcome.err
+    assert torch or not outcome.imported_torch
+    return outcome.err.removeprefix("error: ").strip()
+
+
+def test_solve_text(cli: Cli, tiny: Path) -> None:
+    name = write_rows(cli.folder, {"input": "gh", "answer": "hg"}, {"input": "ij"})
+    said = cli.inside("solve", name, "--model", tiny, "--edits", "2", "--most-tokens", "200", "--json").json
+    assert said["task"] == "turned"
+    assert len(said["predictions"]) == 2
+    assert said["solved"] is None
+    assert len(said["edits"]) == 2
+    for edit in said["edits"]:
+        parse("text", edit["text"])
+    usable = [edit for edit in said["edits"] if edit["failure"] is None]
+    assert [edit["chosen"] for edit in said["edits"]].count(True) == 1
+    assert all(edit["left_out_asked"] == 3 for edit in usable) or len(usable) == 1
+    assert said["seconds"] > 0
+
+
+def test_solve_a_puzzle_by_the_fixed_recipe(cli: Cli, tiny: Path) -> None:
+    shown = cli.inside("solve", "25ff71a9", "--model", tiny, "--fixed", "--most-tokens", "400")
+    assert shown.code == 0, shown.err
+    assert "fixed recipe" in shown.out
+    assert "Not solved; " in shown.out
+    said = cli.inside("solve", "25ff71a9", "--model", tiny, "--fixed", "--most-tokens", "400", "--vote", "--json").json
+    assert said["solved"] is False
+    assert said["edits"][0]["text"] == "none"
+
+
+def test_one_demonstration_says_what_is_done_instead(cli: Cli, tiny: Path) -> None:
+    path = cli.folder / "one.jsonl"
+    path.write_text('{"input": "a", "output": "b"}\n{"input": "c"}\n')
+    done = cli.inside("solve", "one.jsonl", "--model", tiny, "--fixed", "--json")
+    assert done.json["examples"] == 1
+    assert "One demonstration cannot be left out: it is trained on by itself" in done.err
+
+
+def test_show(cli: Cli) -> None:
+    shown = cli.inside("arc", "show", "25ff71a9")
+    assert "input 1" in shown.out
+    assert "answer 2" in shown.out
+    assert cli.inside("arc", "show", "25ff71a9", "--json").json["rows"][0]["input 1"] == [
+        [1, 1, 1],
+        [0, 0, 0],
+        [0, 0, 0],
+    ]
+    cli.inside("arc", "show", "25ff71a9", "--svg", cli.folder / "task.svg")
+    svg = (cli.folder / "task.svg").read_text()
+    assert svg.count("<rect") == 12 * 9
+    line = refused(cli, "arc", "show", "25ff71a9", "--svg", cli.folder / "task.svg")
+    assert "is there already" in line
+
+
+def test_filter_goes_on_where_it_was(cli: Cli, tiny: Path) -> None:
+    (cli.folder / "ids.json").write_text('["25ff71a9", "a85d4709", "007bbfb7"]')
+    command = ["arc", "filter", "ids.json", "--model", str(tiny), "--most-tokens", "200", "--most-prompt", "400"]
+    first = cli.inside(*command, "--limit", "1", "--out", "out.jsonl", "--json").json
+    assert first["tasks"] == 1
+    rows = (cli.folder / "out.jsonl").read_text()
+    # As if it had been killed while it wrote the second row.
+    (cli.folder / "out.jsonl").write_text(rows + '{"task": "a85d')
+    whole = cli.inside(*command, "--out", "out.jsonl", "--json").json
+    assert (whole["tasks"], whole["left_out"]) == (2, 1)
+    lines = (cli.folder / "out.jsonl").read_text().splitlines()
+    assert [json.loads(line)["task"] for line in lines] == ["25ff71a9", "a85d4709"]
+    assert lines[0] == rows.strip()
+    assert whole["solved"] == [row["task"] for row in map(json.loads, lines) if row["solved"]]
+    line = refused(cli, *command, "--seed", "5", "--out", "out.jsonl")
+    assert "out.jsonl is of another run: seed differ" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["solve", "25ff71a8"], r"no ARC task '25ff71a8'. Did you mean '25ff71a9'"),
+        (["solve", "none.json"], r"There is no file none\.json"),
+        (["solve", "ragged.json"], r"ragged\.json, demonstration 1, input: the grid is ragged"),
+        (["solve", "rows.jsonl"], r"rows\.jsonl, line 2: there is no 'input'"),
+        (["solve", "nothing.jsonl"], r"nothing\.jsonl has nothing to predict"),
+        (["solve", "a85d4709,25ff71a9"], r"holds 2 tasks; name one of them"),
+        (["solve", "25ff71a9", "--fixed", "--edits", "2"], r"--fixed writes no self-edits"),
+        (["solve", "25ff71a9", "--model", "smollm"], r"smollm"),
+        (["arc", "filter", "arc1-test", "--out", "x.jsonl"], r"Unknown set 'arc1-test'. Did you mean 'arc"),
+        (["arc", "show", "arc9:25ff71a9"], r"Unknown dataset 'arc9'"),
+    ],
+)
+def test_bad_input(cli: Cli, arguments: list[str], said: str) -> None:
+    pair = {"input": [[1]], "output": [[2]]}
+    ragged = {"train": [{"input": [[1], [1, 2]], "output": [[1]]}], "test": [pair]}
+    (cli.folder / "ragged.json").write_text(json.dumps(ragged))
+    (cli.folder / "rows.jsonl").write_text('{"input": "a", "output": "b"}\n{"output": "b"}\n')
+    (cli.folder / "nothing.jsonl").write_text('{"input": "a", "output": "b"}\n')
+    assert re.search(said, refused(cli, *arguments))
+
+
+def test_a_task_too_long_for_the_window_says_how_many_tokens(cli: Cli, tiny: Path, tmp_path: Path) -> None:
+    large = [[1] * 30] * 30
+    pair = {"input": large, "output": large}
+    (cli.folder / "large.json").write_text(json.dumps({"train": [pair] * 3, "test": [pair]}))
+    line = refused(cli, "solve", "large.json", "--model", tiny, torch=True)
+    assert re.search(r"Task large takes \d{4} tokens with its demonstrations, and the model's window is 4096", line)

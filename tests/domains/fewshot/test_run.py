@@ -1,0 +1,108 @@
+"""The outer loop with this domain: the same command, no special case, and a report with coloured grids."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from selfedit.domains.fewshot.settings import parse
+from selfedit.errors import UserError
+from selfedit.outer.config import load_config
+from selfedit.outer.records import RunRecords
+from selfedit.outer.start import evaluate, train
+from selfedit.progress import QuietProgress
+from tests.tiny import make_tiny_model
+
+CONFIG = {
+    "domain": "fewshot",
+    "domain_settings": {"most_tokens": 120},
+    "data": {
+        "train": "25ff71a9,a85d4709",
+        "validation": "ids.json#easy",
+        "contexts": 2,
+        "validation_contexts": 2,
+    },
+    "policy": {"max_edit_tokens": 320, "top_p": 1.0},
+    "inner": {"rank": 4, "alpha": 8, "batch_size": 2, "schedule": "cosine"},
+    "outer": {"rounds": 1, "edits": 2, "training_seeds": 1, "reward": "logprob", "must_beat_base": False},
+    "evaluation": {
+        "conditions": ["base", "passage", "own", "policy"],
+        "grader": "exact",
+        "edits": 2,
+        "max_answer_tokens": 12,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    model = make_tiny_model(folder / "model")
+    settings = json.loads((model / "config.json").read_text()) | {"max_position_embeddings": 4096}
+    (model / "config.json").write_text(json.dumps(settings))
+    (folder / "ids.json").write_text('{"easy": ["3c9b0459", "74dd1130"], "hard": ["007bbfb7"]}')
+    path = folder / "puzzles.yaml"
+    path.write_text(yaml.safe_dump({"model": str(model), **CONFIG}))
+    return path
+
+
+def test_a_round_and_its_report(config: Path, tmp_path: Path) -> None:
+    train(load_config(config), tmp_path / "run", "cpu", QuietProgress())
+    run = RunRecords(tmp_path / "run")
+    (record,) = run.rounds()
+    assert {entry.edit.task_id for entry in record.ranked} == {"25ff71a9", "a85d4709"}
+    for entry in record.ranked:
+        parse("grid", entry.edit.text)
+    assert len(run.trials("v0")) == len(run.trials("v1")) == 4
+    page = (tmp_path / "run" / "report.html").read_text()
+    for said in ("What the policy chose", "fixed recipe", "pass@2", "basic augmentations", "3c9b0459", "<rect"):
+        assert said in page
+    assert "before RL" in page and "after round 1" in page
+
+
+def test_only_edits_that_solve_are_learnt_from(config: Path, tmp_path: Path) -> None:
+    settings = load_config(config, ("outer.reward=accuracy", "outer.least_reward=1.0", "outer.top_k=2"))
+    train(settings, tmp_path / "run", "cpu", QuietProgress())
+    (record,) = RunRecords(tmp_path / "run").rounds()
+    assert not any(entry.chosen for entry in record.ranked)
+    assert record.policy_sha256 == ""
+    assert "policy stays as it was" in record.note
+
+
+def test_too_many_steps_and_invalid_edits_are_recorded_with_their_reason(config: Path, tmp_path: Path) -> None:
+    options = ("policy.constrained=false", "policy.attempts=2", "policy.max_edit_tokens=8", "outer.rounds=0")
+    train(load_config(config, options), tmp_path / "free", "cpu", QuietProgress())
+    run = RunRecords(tmp_path / "free")
+    assert all("invalid JSON" in (trial.failure or "") for trial in run.trials("v0"))
+    assert {edit.attempts for edit in run.edits("v0")} == {2}
+    bounded = load_config(config, ("domain_settings={most_steps: 1, most_tokens: 800}", "outer.rounds=0"))
+    train(bounded, tmp_path / "steps", "cpu", QuietProgress())
+    failures = [trial.failure for trial in RunRecords(tmp_path / "steps").trials("v0")]
+    assert any("steps, and 1 are allowed" in (failure or "") for failure in failures)
+
+
+def test_edits_of_before_and_after_are_compared_by_eval(config: Path, tmp_path: Path) -> None:
+    train(load_config(config), tmp_path / "run", "cpu", QuietProgress())
+    evaluate(load_config(config), tmp_path / "eval", tmp_path / "run", "cpu", QuietProgress())
+    assert len(RunRecords(tmp_path / "eval").trials("policy-r1")) == 4
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("policy.format=rewrite", "Unknown format 'rewrite'. Known: none, settings"),
+        ("data.train=25ff71a8", "Did you mean '25ff71a9'"),
+        ("data.train=ids.json", "holds lists of ids; name one of them"),
+        (
+            "domain_settings={most_step: 3}",
+            "The domain 'fewshot' has no setting 'most_step'. Did you mean 'most_steps'",
+        ),
+        ("evaluation.max_answer_tokens=4090", "takes 4[0-9]{3} tokens with its longest question"),
+    ],
+)
+def test_mistakes(config: Path, tmp_path: Path, option: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        train(load_config(config, (option,)), tmp_path / "run", "cpu", QuietProgress())
