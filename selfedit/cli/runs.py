@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from selfedit.cli import options, output
 from selfedit.outer import index
 from selfedit.progress import make_progress
+
+if TYPE_CHECKING:
+    from selfedit.report import Table
 
 _Config = Annotated[Path, typer.Argument(help="YAML file; configs/ has examples.", show_default=False)]
 _Set = Annotated[
@@ -36,7 +39,9 @@ def register(app: typer.Typer) -> None:
             "selfedit eval configs/squad_cpu.yaml", "selfedit eval configs/squad_cpu.yaml --run runs/squad_cpu"
         ),
     )(_eval)
-    app.command("report", epilog=options.examples("selfedit report squad_cpu"))(_report)
+    app.command(
+        "report", epilog=options.examples("selfedit report squad_cpu", "selfedit report format-rewrite format-self-qa")
+    )(_report)
     group = typer.Typer(help="Runs of `selfedit train`.", invoke_without_command=True)
     group.callback(epilog=options.examples("selfedit runs", "selfedit runs show squad_cpu"))(_list)
     group.command("show", epilog=options.examples("selfedit runs show squad_cpu --json"))(_show)
@@ -92,18 +97,33 @@ def _eval(
 
 def _report(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids or folders of runs.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Write the comparison of several runs to this new folder, too."),
+    ] = None,
     runs_dir: _Runs = index.DEFAULT_RUNS,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Write report.md, report.html and report.csv of runs into their folders, and print the tables."""
-    from selfedit.outer.start import write_report
+    """Write report.md, report.html and report.csv of runs into their folders, and print the tables.
 
-    for run in runs:
-        path = Path(run) if (Path(run) / "run.json").exists() else index.find(runs_dir, run)
+    Of several runs on the same questions the conditions are set side by side, paired by question.
+    """
+    from selfedit.outer.start import write_comparison, write_report
+
+    paths = [Path(run) if (Path(run) / "run.json").exists() else index.find(runs_dir, run) for run in runs]
+    for path in paths:
         write_report(path)
-        _print_result(path, json)
+    if len(paths) == 1:
+        _print_result(paths[0], json)
+        return
+    table = write_comparison(paths, out)
+    if json:
+        output.print_json({"runs": list(map(str, paths)), "tables": [_plain(table)]})
+    else:
+        output.table(table.columns, table.rows, table.title)
+        output.say(table.note)
 
 
 def _list(
@@ -152,7 +172,7 @@ def _print_result(path: Path, json: bool) -> None:
                 "status": facts.status,
                 "seconds": facts.seconds,
                 "config": dict(facts.config),
-                "tables": [{"title": t.title, "columns": t.columns, "rows": t.rows, "note": t.note} for t in tables],
+                "tables": list(map(_plain, tables)),
             }
         )
         return
@@ -160,3 +180,7 @@ def _print_result(path: Path, json: bool) -> None:
         output.table(table.columns, table.rows, table.title)
         output.say()
     output.say(f"{records.facts.status}; report: {path / 'report.html'}")
+
+
+def _plain(table: Table) -> dict[str, object]:
+    return {"title": table.title, "columns": table.columns, "rows": table.rows, "note": table.note}

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,7 +59,7 @@ class EvalRun:
                     self._compare.adapted(key, tasks, edits)
         if "many" in regimes:
             for count in self._config.evaluation.many:
-                self._many(tasks[:count], count)
+                self._many(tasks[:count])
         if "sequential" in regimes:
             length = self._config.evaluation.sequence
             for index in range(self._config.evaluation.sequences):
@@ -90,8 +91,9 @@ class EvalRun:
             self._journal.put("edits", key, saved)
         return saved
 
-    def _many(self, tasks: Sequence[Task], count: int) -> None:
+    def _many(self, tasks: Sequence[Task]) -> None:
         """One adapter a source on all passages; each passage's answers are a trial of its own."""
+        count = len(tasks)
         hyperparameters = self._config.evaluation.many_training.hyperparameters()
         self._compare.unadapted(f"many{count}-base", tasks)
         for source, rounds in {"passage": 0, **self._sources()}.items():
@@ -125,11 +127,11 @@ class EvalRun:
     def _sequence(self, index: int, tasks: Sequence[Task]) -> None:
         """The lower-triangular matrix of one sequence: row i is asked after passage i was merged."""
         self._compare.unadapted(f"sequence{index}-base", tasks)
-        learnt: list[Adapter] = []
-        for place, task in enumerate(tasks):
-            name = f"sequence{index}-{place}"
-            folder = self._folder / "sequences" / name
-            with merged(self._stages.base.model, learnt):
+        model = self._stages.base.model
+        with ExitStack() as learnt:
+            for place, task in enumerate(tasks):
+                name = f"sequence{index}-{place}"
+                folder = self._folder / "sequences" / name
                 if self._journal.get("sequence-adapter", name, str) is not None:
                     adapter = load_adapter(folder)
                 else:
@@ -137,11 +139,10 @@ class EvalRun:
                     folder.mkdir(parents=True, exist_ok=True)
                     save_adapter(adapter, folder, self._stages.base.name, self._stages.base.has_conv1d)
                     self._journal.put("sequence-adapter", name, fingerprint(adapter))
-            learnt.append(adapter)
-            if self._journal.get("sequence", name, tuple[Evaluation, ...]) is None:
-                with merged(self._stages.base.model, learnt):
+                learnt.enter_context(merged(model, [adapter]))
+                if self._journal.get("sequence", name, tuple[Evaluation, ...]) is None:
                     row = self._stages.evaluator.evaluate([(seen, None) for seen in tasks[: place + 1]])
-                self._journal.put("sequence", name, tuple(row))
+                    self._journal.put("sequence", name, tuple(row))
 
     def _learn_one(self, name: str, task: Task) -> Adapter:
         """An adapter on the passage's edit, written by the model as it then is."""

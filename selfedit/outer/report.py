@@ -43,8 +43,12 @@ def report_page(run: RunRecords) -> Page:
     return Page(f"selfedit: {run.facts.id}", tuple(sections))
 
 
+def plain_names(run: RunRecords) -> set[str]:
+    """What conditions that need no self-edit are called."""
+    return set(_names(run).values())
+
+
 def _names(run: RunRecords) -> dict[str, str]:
-    """What the domain calls the conditions that need no policy."""
     return {"base": "no update", **load_domain(str(run.facts.config["domain"])).names}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,12 @@ from selfedit.outer.data import RunData, read_data
 from selfedit.outer.folder import RunFolder
 from selfedit.outer.records import RunRecords
 from selfedit.outer.report import conditions, report_page
+from selfedit.outer.side_by_side import side_by_side
 from selfedit.policies.file import FilePolicy
 from selfedit.progress import Progress
-from selfedit.report import Page, comparison_table, to_html, to_markdown
+from selfedit.report import Page, Table, comparison_table, to_html, to_markdown
 from selfedit.runtime import software_versions
+from selfedit.store import Journal
 from selfedit.types import ModelRef
 
 if TYPE_CHECKING:
@@ -46,19 +49,13 @@ def train(config: TrainConfig, path: Path, device: str | None, progress: Progres
     base = load(config.model, device=device, progress=progress)
     reference = ModelRef(base.name, base.fingerprint)
     folder = RunFolder.open(path, "train", config, data.hashes, reference, software_versions())
-    if folder.facts.status == "finished":
-        progress.note(f"The run in {path} is finished already.")
-        return folder
-    index.record(path.parent, folder.facts)
-    started = time.monotonic()
-    with folder.records() as journal:
+
+    def work(journal: Journal) -> None:
         stages = build_stages(config, base, journal, progress)
         _check_window(data, config, stages)
         TrainRun(stages, config, path, journal, progress).run(data)
-    folder.finish(time.monotonic() - started)
-    index.record(path.parent, folder.facts)
-    write_report(path)
-    return folder
+
+    return _finish(folder, work, progress)
 
 
 def evaluate(config: TrainConfig, path: Path, run: Path | None, device: str | None, progress: Progress) -> RunFolder:
@@ -99,15 +96,25 @@ def evaluate(config: TrainConfig, path: Path, run: Path | None, device: str | No
     }
     hashes |= {f"policy {index}": fingerprint(policy) for index, policy in enumerate(policies, 1)}
     folder = RunFolder.open(path, "eval", config, hashes, ModelRef(base.name, base.fingerprint), software_versions())
+
+    def work(journal: Journal) -> None:
+        stages = build_stages(config, base, journal, progress)
+        _check_window(data, config, stages)
+        EvalRun(stages, config, path, journal, progress, files, policies).run(data.validation)
+
+    return _finish(folder, work, progress)
+
+
+def _finish(folder: RunFolder, work: Callable[[Journal], None], progress: Progress) -> RunFolder:
+    """Do what is left of a run, and write its report."""
+    path = folder.path
     if folder.facts.status == "finished":
-        progress.note(f"The comparison in {path} is finished already.")
+        progress.note(f"The run in {path} is finished already.")
         return folder
     index.record(path.parent, folder.facts)
     started = time.monotonic()
     with folder.records() as journal:
-        stages = build_stages(config, base, journal, progress)
-        _check_window(data, config, stages)
-        EvalRun(stages, config, path, journal, progress, files, policies).run(data.validation)
+        work(journal)
     folder.finish(time.monotonic() - started)
     index.record(path.parent, folder.facts)
     write_report(path)
@@ -140,6 +147,23 @@ def write_report(path: Path) -> Page:
         if found:
             write_whole(path / "report.csv", comparison_table(found, next(iter(found))).to_csv().encode())
     return page
+
+
+def write_comparison(paths: Sequence[Path], out: Path | None) -> Table:
+    """The conditions of several runs in one table, written to the new folder `out` as report.md and report.html.
+
+    Raises:
+        UserError: the runs were not asked the same questions, or `out` is there already.
+    """
+    page = side_by_side([RunRecords(path) for path in paths])
+    if out is not None:
+        if out.exists():
+            raise UserError(f"{out} is there already. Name another folder, or remove it.")
+        with writing(out, "free some space"):
+            out.mkdir(parents=True)
+            write_whole(out / "report.md", to_markdown(page, "figures").encode())
+            write_whole(out / "report.html", to_html(page).encode())
+    return next(block for block in page.sections[0].blocks if isinstance(block, Table))
 
 
 def _check_rank(config: TrainConfig) -> None:

@@ -12,7 +12,7 @@ from selfedit.errors import UserError
 from selfedit.outer.config import load_config
 from selfedit.outer.records import RunRecords
 from selfedit.outer.report import conditions, report_page
-from selfedit.outer.start import evaluate, train
+from selfedit.outer.start import evaluate, train, write_comparison
 from selfedit.progress import QuietProgress
 from selfedit.report import Table
 from tests.outer.data import write_config
@@ -63,6 +63,22 @@ def test_all_conditions_are_asked_the_same_questions(tmp_path: Path) -> None:
             tmp_path / "runs" / "trained",
             evaluation={"max_answer_tokens": 4, "edits_from": {"odo": "edits.jsonl"}},
         )
+
+
+def test_runs_on_the_same_questions_stand_side_by_side(tmp_path: Path) -> None:
+    compare(tmp_path, name="lines")
+    compare(tmp_path, name="pairs", policy__format="self-qa")
+    paths = [tmp_path / "runs" / name for name in ("lines", "pairs")]
+    table = write_comparison(paths, tmp_path / "both")
+    names = [row[0] for row in table.rows]
+    assert names[:3] == ["no update", "passage in context", "trained on the passage alone"]
+    assert names[3:] == ["lines: own edits, before RL", "pairs: own edits, before RL"]
+    assert "pairs: own edits" in (tmp_path / "both" / "report.html").read_text()
+    with pytest.raises(UserError, match="is there already"):
+        write_comparison(paths, tmp_path / "both")
+    compare(tmp_path, name="fewer", data__questions=1)
+    with pytest.raises(UserError, match="Run fewer was asked other questions than lines"):
+        write_comparison([paths[0], tmp_path / "runs" / "fewer"], None)
 
 
 def test_many_passages_share_one_adapter(tmp_path: Path) -> None:
