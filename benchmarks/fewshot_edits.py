@@ -43,7 +43,7 @@ def main() -> None:
     ]
     tokens = sum(recipe.tokens_per_epoch * recipe.hyperparameters.epochs for recipe in recipes)
     kind, pairs = read_context(task.context)
-    longest = 2 * max(len(domain.answer(kind.write(pair.output))) for pair in pairs)
+    longest = 2 * max(len(domain.written(kind, pair.output)) for pair in pairs)
     generator = BatchedGenerator(base.model, base.tokenizer, frozenset(), slots=options.edits)
 
     def predict(adapters: list[Adapter]) -> None:

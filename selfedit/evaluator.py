@@ -38,11 +38,11 @@ class Evaluator:
             for probe in task.probes:
                 prompt = self._domain.question(task, probe, with_context)
                 requests.append(Request(prompt, name, self._max_new_tokens, stop=self._domain.stop))
-                golds.append(Scored(prompt, self._domain.answer(probe.answers[0]), name))
+                golds.append(Scored(prompt, self._domain.gold(task, probe), name))
         generated = self._generator.generate(requests, adapters, lambda *_: on_answer() if on_answer else None)
-        texts = [self._domain.clean(answer.text) for answer in generated]
-        asked = [probe for task, _ in pairs for probe in task.probes]
-        verdicts = self._grader.grade_all(list(zip(asked, texts, strict=True)))
+        asked = [(task, probe) for task, _ in pairs for probe in task.probes]
+        texts = [self._domain.clean(task, answer.text) for (task, _), answer in zip(asked, generated, strict=True)]
+        verdicts = self._grader.grade_all([(probe, text) for (_, probe), text in zip(asked, texts, strict=True)])
         logprobs = self._generator.score(golds, adapters)
         graded = iter(zip(texts, verdicts, logprobs, strict=True))
         evaluations = []

@@ -52,9 +52,13 @@ class Domain(ABC):
         """What a report shows that only this domain knows of."""
         return []
 
-    def clean(self, text: str) -> str:
-        """The answer in what a model wrote."""
+    def clean(self, task: Task, text: str) -> str:
+        """The answer in what a model wrote when asked a task's probe."""
         return text.strip()
+
+    def gold(self, task: Task, probe: Probe) -> tuple[int, ...]:
+        """The tokens of a probe's gold answer as they would follow its `question`."""
+        return self.answer(probe.answers[0])
 
     @abstractmethod
     def lessons(self, task: Task, edit: SelfEdit) -> tuple[Lesson, ...]:

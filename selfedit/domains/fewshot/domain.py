@@ -13,7 +13,7 @@ from selfedit.domains.fewshot.problem import Pair, Problem, read_context
 from selfedit.domains.fewshot.prompt import FORMATS, shown
 from selfedit.domains.fewshot.settings import FIXED, Choices, parse
 from selfedit.domains.fewshot.training import training_problems
-from selfedit.domains.fewshot.values import KINDS, Kind, Value
+from selfedit.domains.fewshot.values import Kind, Value
 from selfedit.models.prompt import Prompter
 from selfedit.policies.formats import Format
 from selfedit.types import Example, Hyperparameters, Lesson, Probe, Recipe, SelfEdit, Task
@@ -58,10 +58,17 @@ class FewshotDomain(Domain):
 
     @classmethod
     def read_tasks(cls, path: Path, letter: str, questions: int | None = None) -> list[Task]:
-        """See `Domain.read_tasks`. A task's id is its own: 'a85d4709', or the name of its file."""
+        """See `Domain.read_tasks`. A task's id is its own: 'a85d4709', or the name of its file.
+
+        Only inputs whose outputs are known can be scored; a task without one is left out.
+        """
         from selfedit.domains.fewshot.read import read_source
 
-        return read_source(str(path))
+        tasks = [
+            replace(task, probes=tuple(probe for probe in task.probes if probe.answers)[:questions])
+            for task in read_source(str(path))
+        ]
+        return [task for task in tasks if task.probes]
 
     @classmethod
     def report_sections(cls, run: RunRecords) -> list[Section]:
@@ -111,7 +118,7 @@ class FewshotDomain(Domain):
     def example(self, kind: Kind, problem: Problem, only_output: bool) -> Example:
         """A problem as a training sequence, with the loss on the query's output or on everything."""
         prompt = self.prompt(kind, problem.demonstrations, problem.query.input)
-        answer = (*self._encode(kind.write(problem.query.output)), self._end_token)
+        answer = (*self.written(kind, problem.query.output), self._end_token)
         return Example(prompt + answer, (not only_output,) * len(prompt) + (True,) * len(answer))
 
     def prompt(self, kind: Kind, demonstrations: tuple[Pair, ...], asked: Value) -> tuple[int, ...]:
@@ -125,17 +132,24 @@ class FewshotDomain(Domain):
         return self.prompt(kind, pairs, asked_value(kind, probe))
 
     def answer(self, text: str) -> tuple[int, ...]:
-        """See `Domain.answer`."""
-        return self._encode(text)
+        """See `Domain.answer`. Of a text; `gold` and `written` know of grids, too."""
+        return self._prompter.encode(text)
 
-    def clean(self, text: str) -> str:
-        """See `Domain.clean`. A grid is brought into the form that gold answers have."""
-        kind = KINDS["grid"]
-        grid = kind.read(text)
-        return kind.write(grid) if grid is not None else text.strip()
+    def written(self, kind: Kind, value: Value) -> tuple[int, ...]:
+        """The tokens of an output."""
+        text = kind.write(value)
+        return self._prompter.encode(self._apart(text) if kind.name == "grid" else text)
 
-    def _encode(self, text: str) -> tuple[int, ...]:
-        return self._prompter.encode(self._apart(text) if KINDS["grid"].read(text) is not None else text)
+    def gold(self, task: Task, probe: Probe) -> tuple[int, ...]:
+        """See `Domain.gold`."""
+        kind, _ = read_context(task.context)
+        return self.written(kind, kind.read(probe.answers[0]) or probe.answers[0])
+
+    def clean(self, task: Task, text: str) -> str:
+        """See `Domain.clean`. A value is brought into the form that gold answers have."""
+        kind, _ = read_context(task.context)
+        value = kind.read(text)
+        return kind.write(value) if value is not None else text.strip()
 
     def _apart(self, text: str) -> str:
         """Rows of digits with spaces between them, where the tokenizer needs it."""

@@ -6,13 +6,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from selfedit.domains.fewshot import augment
 from selfedit.domains.fewshot.domain import FewshotDomain, asked_value
 from selfedit.domains.fewshot.problem import Pair, make_task, read_context
 from selfedit.domains.fewshot.values import Kind, Value
 from selfedit.errors import UserError
-from selfedit.generate.base import Generator, Request, Scored
+from selfedit.evaluator import Evaluator
+from selfedit.generate.base import Generator, Request
+from selfedit.graders.exact import ExactGrader
 from selfedit.inner.base import InnerLoop
 from selfedit.policies.base import Policy
 from selfedit.progress import Progress
@@ -68,7 +71,6 @@ class Solver:
 
     Args:
         vote: look at a task of grids in all rigid ways, and let the predictions vote.
-        max_new_tokens: of a prediction; by default what the task's largest output takes, twice.
     """
 
     def __init__(
@@ -80,11 +82,10 @@ class Solver:
         progress: Progress,
         hyperparameters: Hyperparameters = HYPERPARAMETERS,
         vote: bool = False,
-        max_new_tokens: int | None = None,
     ) -> None:
         self._domain, self._policy, self._inner, self._generator = domain, policy, inner, generator
         self._progress, self._hyperparameters = progress, hyperparameters
-        self._vote, self._max_new_tokens = vote, max_new_tokens
+        self._vote = vote
 
     def solve(self, task: Task, edits: int, seed: int) -> Solution:
         """Adapt to the task and predict. The known answers are looked at when all is done, to say `solved`."""
@@ -124,7 +125,7 @@ class Solver:
                 shown = tuple(Pair(look(pair.input), look(pair.output)) for pair in pairs)
                 prompt = self._domain.prompt(kind, shown, look(asked_value(kind, probe)))
                 name = adapter.recipe_id if adapter is not None else None
-                requests.append(Request(prompt, name, self._longest(kind, pairs), stop=kind.stop))
+                requests.append(Request(prompt, name, self._longest(task), stop=kind.stop))
                 undo.append(view.inverse)
         named = {adapter.recipe_id: adapter} if adapter is not None else {}
         with self._progress.bar("Predicting", len(requests), "outputs") as bar:
@@ -153,32 +154,17 @@ class Solver:
                 continue
             recipes.append(replace(recipe, id=name))
         adapters = {adapter.recipe_id: adapter for adapter in self._train("Comparing self-edits", recipes)}
-        asked = [job for job in jobs if job[2] in adapters]
-        prompts = [self._domain.question(fold, fold.probes[0]) for _, fold, _ in asked]
-        kind, pairs = read_context(task.context)
-        written = self._generator.generate(
-            [
-                Request(prompt, name, self._longest(kind, pairs), stop=kind.stop)
-                for prompt, (_, _, name) in zip(prompts, asked, strict=True)
-            ],
-            adapters,
-        )
-        scores = self._generator.score(
-            [
-                Scored(prompt, self._domain.answer(fold.probes[0].answers[0]), name)
-                for prompt, (_, fold, name) in zip(prompts, asked, strict=True)
-            ],
-            adapters,
-        )
+        asked = [(edit, fold, name) for edit, fold, name in jobs if name in adapters]
+        evaluator = Evaluator(self._generator, self._domain, ExactGrader(), self._longest(task))
+        evaluations = evaluator.evaluate([(fold, name) for _, fold, name in asked], adapters)
         found = []
         for edit in edits:
             mine = [
-                (self._domain.clean(completion.text) == fold.probes[0].answers[0], score)
-                for (other, fold, _), completion, score in zip(asked, written, scores, strict=True)
-                if other.id == edit.id
+                evaluation for (other, _, _), evaluation in zip(asked, evaluations, strict=True) if other.id == edit.id
             ]
-            mean = sum(score for _, score in mine) / max(1, len(mine)) if mine else float("-inf")
-            found.append(Attempt(edit, None, sum(right for right, _ in mine), len(mine), mean))
+            right = sum(evaluation.answers[0].verdict.correct for evaluation in mine)
+            mean = fmean(evaluation.gold_logprob for evaluation in mine) if mine else float("-inf")
+            found.append(Attempt(edit, None, right, len(mine), mean))
         return found
 
     def _train(self, label: str, recipes: Sequence[Recipe]) -> list[Adapter]:
@@ -186,10 +172,11 @@ class Solver:
         with self._progress.bar(label, total, "tokens") as bar:
             return list(self._inner.adapt(recipes, bar.advance))
 
-    def _longest(self, kind: Kind, pairs: Sequence[Pair]) -> int:
-        if self._max_new_tokens is not None:
-            return self._max_new_tokens
-        return 2 * max(len(self._domain.answer(kind.write(pair.output))) for pair in pairs) + 8
+    def _longest(self, task: Task) -> int:
+        """Tokens of a prediction: twice what the largest known output, or input to predict for, takes."""
+        kind, pairs = read_context(task.context)
+        values = [*(pair.output for pair in pairs), *(asked_value(kind, probe) for probe in task.probes)]
+        return 2 * max(len(self._domain.written(kind, value)) for value in values) + 8
 
     def _read(self, kind: Kind, text: str, back: augment.Change) -> str:
         value = kind.read(text)
@@ -221,7 +208,7 @@ def is_solved(task: Task, predictions: Sequence[str]) -> bool | None:
 def check_window(domain: FewshotDomain, task: Task, window: int) -> None:
     """Raise UserError if the demonstrations and an input, with an output, are too long for the model."""
     kind, pairs = read_context(task.context)
-    answer = max(len(domain.answer(kind.write(pair.output))) for pair in pairs)
+    answer = max(len(domain.written(kind, pair.output)) for pair in pairs)
     longest = max(len(domain.question(task, probe)) for probe in task.probes)
     if longest + answer > window:
         raise UserError(

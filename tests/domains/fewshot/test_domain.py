@@ -68,8 +68,11 @@ def test_cells_are_kept_apart_where_the_tokenizer_would_join_them(prompter: Prom
     domain = FewshotDomain(Joining(prompter.tokenizer, chat=True), END)
     text = said(prompter, domain.question(task, task.probes[0]))
     assert text.endswith("Input:\n4 0\n0 0\nOutput:\n")
-    assert said(prompter, domain.answer("04\n00")) == "0 4\n0 0"
-    assert domain.clean(" 0 4\n0 0\n") == "04\n00"
+    assert said(prompter, domain.gold(task, task.probes[0])) == "0 4\n0 0"
+    assert domain.clean(task, " 0 4\n0 0\n") == "04\n00"
+    years = make_task("y", "y", KINDS["text"], [Pair("one", "2001")], [("ten", "20 10")])
+    assert said(prompter, domain.gold(years, years.probes[0])) == "20 10"
+    assert domain.clean(years, "20 10 ") == "20 10"
 
 
 def test_the_recipe_is_what_the_edit_asks_for(prompter: Prompter, task: Task) -> None:
