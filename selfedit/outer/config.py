@@ -98,12 +98,13 @@ class EvaluationSettings(Settings):
 
 
 class EngineSettings(Settings):
-    """How fast, not what."""
+    """How fast and how shown, not what."""
 
     slots: int = Field(default=24, ge=1, description="adapters trained at once")
     token_budget: int = Field(default=1024, ge=16, description="tokens of one training pass")
     inner_loop: InnerLoopName = "batched"
     generator: GeneratorName = "batched"
+    tracking: Literal["tensorboard", "trackio"] | None = Field(default=None, description="where figures are shown")
 
 
 class TrainConfig(Settings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -13,7 +13,7 @@ from selfedit.outer.rest_em import Ranked
 from selfedit.outer.trials import Trial
 from selfedit.store.journal import read_records
 from selfedit.store.serialize import decode, encode
-from selfedit.types import Evaluation, SelfEdit, Task
+from selfedit.types import Answer, Evaluation, SelfEdit, Task
 
 T = TypeVar("T")
 
@@ -75,26 +75,35 @@ class RunRecords:
         return [key for other, key in self._records if other == kind]
 
 
-def graded(tasks: Sequence[Task], evaluations: Sequence[Evaluation]) -> list[list[float]]:
-    """1 or 0 by passage and question."""
+Value = Callable[[Answer], float]
+"""What of an answer is compared."""
+
+
+def is_right(answer: Answer) -> float:
+    """1 for a right answer, 0 for a wrong one."""
+    return float(answer.verdict.correct)
+
+
+def graded(tasks: Sequence[Task], evaluations: Sequence[Evaluation], value: Value = is_right) -> list[list[float]]:
+    """A value of each answer by passage and question."""
     by_id = {evaluation.task_id: evaluation for evaluation in evaluations}
-    return [[float(answer.verdict.correct) for answer in by_id[task.id].answers] for task in tasks]
+    return [[value(answer) for answer in by_id[task.id].answers] for task in tasks]
 
 
 def graded_trials(
-    tasks: Sequence[Task], trials: Sequence[Trial], fallback: Sequence[Evaluation]
+    tasks: Sequence[Task], trials: Sequence[Trial], fallback: Sequence[Evaluation], value: Value = is_right
 ) -> tuple[list[list[float]], int]:
-    """The share of a question's trials that answered it rightly, by passage; and how many passages had none.
+    """The mean value of a question's answers over its trials, by passage; and how many passages had no trial.
 
     A passage without an adapter was not updated: the model as it was answers, as it would for a user.
     """
-    base = graded(tasks, fallback)
+    base = graded(tasks, fallback, value)
     rows, missing = [], 0
     for index, task in enumerate(tasks):
         afters = [trial.after for trial in trials if trial.task_id == task.id and trial.after is not None]
         if afters:
-            verdicts = [[answer.verdict.correct for answer in after.answers] for after in afters]
-            rows.append([fmean(map(float, column)) for column in zip(*verdicts, strict=True)])
+            values = [[value(answer) for answer in after.answers] for after in afters]
+            rows.append([fmean(column) for column in zip(*values, strict=True)])
         else:
             rows.append(base[index])
             missing += 1

@@ -7,10 +7,11 @@ from operator import attrgetter
 from statistics import fmean
 
 from selfedit.domains import load_domain
-from selfedit.outer.records import RoundRecord, RunRecords, graded, graded_trials
+from selfedit.outer.records import RoundRecord, RunRecords, Value, graded, graded_trials, is_right
 from selfedit.outer.regimes import many_sections, sequence_sections
 from selfedit.outer.trials import Trial
 from selfedit.report import (
+    GOLD_LOGPROB,
     Block,
     Bullets,
     EditCard,
@@ -52,8 +53,8 @@ def _names(run: RunRecords) -> dict[str, str]:
     return {"base": "no update", **load_domain(str(run.facts.config["domain"])).names}
 
 
-def conditions(run: RunRecords) -> tuple[dict[str, list[list[float]]], list[str]]:
-    """Gradings of the validation questions by condition, and a word on passages without an adapter."""
+def conditions(run: RunRecords, value: Value = is_right) -> tuple[dict[str, list[list[float]]], list[str]]:
+    """A value of the answers to the validation questions by condition, and a word on passages without an adapter."""
     tasks = run.tasks("v")
     base = run.base("base")
     found: dict[str, list[list[float]]] = {}
@@ -61,14 +62,14 @@ def conditions(run: RunRecords) -> tuple[dict[str, list[list[float]]], list[str]
     names = _names(run)
     if not tasks or not base:
         return found, notes
-    found[names["base"]] = graded(tasks, base)
+    found[names["base"]] = graded(tasks, base, value)
     if evaluations := run.base("in-context"):
-        found[names["in-context"]] = graded(tasks, evaluations)
+        found[names["in-context"]] = graded(tasks, evaluations, value)
     for key, name in _adapted_keys(run):
         trials = run.trials(key)
         if {trial.task_id for trial in trials} != {task.id for task in tasks}:
             continue  # still under way
-        found[name], missing = graded_trials(tasks, trials, base)
+        found[name], missing = graded_trials(tasks, trials, base, value)
         if missing:
             notes.append(f"{name}: {missing} of {len(tasks)} passages had no usable edit and were answered unchanged.")
     return found, notes
@@ -93,6 +94,11 @@ def _result(run: RunRecords) -> Section:
         if reference in found and len(found) > 1:
             title = f"Validation passages, against '{reference}'"
             blocks.append(comparison_table(found, reference, title=title, seed=0))
+    likelihoods, _ = conditions(run, attrgetter("gold_logprob"))
+    reference = "own edits, before RL" if "own edits, before RL" in likelihoods else _names(run)["base"]
+    if len(likelihoods) > 1:
+        title = f"How likely the gold answers became, against '{reference}'"
+        blocks.append(comparison_table(likelihoods, reference, title=title, seed=0, measure=GOLD_LOGPROB))
     if not blocks:
         blocks.append(Paragraph("No validation passages were asked, or they are still under way."))
     blocks.append(Paragraph(f"Graded by '{_grader(run)}'. docs/graders.md says how far to trust it."))

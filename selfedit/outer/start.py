@@ -20,6 +20,7 @@ from selfedit.outer.folder import RunFolder
 from selfedit.outer.records import RunRecords
 from selfedit.outer.report import conditions, report_page
 from selfedit.outer.side_by_side import side_by_side
+from selfedit.outer.tracking import check_tracker, make_tracker
 from selfedit.policies.file import FilePolicy
 from selfedit.progress import Progress
 from selfedit.report import Page, Table, comparison_table, to_html, to_markdown
@@ -40,6 +41,7 @@ def train(config: TrainConfig, path: Path, device: str | None, progress: Progres
     data = read_data(config)
     GRADERS[config.evaluation.grader]()  # A judge says here what it lacks.
     resolve(config.model).check()
+    check_tracker(config.engine.tracking)
     _check_rank(config)
     # torch is only imported once all that needs no model was checked.
     from selfedit.models.load import load
@@ -53,7 +55,11 @@ def train(config: TrainConfig, path: Path, device: str | None, progress: Progres
     def work(journal: Journal) -> None:
         stages = build_stages(config, base, journal, progress)
         _check_window(data, config, stages)
-        TrainRun(stages, config, path, journal, progress).run(data)
+        tracker = make_tracker(config.engine.tracking, path)
+        try:
+            TrainRun(stages, config, path, journal, progress, tracker).run(data)
+        finally:
+            tracker.close()
 
     return _finish(folder, work, progress)
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 from selfedit.errors import UserError
 from selfedit.multilora.merge import merged
@@ -18,6 +19,7 @@ from selfedit.outer.data import RunData
 from selfedit.outer.records import RoundRecord
 from selfedit.outer.rest_em import rank, screened
 from selfedit.outer.stages import OuterStages
+from selfedit.outer.tracking import Tracker
 from selfedit.outer.trials import fingerprint, make_jobs
 from selfedit.progress import Progress
 from selfedit.rewards import make_reward
@@ -31,12 +33,19 @@ class TrainRun:
 
     Args:
         folder: where the policies go, one PEFT folder a round.
+        tracker: is told each round's figures.
     """
 
     def __init__(
-        self, stages: OuterStages, config: TrainConfig, folder: Path, journal: Journal, progress: Progress
+        self,
+        stages: OuterStages,
+        config: TrainConfig,
+        folder: Path,
+        journal: Journal,
+        progress: Progress,
+        tracker: Tracker,
     ) -> None:
-        self._stages, self._config, self._folder = stages, config, folder
+        self._stages, self._config, self._folder, self._tracker = stages, config, folder, tracker
         self._journal, self._progress = journal, progress
         self._compare = Comparison(stages, config.evaluation, journal, progress)
 
@@ -61,7 +70,13 @@ class TrainRun:
             self._compare.baselines(tasks)
         edits = self._propose(f"v{number}", tasks, settings.edits, policies)
         with self._inner_base(policies):
-            self._compare.adapted(f"v{number}", tasks, edits)
+            trials = self._compare.adapted(f"v{number}", tasks, edits)
+        afters = [trial.after for trial in trials if trial.after is not None]
+        if afters:
+            accuracy, logprob = (
+                fmean(getattr(after, name) for after in afters) for name in ("accuracy", "gold_logprob")
+            )
+            self._tracker.log(number, {"validation/accuracy": accuracy, "validation/gold_logprob": logprob})
 
     def _round(self, number: int, tasks: Sequence[Task], policies: Sequence[Adapter]) -> Adapter | None:
         """One round: what the policy gained, or None if no edit was good enough to learn from.
@@ -84,14 +99,16 @@ class TrainRun:
             )
         ranked = tuple(rank(tasks, edits, trials, before, self._stages.reward, outer))
         chosen = [entry.edit for entry in ranked if entry.chosen]
-        best = max(entry.reward for entry in ranked if entry.reward is not None)
-        self._progress.note(f"Round {number}: best reward {best:.3f}, {len(chosen)} edits to learn from.")
+        rewards = [entry.reward for entry in ranked if entry.reward is not None]
+        self._tracker.log(number, {"reward/mean": fmean(rewards), "reward/best": max(rewards), "chosen": len(chosen)})
+        self._progress.note(f"Round {number}: best reward {max(rewards):.3f}, {len(chosen)} edits to learn from.")
         if not chosen:
             note = "no edit was better than no update, so the policy stays as it was"
             self._progress.note(f"Round {number}: {note}.")
             self._journal.put("round", key, RoundRecord(number, ranked, "", (), note))
             return None
         policy = self._finetune(number, chosen, policies)
+        self._tracker.log(number, {"policy/loss": policy.losses[-1]})
         self._journal.put("round", key, RoundRecord(number, ranked, fingerprint(policy), policy.losses))
         return policy
 

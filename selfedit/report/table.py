@@ -73,6 +73,21 @@ class Table:
         ]
 
 
+@dataclass(frozen=True)
+class Measure:
+    """What a comparison is of: the heading of its column, words for its note, and how its figures are written."""
+
+    column: str
+    words: str
+    unit: str
+    factor: float
+    digits: int
+
+
+ACCURACY = Measure("accuracy, %", "Accuracy in per cent", " in points", 100, 1)
+GOLD_LOGPROB = Measure("log-probability", "Mean log-probability a token of the gold answer, natural", "", 1, 2)
+
+
 def comparison_table(
     conditions: Mapping[str, Groups],
     reference: str,
@@ -81,27 +96,31 @@ def comparison_table(
     seed: int = 0,
     resamples: int = RESAMPLES,
     level: float = LEVEL,
+    measure: Measure = ACCURACY,
 ) -> Table:
-    """Accuracy by condition, in per cent, and its difference to that of `reference`, in points, with intervals.
+    """A measure by condition, as a rule accuracy, and its difference to that of `reference`, with intervals.
 
-    Each condition gives its gradings, 0 or 1, by passage and question, the same ones in the same order. ValueError
-    if `reference` is none of them, if they differ in shape, or if there is no question.
+    Each condition gives its values, for accuracy 0 or 1, by passage and question, the same ones in the same order.
+    ValueError if `reference` is none of them, if they differ in shape, or if there is no question.
     """
     if reference not in conditions:
         raise ValueError(f"the reference {reference!r} is not among the conditions {list(conditions)}")
     rows = []
+    factor, digits = measure.factor, measure.digits
     for name, graded in conditions.items():
         accuracy = bootstrap_mean(graded, seed=seed, resamples=resamples, level=level)
-        row = (name, str(sum(map(len, graded))), f"{100 * accuracy.mean:.1f}", interval_text(accuracy, 100))
+        mean = f"{factor * accuracy.mean:.{digits}f}"
+        row = (name, str(sum(map(len, graded))), mean, interval_text(accuracy, factor, digits))
         if name == reference:
             rows.append((*row, "-", "-", "reference"))
             continue
         gain = paired_difference(graded, conditions[reference], seed=seed, resamples=resamples, level=level)
-        rows.append((*row, f"{100 * gain.mean:+.1f}", interval_text(gain, 100, signed=True), gain.verdict))
+        difference = f"{factor * gain.mean:+.{digits}f}"
+        rows.append((*row, difference, interval_text(gain, factor, digits, signed=True), gain.verdict))
     share = f"{100 * level:g}%"
-    figures = ("accuracy, %", f"{share} interval", "difference", f"its {share} interval")
+    figures = (measure.column, f"{share} interval", "difference", f"its {share} interval")
     columns = ("condition", "questions", *figures, "verdict")
-    return Table(title, columns, tuple(rows), _comparison_note(reference, conditions, share))
+    return Table(title, columns, tuple(rows), _comparison_note(reference, conditions, share, measure))
 
 
 def interval_text(estimate: Estimate, factor: float = 1, digits: int = 1, signed: bool = False) -> str:
@@ -112,10 +131,10 @@ def interval_text(estimate: Estimate, factor: float = 1, digits: int = 1, signed
     return f"{low} to {high}"
 
 
-def _comparison_note(reference: str, conditions: Mapping[str, Groups], share: str) -> str:
+def _comparison_note(reference: str, conditions: Mapping[str, Groups], share: str, measure: Measure) -> str:
     passages = sum(len(group) > 0 for group in conditions[reference])
     note = (
-        f"Accuracy in per cent, differences to {reference} in points, question by question. Intervals come from "
+        f"{measure.words}, differences to {reference}{measure.unit}, question by question. Intervals come from "
         f"resampling the {passages} passage(s)."
     )
     if passages < 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,11 +52,27 @@ class SettingsFormat(Format):
         """The request: what may be chosen, and the task's demonstrations."""
         kind, pairs = read_context(passage)
         listed = "\n\n".join(f"Input:\n{kind.write(pair.input)}\nOutput:\n{kind.write(pair.output)}" for pair in pairs)
-        return f"{_ABOUT[kind.name]}{_REST}\nAn example of the form: {write(FIXED[kind.name])}\n\n{listed}"
+        return f"{_ABOUT[kind.name]}{_REST}\nIts form: {_form(kind)}\n\n{listed}"
 
     def schema(self, passage: str) -> str:
         """See `Format.schema`."""
         return schema(read_context(passage)[0])
+
+
+def _form(kind: Kind) -> str:
+    """What an answer looks like, with words in place of values: an example's would be copied."""
+    form = json.loads(write(FIXED[kind.name]))
+    form["data_generation"] = dict.fromkeys(form["data_generation"], "true or false")
+    form["training"] = {
+        "strategy": '"train_using_all_tokens" or "train_using_output_tokens"',
+        "learning_rate": "a number",
+        "num_train_epochs": "a number",
+    }
+    parts = (
+        f'"{group}": {{{", ".join(f"{json.dumps(key)}: {value}" for key, value in values.items())}}}'
+        for group, values in form.items()
+    )
+    return f"{{{', '.join(parts)}}}"
 
 
 def read_lessons(text: str) -> tuple[Lesson, ...]:

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# All that is to be measured on a CUDA GPU, in one go. Results: benchmarks/results/*.json and runs/*/report.html.
+#
+#   benchmarks/gpu.sh            # from the project's root, selfedit installed; about an hour on an H200
+#   benchmarks/gpu.sh engine     # one part only: engine, squad, arc
+#
+# QWEN and LLAMA name larger models for the experiments (a hub id or a folder); they are left out where unset.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+results=benchmarks/results
+parts=${1:-engine squad arc}
+
+for part in $parts; do
+  case $part in
+    engine)
+      for targets in qv all-linear; do
+        python -m benchmarks.inner_loop --shape qwen2.5-7b --device cuda --targets "$targets" --n 64 --budget 16384 \
+          --answer-tokens 64 --sweep 1,8,32,64,128 --whole 750 --out "$results/inner_loop-gpu-$targets.json"
+      done
+      python -m benchmarks.fewshot_edits --device cuda --most-tokens 0 --peft-edits 8 \
+        --out "$results/fewshot_edits-gpu.json"
+      ;;
+    squad)
+      selfedit train configs/squad_gpu.yaml --device cuda
+      if [ -n "${QWEN:-}" ]; then
+        selfedit train configs/squad_gpu.yaml --device cuda --set "model=$QWEN" --out runs/squad_gpu-large
+      fi
+      ;;
+    arc)
+      if [ -n "${LLAMA:-}" ]; then
+        selfedit train configs/arc_paper.yaml --device cuda --set "model=$LLAMA"
+      else
+        selfedit train configs/arc_paper.yaml --device cuda --set model=smollm2-135m --set policy.constrained=true
+      fi
+      ;;
+    *)
+      echo "unknown part '$part': engine, squad or arc" >&2
+      exit 2
+      ;;
+  esac
+done
