@@ -5,15 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from selfedit.documents.passages import read_passages
 from selfedit.policies.formats import FORMATS, Format
 from selfedit.types import Hyperparameters, Lesson, Probe, Recipe, SelfEdit, Task
-
-if TYPE_CHECKING:
-    from selfedit.outer.records import RunRecords
-    from selfedit.report import Section
 
 
 class Domain(ABC):
@@ -25,6 +21,8 @@ class Domain(ABC):
         stop: strings that end an answer.
         run_settings: what a run of the outer loop gives it, where the configuration says nothing else.
         only_files: whether `read_tasks` takes nothing but files; else it may be given names.
+        report: `package.module:function` from a run's records to sections of its report that only the domain knows to
+            make; empty for none.
         names: what reports call training without a self-edit ('passage') and asking in context ('in-context').
     """
 
@@ -33,6 +31,7 @@ class Domain(ABC):
     stop: ClassVar[tuple[str, ...]] = ("\n",)
     run_settings: ClassVar[Mapping[str, Any]] = {}
     only_files: ClassVar[bool] = True
+    report: ClassVar[str] = ""
     names: ClassVar[Mapping[str, str]] = {
         "passage": "trained on the passage alone",
         "in-context": "passage in context",
@@ -46,11 +45,6 @@ class Domain(ABC):
             UserError: the file is malformed; says where.
         """
         return read_passages(path, letter, questions)
-
-    @classmethod
-    def report_sections(cls, run: RunRecords) -> list[Section]:
-        """What a report shows that only this domain knows of."""
-        return []
 
     def clean(self, task: Task, text: str) -> str:
         """The answer in what a model wrote when asked a task's probe."""

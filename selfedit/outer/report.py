@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from statistics import fmean
@@ -39,9 +40,23 @@ _SHOWN = 3
 def report_page(run: RunRecords) -> Page:
     """The whole report of one run."""
     regimes = [*many_sections(run), *sequence_sections(run)]
-    own = load_domain(str(run.facts.config["domain"])).report_sections(run)
-    sections = [_result(run), *own, *regimes, *_learning(run), *_reliability(run), *_examples(run), _facts(run)]
+    sections = [
+        _result(run),
+        *_of_domain(run),
+        *regimes,
+        *_learning(run),
+        *_reliability(run),
+        *_examples(run),
+        _facts(run),
+    ]
     return Page(f"selfedit: {run.facts.id}", tuple(sections))
+
+
+def _of_domain(run: RunRecords) -> list[Section]:
+    """What only the run's domain knows to show."""
+    module, _, function = load_domain(str(run.facts.config["domain"])).report.partition(":")
+    made: list[Section] = getattr(importlib.import_module(module), function)(run) if module else []
+    return made
 
 
 def plain_names(run: RunRecords) -> set[str]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from selfedit.domains.base import Domain
 from selfedit.domains.fewshot.problem import Pair, Problem, read_context
@@ -17,10 +17,6 @@ from selfedit.domains.fewshot.values import Kind, Value
 from selfedit.models.prompt import Prompter
 from selfedit.policies.formats import Format
 from selfedit.types import Example, Hyperparameters, Lesson, Probe, Recipe, SelfEdit, Task
-
-if TYPE_CHECKING:
-    from selfedit.outer.records import RunRecords
-    from selfedit.report import Section
 
 
 class FewshotDomain(Domain):
@@ -37,6 +33,7 @@ class FewshotDomain(Domain):
     default_format: ClassVar[str] = "settings"
     stop: ClassVar[tuple[str, ...]] = ("\n\n",)
     only_files: ClassVar[bool] = False
+    report: ClassVar[str] = "selfedit.domains.fewshot.report:sections"
     names: ClassVar[Mapping[str, str]] = {
         "base": "in context, no update",
         "passage": "fixed recipe",
@@ -69,13 +66,6 @@ class FewshotDomain(Domain):
             for task in read_source(str(path))
         ]
         return [task for task in tasks if task.probes]
-
-    @classmethod
-    def report_sections(cls, run: RunRecords) -> list[Section]:
-        """See `Domain.report_sections`."""
-        from selfedit.domains.fewshot.report import sections
-
-        return sections(run)
 
     def choices(self, task: Task, edit: SelfEdit) -> Choices:
         """What an edit chooses; the fixed recipe in format `none`.
