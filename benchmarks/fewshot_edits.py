@@ -93,7 +93,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--task", default="25ff71a9", help="an ARC id")
     parser.add_argument("--edits", type=int, default=8)
     parser.add_argument("--peft-edits", type=int, default=2, help="of these, trained through PEFT")
-    parser.add_argument("--most-tokens", type=int, default=800, help="training tokens of an epoch")
+    parser.add_argument("--most-tokens", type=int, default=1600, help="training tokens of an edit, all epochs together")
     parser.add_argument("--token-budget", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path)

@@ -38,7 +38,7 @@ _MostTokens = Annotated[
     typer.Option(
         "--most-tokens",
         min=0,
-        help="Training tokens of an epoch, 0 for no bound; by default 6000 on a CPU.",
+        help="Training tokens of an edit, all epochs together, 0 for no bound; by default 16000 on a CPU.",
         show_default=False,
     ),
 ]

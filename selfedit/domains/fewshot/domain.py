@@ -26,7 +26,7 @@ class FewshotDomain(Domain):
         end_token: ends every training sequence, so that the model learns where an output ends.
         most_examples: training problems of one edit; 250 in the paper.
         most_steps: an edit that takes more optimizer steps is unusable; 375 in the paper. 0 for no bound.
-        most_tokens: of all training problems of an epoch together; those over it are left out. 0 for no bound.
+        most_tokens: trained on in all epochs of an edit together; problems over it are left out. 0 for no bound.
     """
 
     formats: ClassVar[Mapping[str, Format]] = FORMATS
@@ -94,7 +94,9 @@ class FewshotDomain(Domain):
         choices = self.choices(task, edit)
         only_output = choices.training.strategy == "train_using_output_tokens"
         problems = training_problems(kind, pairs, choices, seed, self._most_examples)
-        examples = self._within_budget([self.example(kind, problem, only_output) for problem in problems])
+        examples = [self.example(kind, problem, only_output) for problem in problems]
+        if self._most_tokens:
+            examples = _within(examples, self._most_tokens // choices.training.num_train_epochs)
         settled = replace(
             hyperparameters,
             learning_rate=choices.training.learning_rate,
@@ -147,16 +149,15 @@ class FewshotDomain(Domain):
             return text
         return "\n".join(" ".join(line) if line.isdigit() else line for line in text.split("\n"))
 
-    def _within_budget(self, examples: list[Example]) -> list[Example]:
-        """As many as fit the token bound, in their order; the first always."""
-        if not self._most_tokens:
-            return examples
-        kept, room = examples[:1], self._most_tokens - len(examples[0].tokens)
-        for example in examples[1:]:
-            if len(example.tokens) <= room:
-                room -= len(example.tokens)
-                kept.append(example)
-        return kept
+
+def _within(examples: list[Example], most_tokens: int) -> list[Example]:
+    """As many as fit the bound, in their order; the first always."""
+    kept, room = examples[:1], most_tokens - len(examples[0].tokens)
+    for example in examples[1:]:
+        if len(example.tokens) <= room:
+            room -= len(example.tokens)
+            kept.append(example)
+    return kept
 
 
 def asked_value(kind: Kind, probe: Probe) -> Value:

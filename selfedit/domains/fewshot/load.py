@@ -13,8 +13,8 @@ from selfedit.models import resolve
 from selfedit.progress import Progress
 from selfedit.types import Task
 
-CPU_TOKENS = 6000
-"""Training tokens of an epoch on a CPU, so that a task takes minutes. On a GPU there is no bound but the paper's."""
+CPU_TOKENS = 16000
+"""Training tokens of an edit on a CPU, so that a task takes minutes. On a GPU there is no bound but the paper's."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class SolveOptions:
         fixed: train by the fixed recipe; no self-edit is written.
         constrained: sample only valid self-edits; else, as in the paper, until one is valid.
         vote: let the predictions for the task seen in all rigid ways vote.
-        most_tokens: training tokens of an epoch; None for what suits the device, 0 for no bound.
+        most_tokens: training tokens of an edit; None for what suits the device, 0 for no bound.
     """
 
     fixed: bool = False

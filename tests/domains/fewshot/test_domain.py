@@ -91,10 +91,10 @@ def test_bounds(prompter: Prompter, task: Task) -> None:
     given = Hyperparameters(batch_size=2)
     few = FewshotDomain(prompter, END, most_examples=7).recipe(task, edit(), given, 0)
     assert len(few.examples) == 7
-    tokens = sum(len(example.tokens) for example in few.examples[:4])
+    tokens = 2 * sum(len(example.tokens) for example in few.examples[:4])
     bounded = FewshotDomain(prompter, END, most_tokens=tokens).recipe(task, edit(), given, 0)
     assert len(bounded.examples) >= 1
-    assert bounded.tokens_per_epoch <= tokens
+    assert bounded.tokens_per_epoch * bounded.hyperparameters.epochs <= tokens
     assert len(FewshotDomain(prompter, END, most_tokens=1).recipe(task, edit(), given, 0).examples) == 1
     with pytest.raises(ValueError, match=r"it takes 40 steps, and 39 are allowed"):
         FewshotDomain(prompter, END, most_examples=8, most_steps=39).recipe(task, edit(num_train_epochs=10), given, 0)
