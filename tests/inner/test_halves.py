@@ -11,6 +11,7 @@ import torch
 
 from selfedit.inner import halves
 from selfedit.inner.backward import Piece, accumulate_gradients
+from selfedit.inner.batched import BatchedInnerLoop
 from selfedit.inner.halves import Halves, split
 from selfedit.multilora.model import MultiLoraModel
 from selfedit.types import Example
@@ -54,6 +55,16 @@ def test_halves_give_the_gradients_and_losses_of_the_whole(multi: MultiLoraModel
         losses = both.run(pieces)
     assert losses == pytest.approx(whole_losses, rel=1e-5)
     assert float((multi.grads_NP - whole).norm() / whole.norm()) < 1e-5
+
+
+def test_the_same_recipes_give_the_same_adapters_to_the_bit(multi: MultiLoraModel, two_threads: None) -> None:
+    model = multi.unwrap()
+    recipes = [recipe(i, VOCAB) for i in range(5)]
+    runs = [{a.recipe_id: a for a in BatchedInnerLoop(model, 4, 120).adapt(recipes)} for _ in range(2)]
+    for name, adapter in runs[0].items():
+        for layer, factors in adapter.factors.items():
+            again = runs[1][name].factors[layer]
+            assert torch.equal(factors.a_RI, again.a_RI) and torch.equal(factors.b_OR, again.b_OR)
 
 
 def test_both_halves_have_a_thread_and_the_caller_keeps_its_number(
