@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from selfedit.documents.base import NotADocumentError
 from selfedit.documents.squad import Row, parse_question, read_rows, text_field
-from selfedit.documents.text import decode, read_bytes
+from selfedit.documents.text import read_json_lines
 from selfedit.errors import UserError
 from selfedit.types import Probe, Task
 
@@ -38,21 +37,16 @@ def read_passages(path: Path, letter: str, questions: int | None = None) -> list
 
 
 def _jsonl(path: Path) -> list[Row]:
-    rows = []
-    for number, line in enumerate(decode(read_bytes(path), path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            fields: Any = json.loads(line)
-            if not isinstance(fields, dict):
-                raise ValueError("is not an object")
-            title = text_field(fields, "title") if fields.get("title") else ""
-            context = text_field(fields, "context")
-            listed = fields.get("questions", [])
-            if not isinstance(listed, list):
-                raise ValueError("'questions' is not a list")
-            found = [parse_question(item, title, context) for item in listed]
-        except ValueError as error:  # JSONDecodeError is one
-            raise UserError(f"{path}, line {number}: {error}.") from None
-        rows.append(Row(title, context, tuple(question for question in found if question is not None)))
-    return rows
+    return read_json_lines(path, _row, '{"context": "...", "questions": [{"question": "...", "answer": "..."}]}')
+
+
+def _row(fields: Any, _: int) -> Row:
+    if not isinstance(fields, dict):
+        raise ValueError("is not an object")
+    title = text_field(fields, "title") if fields.get("title") else ""
+    context = text_field(fields, "context")
+    listed = fields.get("questions", [])
+    if not isinstance(listed, list):
+        raise ValueError("'questions' is not a list")
+    found = [parse_question(item, title, context) for item in listed]
+    return Row(title, context, tuple(question for question in found if question is not None))

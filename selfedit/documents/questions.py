@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from selfedit.documents.base import Document, NotADocumentError, Passage, Question
 from selfedit.documents.match import PassageIndex
 from selfedit.documents.squad import parse_question, read_rows, text_field
-from selfedit.documents.text import decode, parse_json, read_bytes, shown
+from selfedit.documents.text import read_json_lines, shown
 from selfedit.errors import UserError, nearest
 
 
@@ -36,28 +36,11 @@ def read_questions(path: Path) -> list[Question]:
 
 
 def _read_lines(path: Path) -> list[Question]:
-    questions = []
-    # Not splitlines: JSON strings may hold U+2028 and its like.
-    for number, line in enumerate(decode(read_bytes(path), path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            question = _parse_line(line)
-        except ValueError as error:
-            raise UserError(
-                f"{shown(path)}, line {number}: {shown(error, 120)}. "
-                'A line looks like {"question": "...", "answer": "..."}.'
-            ) from error
-        if question is not None:
-            questions.append(question)
-    return questions
+    found = read_json_lines(path, _parse_line, '{"question": "...", "answer": "..."}')
+    return [question for question in found if question is not None]
 
 
-def _parse_line(line: str) -> Question | None:
-    try:
-        fields = parse_json(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON ({error.msg} at column {error.colno})") from error
+def _parse_line(fields: Any, _: int) -> Question | None:
     question = parse_question(fields)
     if question is None:
         return None

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from selfedit.documents.base import NotADocumentError
 from selfedit.errors import UserError
+
+T = TypeVar("T")
 
 
 def shown(value: object, limit: int = 300) -> str:
@@ -64,6 +67,28 @@ def decode(data: bytes, path: Path) -> str:
     if not text.strip():
         raise NotADocumentError(f"{name} holds only whitespace: give a file that holds text.")
     return text
+
+
+def read_json_lines(path: Path, read: Callable[[Any, int], T], form: str) -> list[T]:
+    """Return what `read` makes of each line's JSON and number; blank lines are skipped.
+
+    `form` says what a line looks like. Raises UserError naming the line for what is no JSON, and for a ValueError of
+    `read`.
+    """
+    found = []
+    # Not splitlines: JSON strings may hold U+2028 and its like.
+    for number, line in enumerate(decode(read_bytes(path), path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            try:
+                value = parse_json(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"not JSON ({error.msg} at column {error.colno})") from error
+            found.append(read(value, number))
+        except ValueError as error:
+            raise UserError(f"{shown(path)}, line {number}: {shown(error, 160)}. A line looks like {form}.") from error
+    return found
 
 
 def parse_json(text: str) -> Any:

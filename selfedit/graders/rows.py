@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selfedit.documents.text import decode, parse_json, read_bytes, shown
-from selfedit.errors import UserError
+from selfedit.documents.text import read_json_lines
 from selfedit.types import Probe
 
 
@@ -28,26 +27,10 @@ def read_rows(path: Path) -> list[Row]:
     A line is {"question": str, "answer": str or [str, ...], "prediction": str}, optionally with "correct": bool;
     "answers" stands for "answer" too. Blank lines are skipped. Raises UserError naming the line and the field.
     """
-    rows = []
-    # Not splitlines: JSON strings may hold U+2028 and its like.
-    for number, line in enumerate(decode(read_bytes(path), path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            rows.append(_row(line, f"line {number}"))
-        except ValueError as error:
-            raise UserError(
-                f"{shown(path)}, line {number}: {shown(error, 160)}. "
-                'A line looks like {"question": "...", "answer": "...", "prediction": "..."}.'
-            ) from error
-    return rows
+    return read_json_lines(path, _row, '{"question": "...", "answer": "...", "prediction": "..."}')
 
 
-def _row(line: str, id_: str) -> Row:
-    try:
-        fields = parse_json(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON ({error.msg} at column {error.colno})") from error
+def _row(fields: Any, number: int) -> Row:
     if not isinstance(fields, dict):
         raise ValueError("not an object")
     question, prediction = (_text(fields, name) for name in ("question", "prediction"))
@@ -56,7 +39,7 @@ def _row(line: str, id_: str) -> Row:
     correct = fields.get("correct")
     if correct is not None and not isinstance(correct, bool):
         raise ValueError(f"'correct' must be true or false, not {json.dumps(correct)}")
-    return Row(Probe(id_, question, _answers(fields)), prediction, correct, fields)
+    return Row(Probe(f"line {number}", question, _answers(fields)), prediction, correct, fields)
 
 
 def _text(fields: dict[str, Any], name: str) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from selfedit.documents.text import decode, read_bytes
+from selfedit.documents.text import read_json_lines
 from selfedit.errors import UserError, nearest
 from selfedit.matching import normalise
 from selfedit.policies.base import OnEdit, Policy, edit_seed
@@ -62,21 +61,13 @@ class FilePolicy(Policy):
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    rows = []
-    # Not splitlines: JSON strings may hold U+2028 and its like.
-    for number, line in enumerate(decode(read_bytes(path), path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}, line {number}: not JSON ({error.msg}). Each line is one object.") from None
-        fields = ("self_edit", "context", "title")
-        if not isinstance(row, dict) or not all(isinstance(row.get(field, ""), str) for field in fields):
-            raise UserError(f"{path}, line {number}: needs text fields 'self_edit' and 'context' or 'title'.")
-        if not row.get("self_edit") or not (row.get("context") or row.get("title")):
-            raise UserError(f"{path}, line {number}: needs 'self_edit' and either 'context' or 'title', not empty.")
-        rows.append(row)
-    if not rows:
-        raise UserError(f"{path} has no self-edits. Each line is an object with 'self_edit' and 'context'.")
-    return rows
+    return read_json_lines(path, _row, '{"self_edit": "...", "context": "..."}')
+
+
+def _row(fields: Any, _: int) -> dict[str, Any]:
+    names = ("self_edit", "context", "title")
+    if not isinstance(fields, dict) or not all(isinstance(fields.get(name, ""), str) for name in names):
+        raise ValueError("needs text fields 'self_edit' and 'context' or 'title'")
+    if not fields.get("self_edit") or not (fields.get("context") or fields.get("title")):
+        raise ValueError("needs 'self_edit' and either 'context' or 'title', not empty")
+    return fields

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from selfedit.documents.text import decode, read_bytes
+from selfedit.documents.text import decode, parse_json, read_bytes, read_json_lines
 from selfedit.domains.fewshot.problem import Pair, make_task
 from selfedit.domains.fewshot.values import KINDS, Kind, Value
 from selfedit.errors import UserError, nearest
@@ -79,10 +78,7 @@ def _nearest_id(id: str, known: list[str]) -> str:
 
 
 def _json_tasks(path: Path, key: str) -> list[Task]:
-    try:
-        raw = json.loads(decode(read_bytes(path), path))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not JSON ({error.msg}, line {error.lineno}).") from None
+    raw = _json(path)
     if isinstance(raw, dict) and "train" in raw and _is_pairs(raw["train"]):
         return [_grid_task(path.stem, raw, str(path))]
     if isinstance(raw, list):
@@ -100,6 +96,13 @@ def _json_tasks(path: Path, key: str) -> list[Task]:
     return [_grid_task(id, task, f"{path}, task {id}", solutions.get(id, ())) for id, task in chosen.items()]
 
 
+def _json(path: Path) -> Any:
+    try:
+        return parse_json(decode(read_bytes(path), path))
+    except ValueError as error:  # JSONDecodeError is one.
+        raise UserError(f"{path} is not JSON ({error}).") from None
+
+
 def _listed_id(id: object, path: Path) -> Task:
     if not isinstance(id, str):
         raise UserError(f"{path} lists {id!r}, which is no task's id.")
@@ -115,10 +118,7 @@ def _solutions(challenges: Path) -> Mapping[str, Any]:
     path = challenges.with_name(challenges.name.replace("challenges", "solutions"))
     if path == challenges or not path.exists():
         return {}
-    try:
-        raw = json.loads(decode(read_bytes(path), path))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not JSON ({error.msg}, line {error.lineno}).") from None
+    raw = _json(path)
     if not isinstance(raw, dict):
         raise UserError(f"{path} is no file of solutions: it needs a list of grids by task id.")
     return raw
@@ -157,27 +157,24 @@ def _rows_task(path: Path) -> Task:
     """Rows with `input` and `output` demonstrate; those with `input`, and perhaps an `answer`, are to be predicted."""
     demonstrations: list[Pair] = []
     tests: list[tuple[Value, Value | None]] = []
-    kind: Kind | None = None
-    for number, line in enumerate(decode(read_bytes(path), path).split("\n"), 1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{where}: not JSON ({error.msg}). Each line is one object.") from None
-        if not isinstance(row, dict) or "input" not in row:
-            raise UserError(f"{where}: there is no 'input'.")
-        if unknown := row.keys() - {"input", "output", "answer"}:
-            raise UserError(f"{where}: unknown key '{min(unknown)}'. Known: input, output, answer.")
-        kind = kind or KINDS["text" if isinstance(row["input"], str) else "grid"]
-        value = {side: _value(kind, raw, f"{where}, {side}") for side, raw in row.items()}
+    rows = read_json_lines(path, _row, '{"input": "...", "output": "..."}')
+    kind = KINDS["text" if isinstance(rows[0][1]["input"], str) else "grid"]
+    for number, row in rows:
+        value = {side: _value(kind, raw, f"{path}, line {number}, {side}") for side, raw in row.items()}
         if "output" in value:
             demonstrations.append(Pair(value["input"], value["output"]))
         else:
             tests.append((value["input"], value.get("answer")))
-    if kind is None or not demonstrations:
+    if not demonstrations:
         raise UserError(f"{path} has no demonstrations: rows with 'input' and 'output'.")
     if not tests:
         raise UserError(f"{path} has nothing to predict: rows with 'input' alone.")
     return make_task(path.stem, path.stem, kind, demonstrations, tests)
+
+
+def _row(fields: Any, number: int) -> tuple[int, dict[str, Any]]:
+    if not isinstance(fields, dict) or "input" not in fields:
+        raise ValueError("there is no 'input'")
+    if unknown := fields.keys() - {"input", "output", "answer"}:
+        raise ValueError(f"unknown key '{min(unknown)}'; known are input, output and answer")
+    return number, fields
