@@ -18,7 +18,7 @@ from benchmarks.machine import machine
 from selfedit.domains.fewshot import FewshotDomain
 from selfedit.domains.fewshot.prompt import FORMATS
 from selfedit.domains.fewshot.read import read_source
-from selfedit.generate import make_generator
+from selfedit.generate.batched import BatchedGenerator
 from selfedit.models import DEFAULT_MODEL, load
 from selfedit.models.prompt import Prompter
 from selfedit.policies.model import ModelPolicy
@@ -63,7 +63,7 @@ def main() -> None:
     domain = FewshotDomain(prompter, base.stop_token_ids[0])
     result: dict[str, Any] = {}
     for name, count in (("constrained", options.constrained), ("free", options.free)):
-        generator = make_generator("batched", base)
+        generator = BatchedGenerator(base.model, base.tokenizer, frozenset(base.stop_token_ids), max_rows=128)
         policy = ModelPolicy(
             generator, prompter, FORMATS["settings"], 1.0, 1.0, MOST_TOKENS, constrained=name == "constrained"
         )

@@ -134,6 +134,8 @@ def test_interrupt(cli: Cli, document: Path, questions: Path, tiny: Path) -> Non
         env=os.environ | cli.environment,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        # A shell starts what runs in its background with Ctrl-C ignored, and this test may run there.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
     # The base has been asked: the training begins.
