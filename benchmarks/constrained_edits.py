@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine
-from selfedit.domains.fewshot import FewshotDomain
 from selfedit.domains.fewshot.prompt import FORMATS
 from selfedit.domains.fewshot.read import read_source
+from selfedit.domains.fewshot.settings import choices_of
 from selfedit.generate.batched import BatchedGenerator
 from selfedit.models import DEFAULT_MODEL, load
 from selfedit.models.prompt import Prompter
@@ -28,7 +28,7 @@ TASKS = "6150a2bd,e9afcf9a,5582e5ca,d037b0a7,25ff71a9"
 MOST_TOKENS = 128
 
 
-def measure(policy: ModelPolicy, domain: FewshotDomain, edits: int) -> dict[str, Any]:
+def measure(policy: ModelPolicy, edits: int) -> dict[str, Any]:
     """The share of valid edits, how many are different, and why others are not valid."""
     tasks = read_source(TASKS)
     started = time.perf_counter()
@@ -39,7 +39,7 @@ def measure(policy: ModelPolicy, domain: FewshotDomain, edits: int) -> dict[str,
     valid = []
     for edit in written:
         try:
-            valid.append(domain.choices(by_id[edit.task_id], edit))
+            valid.append(choices_of(by_id[edit.task_id], edit))
         except ValueError as error:
             reasons[str(error).partition(" at line")[0][:80]] += 1
     return {
@@ -60,14 +60,13 @@ def main() -> None:
     options = parser.parse_args()
     base = load(options.model)
     prompter = Prompter(base.tokenizer, base.has_chat_template)
-    domain = FewshotDomain(prompter, base.stop_token_ids[0])
     result: dict[str, Any] = {}
     for name, count in (("constrained", options.constrained), ("free", options.free)):
         generator = BatchedGenerator(base.model, base.tokenizer, frozenset(base.stop_token_ids), max_rows=128)
         policy = ModelPolicy(
             generator, prompter, FORMATS["settings"], 1.0, 1.0, MOST_TOKENS, constrained=name == "constrained"
         )
-        result[name] = measure(policy, domain, count)
+        result[name] = measure(policy, count)
         print(f"{name:12} {result[name]}", flush=True)
     result |= {"model": base.name, "tasks": TASKS, "machine": machine(), "software": software_versions()}
     if options.out:

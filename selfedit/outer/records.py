@@ -66,6 +66,17 @@ class RunRecords:
         """The self-edits under a key."""
         return self.get("edits", key, tuple[SelfEdit, ...]) or ()
 
+    def edit_sources(self) -> list[tuple[str, str]]:
+        """Who wrote edits about the validation passages: a key of `edits` and `trials`, and what reports call it."""
+        sources = [("v0", "own edits, before RL")]
+        sources += [(f"v{record.number}", f"own edits, after round {record.number}") for record in self.rounds()]
+        for key in self.keys("edits"):
+            if key.startswith("from-"):
+                sources.append((key, f"edits of {key.removeprefix('from-')}"))
+            elif key.startswith("policy-r"):
+                sources.append((key, f"own edits, after round {key.removeprefix('policy-r')}"))
+        return [(key, name) for key, name in sources if self.edits(key)]
+
     def base(self, key: str) -> tuple[Evaluation, ...]:
         """The probes asked without update."""
         return self.get("before", key, tuple[Evaluation, ...]) or ()

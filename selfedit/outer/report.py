@@ -80,7 +80,7 @@ def conditions(run: RunRecords, value: Value = is_right) -> tuple[dict[str, list
     found[names["base"]] = graded(tasks, base, value)
     if evaluations := run.base("in-context"):
         found[names["in-context"]] = graded(tasks, evaluations, value)
-    for key, name in _adapted_keys(run):
+    for key, name in (("passage", names["passage"]), *run.edit_sources()):
         trials = run.trials(key)
         if {trial.task_id for trial in trials} != {task.id for task in tasks}:
             continue  # still under way
@@ -88,18 +88,6 @@ def conditions(run: RunRecords, value: Value = is_right) -> tuple[dict[str, list
         if missing:
             notes.append(f"{name}: {missing} of {len(tasks)} passages had no usable edit and were answered unchanged.")
     return found, notes
-
-
-def _adapted_keys(run: RunRecords) -> list[tuple[str, str]]:
-    """Which trials are conditions of the comparison, and what they are called."""
-    keys = [("passage", _names(run)["passage"]), ("v0", "own edits, before RL")]
-    keys += [(f"v{record.number}", f"own edits, after round {record.number}") for record in run.rounds()]
-    for key in run.keys("edits"):
-        if key.startswith("from-"):
-            keys.append((key, f"edits of {key.removeprefix('from-')}"))
-        elif key.startswith("policy-r"):
-            keys.append((key, f"own edits, after round {key.removeprefix('policy-r')}"))
-    return keys
 
 
 def _result(run: RunRecords) -> Section:

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from selfedit.domains.base import Domain
 from selfedit.domains.fewshot.problem import Pair, Problem, read_context
 from selfedit.domains.fewshot.prompt import FORMATS, shown
-from selfedit.domains.fewshot.settings import FIXED, Choices, parse
+from selfedit.domains.fewshot.settings import choices_of
 from selfedit.domains.fewshot.training import training_problems
 from selfedit.domains.fewshot.values import Kind, Value
 from selfedit.models.prompt import Prompter
@@ -67,15 +67,6 @@ class FewshotDomain(Domain):
         ]
         return [task for task in tasks if task.probes]
 
-    def choices(self, task: Task, edit: SelfEdit) -> Choices:
-        """What an edit chooses; the fixed recipe in format `none`.
-
-        Raises:
-            ValueError: the edit does not parse; says why.
-        """
-        kind, _ = read_context(task.context)
-        return FIXED[kind.name] if edit.format == "none" else parse(kind.name, edit.text)
-
     def lessons(self, task: Task, edit: SelfEdit) -> tuple[Lesson, ...]:
         """See `Domain.lessons`."""
         return self.formats[edit.format].parse(edit.text)
@@ -83,7 +74,7 @@ class FewshotDomain(Domain):
     def is_usable(self, task: Task, edit: SelfEdit) -> bool:
         """See `Domain.is_usable`."""
         try:
-            self.choices(task, edit)
+            choices_of(task, edit)
         except ValueError:
             return False
         return True
@@ -91,7 +82,7 @@ class FewshotDomain(Domain):
     def recipe(self, task: Task, edit: SelfEdit, hyperparameters: Hyperparameters, seed: int) -> Recipe:
         """See `Domain.recipe`. The edit's learning rate and epochs take the place of the given ones."""
         kind, pairs = read_context(task.context)
-        choices = self.choices(task, edit)
+        choices = choices_of(task, edit)
         only_output = choices.training.strategy == "train_using_output_tokens"
         problems = training_problems(kind, pairs, choices, seed, self._most_examples)
         examples = [self.example(kind, problem, only_output) for problem in problems]
@@ -163,8 +154,3 @@ def _within(examples: list[Example], most_tokens: int) -> list[Example]:
 def asked_value(kind: Kind, probe: Probe) -> Value:
     """The input that a probe asks about."""
     return kind.check(json.loads(probe.question))
-
-
-def settings_of(domain: FewshotDomain, task: Task, edit: SelfEdit) -> dict[str, Any]:
-    """An edit's choices as plain data, for people and machines."""
-    return domain.choices(task, edit).model_dump()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from selfedit.domains.fewshot.picture import row_svg, stacked_svg
 from selfedit.domains.fewshot.problem import read_context
-from selfedit.domains.fewshot.settings import Choices, parse
+from selfedit.domains.fewshot.settings import Choices, choices_of
 from selfedit.domains.fewshot.values import Kind, Value
 from selfedit.report import Bullets, Figure, Section, Table, pass_at_k
 from selfedit.types import SelfEdit, Task
@@ -28,23 +28,16 @@ def sections(run: RunRecords) -> list[Section]:
     return [*_choices(run, tasks), *_passes(run, tasks), *_pictures(run, tasks)] if tasks else []
 
 
-def _sources(run: RunRecords) -> list[tuple[str, str]]:
-    """Keys of the edits that were written for the validation tasks, and what the page calls them."""
-    keys = [key for key in run.keys("edits") if key[0] == "v" or key.startswith(("policy-r", "from-"))]
-    named = {"v0": "before RL"}
-    return [(key, named.get(key, f"after round {key.strip('policy-rv')}")) for key in dict.fromkeys(keys)]
-
-
 def _choices(run: RunRecords, tasks: Sequence[Task]) -> list[Section]:
     """How often each group and loss was chosen, with the learning rates and epochs; and what did not parse."""
     by_id = {task.id: task for task in tasks}
     columns, figures, faults = ["choice"], [], Counter[str]()
-    for key, name in _sources(run):
+    for key, name in run.edit_sources():
         edits = run.edits(key)
         chosen: list[Choices] = []
         for edit in edits:
             try:
-                chosen.append(_parsed(by_id[edit.task_id], edit))
+                chosen.append(choices_of(by_id[edit.task_id], edit))
             except ValueError as error:
                 faults[f"{name}: {error}"] += 1
         columns.append(name)
@@ -56,11 +49,6 @@ def _choices(run: RunRecords, tasks: Sequence[Task]) -> list[Section]:
     told = tuple(f"{count} x {fault}" for fault, count in faults.most_common(10))
     blocks = [Table("Settings", tuple(columns), rows)]
     return [Section("What the policy chose", (*blocks, *((Bullets(told),) if told else ())))]
-
-
-def _parsed(task: Task, edit: SelfEdit) -> Choices:
-    kind, _ = read_context(task.context)
-    return parse(kind.name, edit.text)
 
 
 def _figures(edits: Sequence[SelfEdit], chosen: Sequence[Choices]) -> dict[str, str]:
@@ -85,7 +73,7 @@ def _figures(edits: Sequence[SelfEdit], chosen: Sequence[Choices]) -> dict[str, 
 def _passes(run: RunRecords, tasks: Sequence[Task]) -> list[Section]:
     """pass@k over a task's edits, those without an adapter counted as not solving it."""
     rows = []
-    for key, name in _sources(run):
+    for key, name in run.edit_sources():
         counts = []
         for task in tasks:
             trials = [trial for trial in run.trials(key) if trial.task_id == task.id]
@@ -109,7 +97,7 @@ def _solves(trial: Trial) -> bool:
 
 def _pictures(run: RunRecords, tasks: Sequence[Task]) -> list[Section]:
     """Demonstrations, and for each input the predictions by the newest source beside the gold output."""
-    keys = [key for key, _ in _sources(run) if run.trials(key)] or (["passage"] if run.trials("passage") else [])
+    keys = [key for key, _ in run.edit_sources() if run.trials(key)] or (["passage"] if run.trials("passage") else [])
     if not keys:
         return []
     trials: dict[str, Trial] = {}

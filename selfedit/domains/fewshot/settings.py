@@ -9,7 +9,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from selfedit.domains.fewshot.problem import read_context
 from selfedit.domains.fewshot.values import Kind
+from selfedit.types import SelfEdit, Task
 
 LEARNING_RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 """What constrained sampling chooses among. A parsed edit may have any other within the bounds."""
@@ -135,6 +137,16 @@ def parse(kind: str, text: str) -> Choices:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the edit"
         raise ValueError(f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+
+def choices_of(task: Task, edit: SelfEdit) -> Choices:
+    """What an edit about a task chooses; the fixed recipe in format `none`.
+
+    Raises:
+        ValueError: the edit does not parse; says why.
+    """
+    kind, _ = read_context(task.context)
+    return FIXED[kind.name] if edit.format == "none" else parse(kind.name, edit.text)
 
 
 def write(choices: Choices) -> str:
