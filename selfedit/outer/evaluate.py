@@ -54,7 +54,7 @@ class EvalRun:
         if "single" in regimes:
             self._compare.baselines(tasks)
             for key, rounds in self._sources().items():
-                edits = self._edits(key, tasks, rounds)
+                edits = self._edits(key, key, tasks, rounds)
                 with merged(self._stages.base.model, self._inner_base(rounds)):
                     self._compare.adapted(key, tasks, edits)
         if "many" in regimes:
@@ -77,10 +77,11 @@ class EvalRun:
     def _inner_base(self, rounds: int) -> Sequence[Adapter]:
         return self._policies[:rounds] if self._config.outer.inner_from == "policy" else ()
 
-    def _edits(self, key: str, tasks: Sequence[Task], rounds: int) -> tuple[SelfEdit, ...]:
+    def _edits(self, key: str, source: str, tasks: Sequence[Task], rounds: int) -> tuple[SelfEdit, ...]:
+        """The edits that a source writes about the tasks, recorded under `key`."""
         saved = self._journal.get("edits", key, tuple[SelfEdit, ...])
         if saved is None:
-            policy: Policy = self._files.get(key.removeprefix("from-"), self._stages.writer)
+            policy: Policy = self._files.get(source.removeprefix("from-"), self._stages.writer)
             count = self._config.evaluation.edits
             with (
                 merged(self._stages.base.model, self._policies[:rounds]),
@@ -100,7 +101,7 @@ class EvalRun:
             key = f"many{count}-{source}"
             if self._journal.get("trials", f"{key}.0", tuple[Trial, ...]) is not None:
                 continue
-            edits = () if source == "passage" else self._edits(f"{key}-edits", tasks, rounds)
+            edits = () if source == "passage" else self._edits(f"{key}-edits", source, tasks, rounds)
             with merged(self._stages.base.model, self._inner_base(rounds)):
                 examples = self._examples(tasks, edits, hyperparameters)
                 adapter = self._train(Recipe(key, examples, hyperparameters, self._config.seed))

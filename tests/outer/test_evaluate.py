@@ -81,6 +81,16 @@ def test_runs_on_the_same_questions_stand_side_by_side(tmp_path: Path) -> None:
         write_comparison([paths[0], tmp_path / "runs" / "fewer"], None)
 
 
+def test_many_passages_are_learnt_from_the_edits_of_a_file(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    write_edits(tmp_path)
+    many = {"rank": 4, "alpha": 8, "epochs": 1, "learning_rate": 0.01}
+    evaluation = {"max_answer_tokens": 4, "regimes": ["many"], "many": [2], "many_training": many}
+    records = compare(tmp_path, evaluation=evaluation | {"edits_from": {"odo": "edits.jsonl"}})
+    written = {edit.text for edit in records.edits("many2-from-odo-edits")}
+    assert written == {"Odo built a bridge.\nThe bridge is old."}
+
+
 def test_many_passages_share_one_adapter(tmp_path: Path) -> None:
     many = {"rank": 4, "alpha": 8, "epochs": 1, "learning_rate": 0.01}
     records = compare(
