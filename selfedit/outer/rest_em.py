@@ -57,7 +57,7 @@ def rank(
             entry.edit.id
             for entry in found
             if entry.edit.id in scores
-            and (settings.least_reward is None or (entry.reward or 0.0) >= settings.least_reward)
+            and (settings.least_reward is None or scores[entry.edit.id][0] >= settings.least_reward)
             and not (settings.must_beat_base and scores[entry.edit.id] <= (entry.base_reward, base.gold_logprob))
         ]
         best = set(sorted(eligible, key=lambda name: scores[name], reverse=True)[: settings.top_k])

@@ -92,16 +92,22 @@ class Solver:
         started = time.monotonic()
         with self._progress.bar("Writing self-edits", edits, "edits") as bar:
             written = self._policy.propose([task], edits, seed, lambda _: bar.advance())
-        attempts = [self._attempt(task, edit, seed) for edit in written]
-        usable = [place for place, attempt in enumerate(attempts) if attempt.failure is None]
+        attempts: list[Attempt] = []
+        recipes: dict[int, Recipe] = {}
+        for place, edit in enumerate(written):
+            try:
+                recipes[place] = self._domain.recipe(task, edit, self._hyperparameters, seed)
+                attempts.append(Attempt(edit))
+            except ValueError as error:
+                attempts.append(Attempt(edit, str(error)))
+        usable = list(recipes)
         if len(usable) > 1:
             for place, held_out in zip(usable, self._held_out(task, [written[i] for i in usable], seed), strict=True):
                 attempts[place] = held_out
         if not usable:
             return Solution(task, tuple(attempts), None, (), None, 0, (), time.monotonic() - started)
         chosen = max(usable, key=lambda place: (attempts[place].right, attempts[place].logprob, -place))
-        recipe = self._domain.recipe(task, written[chosen], self._hyperparameters, seed)
-        (adapter,) = self._train("Training", [recipe])
+        (adapter,) = self._train("Training", [recipes[chosen]])
         predictions = self.predict(task, adapter)
         return Solution(
             task,
@@ -109,7 +115,7 @@ class Solver:
             chosen,
             predictions,
             is_solved(task, predictions),
-            len(recipe.examples),
+            len(recipes[chosen].examples),
             adapter.losses,
             time.monotonic() - started,
         )
@@ -132,13 +138,6 @@ class Solver:
             written = self._generator.generate(requests, named, lambda *_: bar.advance())
         texts = [self._read(kind, completion.text, back) for completion, back in zip(written, undo, strict=True)]
         return tuple(_most_common(texts[i : i + len(views)]) for i in range(0, len(texts), len(views)))
-
-    def _attempt(self, task: Task, edit: SelfEdit, seed: int) -> Attempt:
-        try:
-            self._domain.recipe(task, edit, self._hyperparameters, seed)
-        except ValueError as error:
-            return Attempt(edit, str(error))
-        return Attempt(edit)
 
     def _held_out(self, task: Task, edits: Sequence[SelfEdit], seed: int) -> list[Attempt]:
         """Train each edit without each of some demonstrations, and ask for it: all adapters at once."""
