@@ -150,16 +150,22 @@ class _Row:
 
     def pick(self, logits_V: torch.Tensor) -> None:
         """Choose the next token from the logits; only from those that the grammar allows, where there is one."""
-        if self._grammar is not None:
-            logits_V = self._grammar.mask(logits_V)
-        if self.request.temperature == 0:
-            token, logprob = greedy(logits_V)
+        if self._grammar is None:
+            token, logprob = self._choose(logits_V)
         else:
-            token, logprob = nucleus(logits_V, self.request.temperature, self.request.top_p, self.generator)
-        if self._grammar is not None:
+            tokens_A = self._grammar.allowed()
+            # Some tokenizers have more tokens than their model has logits.
+            tokens_A = tokens_A[tokens_A < logits_V.numel()]
+            place, logprob = self._choose(logits_V[tokens_A])
+            token = int(tokens_A[place])
             self._grammar.accept(token)
         self.tokens.append(token)
         self.logprobs.append(logprob)
+
+    def _choose(self, logits_V: torch.Tensor) -> tuple[int, float]:
+        if self.request.temperature == 0:
+            return greedy(logits_V)
+        return nucleus(logits_V, self.request.temperature, self.request.top_p, self.generator)
 
     def completion(self, tokenizer: PreTrainedTokenizerBase, stop_ids: frozenset[int]) -> Completion | None:
         """The completion, if it ended with the newest token."""

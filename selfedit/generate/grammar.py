@@ -45,15 +45,18 @@ class Grammar:
         self._matcher = matcher
         self._check()
 
-    def mask(self, logits_V: torch.Tensor) -> torch.Tensor:
-        """The logits with minus infinity where a token is not allowed."""
-        allowed = torch.frombuffer(bytearray(self._matcher.compute_logit_bias()), dtype=torch.uint8)
+    def allowed(self) -> torch.Tensor:
+        """The ids of the tokens that may come next; a single one where the text to come is settled.
+
+        Such text is spelled as the tokenizer would, not in the many other ways that the grammar also allows: that is
+        how the model was trained to read it, and most of a JSON object needs no choosing.
+        """
+        settled = self._matcher.compute_ff_tokens()
+        if settled:
+            return torch.tensor(settled[:1])
+        allowed_V = torch.frombuffer(bytearray(self._matcher.compute_logit_bias()), dtype=torch.uint8)
         self._check()
-        masked = torch.full_like(logits_V, float("-inf"))
-        size = min(len(allowed), len(logits_V))
-        # Some models have more rows of logits than their tokenizer has tokens.
-        masked[:size] = logits_V[:size].masked_fill(allowed[:size] == 0, float("-inf"))
-        return masked
+        return allowed_V.nonzero().flatten()
 
     def accept(self, token: int) -> None:
         """Go on after a token was chosen."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
 
 from selfedit.domains.fewshot.settings import parse, schema
 from selfedit.domains.fewshot.values import KINDS
@@ -52,17 +51,23 @@ def test_rows_of_a_batch_do_not_share_their_place(generator: BatchedGenerator) -
     parse("grid", mixed[3].text)
 
 
-def test_masked_logits_are_those_of_allowed_tokens() -> None:
+def test_a_settled_text_is_spelled_as_the_tokenizer_spells_it() -> None:
     tokenizer = make_tiny_tokenizer(vocab=400)
     maker = GrammarMaker(tokenizer, frozenset({tokenizer.eos_token_id}))
-    grammar = maker.make('{"enum": ["yes", "no"]}')
-    assert grammar is not None
     assert maker.make("") is None
-    logits = torch.randn(len(tokenizer) + 3)
-    allowed = grammar.mask(logits).isfinite().nonzero()[:, 0].tolist()
-    assert allowed
-    assert all(str(tokenizer.decode([token])) in '"yes"no"' for token in allowed)
-    assert grammar.mask(logits)[allowed[0]] == logits[allowed[0]]
+    grammar = maker.make('{"enum": ["north", "south"]}')
+    assert grammar is not None
+    tokens: list[int] = []
+    while (allowed := grammar.allowed().tolist()) != [tokenizer.eos_token_id]:
+        for token in allowed:
+            text = str(tokenizer.decode([*tokens, token]))
+            assert '"north"'.startswith(text) or '"south"'.startswith(text)
+        tokens.append(allowed[-1])
+        grammar.accept(tokens[-1])
+    written = str(tokenizer.decode(tokens))
+    assert written in {'"north"', '"south"'}
+    # After the letter that decides there is one way to go on, of the many that the letters allow.
+    assert len(tokens) <= len(tokenizer.encode(written, add_special_tokens=False)) + 2
 
 
 def test_a_schema_that_cannot_be_followed_is_an_error(generator: BatchedGenerator) -> None:
