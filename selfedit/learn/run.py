@@ -158,11 +158,8 @@ class LearnRun:
         rollouts: dict[str, Rollout] = {}
         waiting: list[tuple[SelfEdit, Recipe]] = []
         for edit in edits:
-            saved = self._journal.get("rollout", edit.id, Rollout)
             task = by_id[edit.task_id]
-            if saved is not None:
-                rollouts[edit.id] = saved
-            elif not self._stages.domain.is_usable(task, edit):
+            if not self._stages.domain.is_usable(task, edit):
                 rollouts[edit.id] = Rollout(edit, failure="nothing in the edit could be used")
             elif not task.probes:
                 rollouts[edit.id] = Rollout(edit, failure="no question asks about this passage")
@@ -174,25 +171,33 @@ class LearnRun:
         # Two rounds of slots a chunk: enough to refill them, few enough to lose little work when killed.
         size = 2 * self._config.slots
         waiting.sort(key=lambda pair: -pair[1].tokens_per_epoch)
-        for start in range(0, len(waiting), size):
-            chunk = waiting[start : start + size]
-            for rollout in self._try_chunk(by_id, chunk, f"{start + len(chunk)}/{len(waiting)}"):
-                self._journal.put("rollout", rollout.edit.id, rollout)
-                rollouts[rollout.edit.id] = rollout
+        number, count = 0, len(waiting)
+        while waiting:
+            # A chunk is recorded whole or not at all: what is left then has the neighbours that it would have had.
+            done = self._journal.get("rollouts", str(number), tuple[Rollout, ...])
+            if done is None:
+                chunk = waiting[:size]
+                done = self._try_chunk(by_id, chunk, f"{count - len(waiting) + len(chunk)}/{count}")
+                self._journal.put("rollouts", str(number), done)
+            rollouts |= {rollout.edit.id: rollout for rollout in done}
+            waiting = [(edit, recipe) for edit, recipe in waiting if edit.id not in rollouts]
+            number += 1
         return [rollouts[edit.id] for edit in edits]
 
-    def _try_chunk(self, tasks: dict[str, Task], chunk: list[tuple[SelfEdit, Recipe]], count: str) -> list[Rollout]:
+    def _try_chunk(
+        self, tasks: dict[str, Task], chunk: list[tuple[SelfEdit, Recipe]], count: str
+    ) -> tuple[Rollout, ...]:
         adapters = self._train(f"Training edits {count}", [recipe for _, recipe in chunk])
         sound = {name: adapter for name, adapter in adapters.items() if _is_finite(adapter)}
         pairs: list[tuple[Task, str | None]] = [(tasks[edit.task_id], edit.id) for edit, _ in chunk if edit.id in sound]
         with self._progress.bar("Asking the adapters", sum(len(task.probes) for task, _ in pairs), "questions") as bar:
             evaluations = iter(self._stages.evaluator.evaluate(pairs, sound, bar.advance))
-        return [
+        return tuple(
             Rollout(edit, next(evaluations), adapters[edit.id].losses)
             if edit.id in sound
             else Rollout(edit, failure="training diverged")
             for edit, _ in chunk
-        ]
+        )
 
     def _train_final(self, tasks: Sequence[Task], rollouts: Sequence[Rollout]) -> Adapter | None:
         """One adapter on all kept edits together."""

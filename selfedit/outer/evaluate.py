@@ -44,7 +44,8 @@ class EvalRun:
     ) -> None:
         self._stages, self._config, self._folder = stages, config, folder
         self._journal, self._progress = journal, progress
-        self._files, self._policies = files, policies
+        self._files = {f"from-{name}": policy for name, policy in files.items()}
+        self._policies = policies
         self._compare = Comparison(stages, config.evaluation, journal, progress)
 
     def run(self, tasks: Sequence[Task]) -> None:
@@ -69,7 +70,7 @@ class EvalRun:
         """Who writes edits: a key, and after how many rounds (0 for files and the base model)."""
         wanted = self._config.evaluation.conditions
         sources = {"v0": 0} if "own" in wanted else {}
-        sources |= {f"from-{name}": 0 for name in self._files}
+        sources |= dict.fromkeys(self._files, 0)
         if "policy" in wanted:
             sources |= {f"policy-r{number}": number for number in range(1, len(self._policies) + 1)}
         return sources
@@ -81,7 +82,7 @@ class EvalRun:
         """The edits that a source writes about the tasks, recorded under `key`."""
         saved = self._journal.get("edits", key, tuple[SelfEdit, ...])
         if saved is None:
-            policy: Policy = self._files.get(source.removeprefix("from-"), self._stages.writer)
+            policy: Policy = self._files.get(source, self._stages.writer)
             count = self._config.evaluation.edits
             with (
                 merged(self._stages.base.model, self._policies[:rounds]),

@@ -77,14 +77,18 @@ class Trials:
             self._journal.put("trials", f"{key}.failed", tuple(trials.values()))
         # Jobs of like length together: no slot waits long for another at a chunk's end.
         recipes.sort(key=lambda pair: (-pair[1].tokens_per_epoch, pair[0].id))
-        for start in range(0, len(recipes), self._chunk):
-            part = recipes[start : start + self._chunk]
-            name = f"{key}.{start // self._chunk}"
+        number, count = 0, len(recipes)
+        while recipes:
+            name = f"{key}.{number}"
+            # What is recorded may have been a chunk of another size: the engine's settings may change.
             done = self._journal.get("trials", name, tuple[Trial, ...])
             if done is None:
-                done = self._run_chunk(f"{label} {start + len(part)}/{len(recipes)}", part)
+                part = recipes[: self._chunk]
+                done = self._run_chunk(f"{label} {count - len(recipes) + len(part)}/{count}", part)
                 self._journal.put("trials", name, done)
             trials |= {f"{trial.edit_id}.s{trial.seed}": trial for trial in done}
+            recipes = [(job, recipe) for job, recipe in recipes if job.id not in trials]
+            number += 1
         return [trials[job.id] for job in jobs]
 
     def _run_chunk(self, label: str, part: Sequence[tuple[Job, Recipe]]) -> tuple[Trial, ...]:

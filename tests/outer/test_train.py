@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from selfedit.outer.config import load_config
 from selfedit.outer.index import entries, find
 from selfedit.outer.records import RunRecords
 from selfedit.outer.start import train
-from selfedit.progress import QuietProgress
+from selfedit.progress import Bar, QuietProgress
 from selfedit.types import Answer, Task
 from tests.outer.data import write_config, write_passages
 
@@ -162,6 +164,36 @@ def test_a_finished_run_is_left_alone_and_another_configuration_refused(tmp_path
     with pytest.raises(UserError, match=r"no run 'won'.*one"):
         find(tmp_path / "runs", "won")
     assert first.facts.status == "finished"
+
+
+class Interrupted(QuietProgress):
+    """The user presses Ctrl-C when a piece of work whose label begins so is about to start."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+
+    @contextmanager
+    def bar(self, label: str, total: int, unit: str) -> Iterator[Bar]:
+        if label.startswith(self._label):
+            raise KeyboardInterrupt
+        with super().bar(label, total, unit) as bar:
+            yield bar
+
+
+@pytest.mark.parametrize("slots", [1, 5])
+def test_a_run_goes_on_with_other_slots(tmp_path: Path, slots: int) -> None:
+    """Chunks of adapters are recorded in the size that they were trained in."""
+    small: dict[str, Any] = {"outer__rounds": 1}
+    path = tmp_path / "runs" / "one"
+    with pytest.raises(KeyboardInterrupt):
+        train(load_config(write_config(tmp_path, **small)), path, "cpu", Interrupted("Round 1, adapters 8/8"))
+    first = RunRecords(path).trials("r1")
+    records = run(tmp_path, engine__slots=slots, **small)
+    trials = records.trials("r1")
+    assert [(t.edit_id, t.seed) for t in trials if t.failure] == []
+    assert len({(t.edit_id, t.seed) for t in trials}) == len(trials) == 8
+    assert len(first) == 4
+    assert all(trial in trials for trial in first)
 
 
 def test_no_edit_better_than_the_base_leaves_the_policy(tmp_path: Path) -> None:
