@@ -49,11 +49,11 @@ def main() -> None:
         app(prog_name="selfedit")
     except SystemExit as ended:
         if ended.code == 130:  # What typer makes of Ctrl-C.
-            _fail("Interrupted. The same command goes on where it stopped.", 130)
+            _fail("Interrupted. What was saved stays, and the same command goes on from there.", 130)
         _flush()
         raise
     except KeyboardInterrupt:
-        _fail("Interrupted. The same command goes on where it stopped.", 130)
+        _fail("Interrupted. What was saved stays, and the same command goes on from there.", 130)
     except UserError as error:
         _fail(f"error: {' '.join(str(error).split())}", 2)
     except Exception as error:

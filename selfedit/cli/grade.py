@@ -35,7 +35,7 @@ def _grade(
         Path,
         typer.Argument(metavar="FILE.jsonl", help="Rows of 'question', 'answer' and 'prediction'.", show_default=False),
     ],
-    grader: Annotated[str, typer.Option("--grader", metavar="NAME", help="match, learned or judge.")] = "match",
+    grader: Annotated[str, typer.Option("--grader", metavar="NAME", help="match, exact, learned or judge.")] = "match",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the rows with their verdicts here, as JSONL.")
     ] = None,

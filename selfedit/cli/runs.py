@@ -20,7 +20,9 @@ _Set = Annotated[
 ]
 _Out = Annotated[
     Path | None,
-    typer.Option("--out", metavar="DIR", help="The run's folder; by default runs/ and the name of CONFIG."),
+    typer.Option(
+        "--out", metavar="DIR", help="The run's folder; by default runs/ and the name of CONFIG, with -eval for `eval`."
+    ),
 ]
 _Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder that the runs are in.")]
 
@@ -42,7 +44,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         "report", epilog=options.examples("selfedit report squad_cpu", "selfedit report format-rewrite format-self-qa")
     )(_report)
-    group = typer.Typer(help="Runs of `selfedit train`.", invoke_without_command=True)
+    group = typer.Typer(help="Runs of `selfedit train` and `selfedit eval`.", invoke_without_command=True)
     group.callback(epilog=options.examples("selfedit runs", "selfedit runs show squad_cpu"))(_list)
     group.command("show", epilog=options.examples("selfedit runs show squad_cpu --json"))(_show)
     app.add_typer(group, name="runs")
@@ -90,7 +92,7 @@ def _eval(
     from selfedit.outer.start import evaluate
 
     settings = load_config(config, tuple(set_ or ()))
-    path = out or index.DEFAULT_RUNS / f"{config.stem}-eval"
+    path = out or index.DEFAULT_RUNS / "-".join([config.stem, "eval", *([run.resolve().name] if run else [])])
     folder = evaluate(settings, path, run, device, make_progress(quiet))
     _print_result(folder.path, json)
 

@@ -54,17 +54,27 @@ def load_domain(name: str) -> type[Domain]:
     return found
 
 
+def check_settings(name: str, settings: Mapping[str, Any]) -> None:
+    """Before a model is loaded: does the domain of that name know these settings?
+
+    Raises:
+        UserError: it does not know one, cannot be imported, or is no `Domain`.
+    """
+    factory: Any = load_domain(name)
+    known = list(inspect.signature(factory).parameters)[2:]
+    for setting in settings:
+        if setting not in known:
+            raise UserError(f"The domain '{name}' has no setting '{setting}'. {nearest(setting, known)}")
+
+
 def make_domain(name: str, prompter: Any, end_token: int, settings: Mapping[str, Any]) -> Domain:
     """The domain of that name, made with a `Prompter`, the token that ends a training sequence, and its settings.
 
     Raises:
         UserError: it cannot be imported, is no `Domain`, or does not know a setting.
     """
+    check_settings(name, settings)
     domain = load_domain(name)
     factory: Any = domain
-    known = inspect.signature(factory).parameters
-    for setting in settings:
-        if setting not in known:
-            raise UserError(f"The domain '{name}' has no setting '{setting}'. {nearest(setting, list(known)[2:])}")
     made: Domain = factory(prompter, end_token, **{**domain.run_settings, **settings})
     return made

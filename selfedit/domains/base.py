@@ -18,6 +18,7 @@ class Domain(ABC):
     Attributes:
         formats: the ways to write a self-edit, by name. `none` trains on what the domain would do without one.
         default_format: what a configuration gets that names none.
+        default_grader: and how its answers are graded.
         stop: strings that end an answer.
         run_settings: what a run of the outer loop gives it, where the configuration says nothing else.
         only_files: whether `read_tasks` takes nothing but files; else it may be given names.
@@ -28,6 +29,7 @@ class Domain(ABC):
 
     formats: ClassVar[Mapping[str, Format]] = FORMATS
     default_format: ClassVar[str] = "rewrite"
+    default_grader: ClassVar[str] = "learned"
     stop: ClassVar[tuple[str, ...]] = ("\n",)
     run_settings: ClassVar[Mapping[str, Any]] = {}
     only_files: ClassVar[bool] = True

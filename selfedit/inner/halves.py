@@ -20,7 +20,7 @@ class Halves:
     """Runs passes on a CPU as two halves at once.
 
     The many small products and elementwise steps of adapters are too short to be shared between cores, so in a whole
-    pass one core does them while the others wait; in two halves each does its own. Measured on 2 cores: 0.85 times
+    pass one core does them while the others wait; in two halves each does its own. Measured on 2 cores: 0.82 times
     the time (benchmarks/halves.py). No slot is in both halves, so the gradients do not meet. Elsewhere than on a CPU,
     with one core, or for a model whose layers keep state between passes, passes stay whole.
     """

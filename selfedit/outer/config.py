@@ -18,7 +18,7 @@ from selfedit.config import (
     one_of,
 )
 from selfedit.documents.text import decode, read_bytes
-from selfedit.domains import load_domain
+from selfedit.domains import check_settings, load_domain
 from selfedit.errors import UserError, nearest
 from selfedit.models import DEFAULT_MODEL
 from selfedit.rewards import make_reward
@@ -123,22 +123,34 @@ class TrainConfig(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_format(cls, raw: Any) -> Any:
-        """The domain's default format where none is named."""
-        if not isinstance(raw, dict) or not isinstance(raw.get("policy", {}), dict):
-            return raw
-        domain = load_domain(str(raw.get("domain", "knowledge")))
-        policy = raw.get("policy", {})
-        name = policy.get("format") or domain.default_format
-        if name not in domain.formats:
-            raise UserError(f"Unknown format '{name}'. {nearest(str(name), domain.formats)}")
-        return raw | {"policy": policy | {"format": name}}
+    def _with_defaults(cls, raw: Any) -> Any:
+        """The domain's format and grader where none is named."""
+        groups = (
+            [raw.get(key, {}) for key in ("policy", "evaluation", "domain_settings")] if isinstance(raw, dict) else []
+        )
+        if not groups or not all(isinstance(group, dict) for group in groups):
+            return raw  # pydantic says what is wrong with it.
+        policy, evaluation, domain_settings = groups
+        name = str(raw.get("domain", "knowledge"))
+        domain = load_domain(name)
+        check_settings(name, domain_settings)
+        format_ = policy.get("format") or domain.default_format
+        if format_ not in domain.formats:
+            raise UserError(f"Unknown format '{format_}'. {nearest(str(format_), domain.formats)}")
+        return raw | {
+            "policy": policy | {"format": format_},
+            "evaluation": {"grader": domain.default_grader} | evaluation,
+        }
 
     @model_validator(mode="after")
     def _possible(self) -> TrainConfig:
         evaluation = self.evaluation
         if "sequential" in evaluation.regimes and self.inner.full:
             raise UserError("evaluation.regimes: 'sequential' merges LoRA adapters; leave inner.full out.")
+        if self.inner.full and self.engine.inner_loop == "peft":
+            raise UserError("engine.inner_loop: 'peft' trains LoRA only; leave inner.full out.")
+        if self.engine.generator == "vllm" and "sequential" in evaluation.regimes:
+            raise UserError("engine.generator: 'vllm' does not see what is merged, which 'sequential' needs.")
         starts = self.data.starts
         if starts is not None and len(starts) < self.outer.rounds:
             raise UserError(f"data.starts names {len(starts)} rounds, and outer.rounds is {self.outer.rounds}.")

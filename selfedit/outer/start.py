@@ -38,6 +38,8 @@ def train(config: TrainConfig, path: Path, device: str | None, progress: Progres
     Raises:
         UserError: something in the configuration, the data or the folder is wrong; nothing was overwritten.
     """
+    if config.engine.generator == "vllm":
+        raise UserError("engine.generator: 'vllm' does not see the policy that a round trains. Leave it out.")
     data = read_data(config)
     GRADERS[config.evaluation.grader]()  # A judge says here what it lacks.
     resolve(config.model).check()
@@ -73,6 +75,8 @@ def evaluate(config: TrainConfig, path: Path, run: Path | None, device: str | No
     Raises:
         UserError: something in the configuration, the data or the folders is wrong; nothing was overwritten.
     """
+    if run is not None and config.engine.generator == "vllm":
+        raise UserError("engine.generator: 'vllm' does not see the policies of --run. Leave one of them out.")
     data = read_data(config)
     if not data.validation:
         raise UserError("data.validation is missing: there are no passages to compare on.")

@@ -149,7 +149,7 @@ def test_interrupt(cli: Cli, document: Path, questions: Path, tiny: Path) -> Non
     os.kill(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130 and out == b""
-    assert err.splitlines()[-1] == b"Interrupted. The same command goes on where it stopped."
+    assert err.splitlines()[-1] == b"Interrupted. What was saved stays, and the same command goes on from there."
     assert b"Traceback" not in err
 
 

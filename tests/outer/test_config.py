@@ -11,6 +11,8 @@ import pytest
 from selfedit.errors import UserError
 from selfedit.outer.config import load_config
 from selfedit.outer.data import read_data
+from selfedit.outer.start import evaluate, train
+from selfedit.progress import QuietProgress
 from tests.outer.data import write_config
 
 CONFIGS = sorted((Path(__file__).parent.parent.parent / "configs").glob("*.yaml"))
@@ -37,6 +39,9 @@ def test_the_configurations_that_come_with_it_are_valid(path: Path) -> None:
         ("evaluation.grader=mach", "match"),
         ("evaluation.conditions=[bse]", "base"),
         ("data.starts=[0]", "names 1 rounds"),
+        ("domain_settings={groundet: false}", "no setting 'groundet'. Did you mean 'grounded'"),
+        ("inner={full: true}", "'peft' trains LoRA only"),
+        ("evaluation.regimes=[sequential]", "'vllm' does not see what is merged"),
         ("inner.learning_rate=.inf", "learning_rate"),
         ("outer", "key=value"),
         ("model.name=3", "not a group"),
@@ -44,9 +49,27 @@ def test_the_configurations_that_come_with_it_are_valid(path: Path) -> None:
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, override: str, message: str) -> None:
     path = write_config(tmp_path)
+    unusual = ("engine.inner_loop=peft", "engine.generator=vllm")
     with pytest.raises(UserError, match=message) as raised:
-        load_config(path, (override,))
+        load_config(path, (*unusual, override))
     assert "\n" not in str(raised.value)
+
+
+def test_policies_that_vllm_would_not_see_are_refused(tmp_path: Path) -> None:
+    config = load_config(write_config(tmp_path), ("engine.generator=vllm",))
+    with pytest.raises(UserError, match="'vllm' does not see the policy"):
+        train(config, tmp_path / "run", "cpu", QuietProgress())
+    with pytest.raises(UserError, match="'vllm' does not see the policies of --run"):
+        evaluate(config, tmp_path / "eval", tmp_path / "run", "cpu", QuietProgress())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_domain_says_how_it_is_graded(tmp_path: Path) -> None:
+    path = write_config(tmp_path)
+    assert load_config(path).evaluation.grader == "learned"
+    few_shot = ("domain=fewshot", "policy.format=settings")
+    assert load_config(path, few_shot).evaluation.grader == "exact"
+    assert load_config(path, (*few_shot, "evaluation.grader=match")).evaluation.grader == "match"
 
 
 def test_an_override_is_yaml(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class FewshotDomain(Domain):
 
     formats: ClassVar[Mapping[str, Format]] = FORMATS
     default_format: ClassVar[str] = "settings"
+    default_grader: ClassVar[str] = "exact"
     stop: ClassVar[tuple[str, ...]] = ("\n\n",)
     only_files: ClassVar[bool] = False
     report: ClassVar[str] = "selfedit.domains.fewshot.report:sections"
