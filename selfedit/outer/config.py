@@ -88,7 +88,7 @@ class EvaluationSettings(Settings):
     edits_from: dict[str, Path] = Field(default={}, description="name: JSONL file of self-edits")
     regimes: tuple[Literal["single", "many", "sequential"], ...] = ("single",)
     many: tuple[int, ...] = Field(default=(200,), description="passages in one adapter, one run each")
-    edits: int = Field(default=1, ge=1, description="self-edits trained together for each passage")
+    edits: int = Field(default=1, ge=1, description="self-edits for each passage, each an adapter")
     training_seeds: int = Field(default=1, ge=1)
     sequence: int = Field(default=8, ge=2, description="passages of one sequence")
     sequences: int = Field(default=4, ge=1)
