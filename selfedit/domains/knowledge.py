@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from selfedit.domains.base import Domain
 from selfedit.matching import answer_in_passage, normalise
 from selfedit.models.prompt import Prompter
-from selfedit.policies.formats import get_format
 from selfedit.types import Example, Hyperparameters, Lesson, Probe, Recipe, SelfEdit, Task
 
 
@@ -36,7 +35,7 @@ class KnowledgeDomain(Domain):
         """See `Domain.lessons`. A probe's own question is never among them."""
         asked = {normalise(probe.question) for probe in task.probes}
         lessons = []
-        for lesson in get_format(edit.format).parse(edit.text):
+        for lesson in self.formats[edit.format].parse(edit.text):
             if lesson.question and normalise(lesson.question) in asked:
                 continue
             if lesson.question and self._grounded and not answer_in_passage(lesson.text, task.context):

@@ -5,7 +5,6 @@ tasks -> Policy.propose -> Domain.recipe -> InnerLoop.adapt -> Evaluator.evaluat
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from selfedit.progress import Progress
 from selfedit.rewards import Reward
 from selfedit.runtime import software_versions
 from selfedit.store import Journal, Store
+from selfedit.training import is_sound, train_all
 from selfedit.types import Adapter, Evaluation, ModelRef, ProbeSource, Recipe, Rollout, SelfEdit, Task, Version
 
 
@@ -188,7 +188,7 @@ class LearnRun:
         self, tasks: dict[str, Task], chunk: list[tuple[SelfEdit, Recipe]], count: str
     ) -> tuple[Rollout, ...]:
         adapters = self._train(f"Training edits {count}", [recipe for _, recipe in chunk])
-        sound = {name: adapter for name, adapter in adapters.items() if _is_finite(adapter)}
+        sound = {name: adapter for name, adapter in adapters.items() if is_sound(adapter)}
         pairs: list[tuple[Task, str | None]] = [(tasks[edit.task_id], edit.id) for edit, _ in chunk if edit.id in sound]
         with self._progress.bar("Asking the adapters", sum(len(task.probes) for task, _ in pairs), "questions") as bar:
             evaluations = iter(self._stages.evaluator.evaluate(pairs, sound, bar.advance))
@@ -217,16 +217,14 @@ class LearnRun:
         return self._train("Training the version", [recipe])["final"]
 
     def _ask_final(self, tasks: Sequence[Task], adapter: Adapter) -> tuple[Evaluation, ...]:
-        if not _is_finite(adapter):
+        if not is_sound(adapter):
             return ()
         with self._progress.bar("Asking the version", sum(len(task.probes) for task in tasks), "questions") as bar:
             pairs: list[tuple[Task, str | None]] = [(task, "final") for task in tasks]
             return tuple(self._stages.evaluator.evaluate(pairs, {"final": adapter}, bar.advance))
 
     def _train(self, label: str, recipes: Sequence[Recipe]) -> dict[str, Adapter]:
-        total = sum(recipe.tokens_per_epoch * recipe.hyperparameters.epochs for recipe in recipes)
-        with self._progress.bar(label, total, "tokens") as bar:
-            return {adapter.recipe_id: adapter for adapter in self._stages.inner.adapt(recipes, bar.advance)}
+        return train_all(self._stages.inner, recipes, label, self._progress)
 
     def _gate(
         self,
@@ -303,7 +301,3 @@ def _worth(evaluation: Evaluation) -> tuple[float, float]:
 def _all_answers(evaluations: Sequence[Evaluation]) -> Evaluation:
     answers = tuple(answer for evaluation in evaluations for answer in evaluation.answers)
     return Evaluation("all", evaluations[0].grader if evaluations else "", answers)
-
-
-def _is_finite(adapter: Adapter) -> bool:
-    return all(map(math.isfinite, adapter.losses))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from selfedit.outer.config import EvaluationSettings
+from selfedit.outer.config import TrainConfig
 from selfedit.outer.stages import OuterStages
 from selfedit.outer.trials import Trial, make_jobs
 from selfedit.policies.base import edit_seed
@@ -16,18 +16,18 @@ from selfedit.types import Evaluation, SelfEdit, Task
 class Comparison:
     """Asks the same probes under several conditions, each recorded as soon as it is done."""
 
-    def __init__(self, stages: OuterStages, settings: EvaluationSettings, journal: Journal, progress: Progress) -> None:
-        self._stages, self._settings, self._journal, self._progress = stages, settings, journal, progress
+    def __init__(self, stages: OuterStages, config: TrainConfig, journal: Journal, progress: Progress) -> None:
+        self._stages, self._journal, self._progress = stages, journal, progress
+        self._settings, self._seed = config.evaluation, config.seed
 
     def baselines(self, tasks: Sequence[Task]) -> None:
-        """The conditions that need no policy, as far as they are asked for."""
+        """The conditions that need no policy, as far as they are asked for; no update is what all are held against."""
         wanted = self._settings.conditions
-        if "base" in wanted:
-            self.unadapted("base", tasks)
+        self.unadapted("base", tasks)
         if "in-context" in wanted:
             self.unadapted("in-context", tasks, with_context=True)
         if "passage" in wanted:
-            edits = [SelfEdit(f"passage.{t.id}", t.id, "none", "", "", edit_seed(0, t.id, 0)) for t in tasks]
+            edits = [SelfEdit(f"passage.{t.id}", t.id, "none", "", "", edit_seed(self._seed, t.id, 0)) for t in tasks]
             self.adapted("passage", tasks, edits)
 
     def unadapted(self, key: str, tasks: Sequence[Task], with_context: bool = False) -> tuple[Evaluation, ...]:
@@ -43,5 +43,5 @@ class Comparison:
 
     def adapted(self, key: str, tasks: Sequence[Task], edits: Sequence[SelfEdit]) -> list[Trial]:
         """The probes asked of adapters, each trained on one edit with one seed."""
-        jobs = make_jobs(tasks, edits, self._settings.training_seeds)
+        jobs = make_jobs(tasks, edits, self._settings.training_seeds, self._seed)
         return self._stages.trials.run(key, f"Adapters, {key}", jobs)

@@ -33,7 +33,9 @@ class DataSettings(Settings):
     train: Path
     validation: Path | None = None
     contexts: int = Field(default=50, ge=1, description="passages of one round")
-    starts: tuple[int, ...] | None = Field(default=None, description="first passage of each round; else in a row")
+    starts: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        default=None, description="first passage of each round; else in a row"
+    )
     validation_contexts: int = Field(default=200, ge=1)
     validation_index: Path | None = Field(default=None, description="JSON list: which passages, in which order")
     questions: int | None = Field(default=None, ge=1, description="at most so many of each passage")
@@ -57,7 +59,8 @@ class OuterSettings(Settings):
     rounds: int = Field(default=2, ge=0)
     edits: int = Field(default=5, ge=1, description="K, self-edits for each passage")
     training_seeds: int = Field(default=3, ge=1, description="S, adapters trained on each")
-    reward: RewardName = "accuracy"
+    # Ranks edits more reliably than accuracy does (docs/experiments.md); the paper's is accuracy.
+    reward: RewardName = "logprob"
     screen: str | None = Field(default=None, description="a reward without training that chooses the finalists")
     finalists: int | None = Field(default=None, ge=1, description="edits of each passage that are trained")
     top_k: int = Field(default=1, ge=1, description="edits of each passage that the policy learns from")
@@ -87,7 +90,9 @@ class EvaluationSettings(Settings):
     conditions: tuple[ConditionName, ...] = CONDITIONS
     edits_from: dict[str, Path] = Field(default={}, description="name: JSONL file of self-edits")
     regimes: tuple[Literal["single", "many", "sequential"], ...] = ("single",)
-    many: tuple[int, ...] = Field(default=(200,), description="passages in one adapter, one run each")
+    many: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(200,), min_length=1, description="passages in one adapter, one run each"
+    )
     edits: int = Field(default=1, ge=1, description="self-edits for each passage, each an adapter")
     training_seeds: int = Field(default=1, ge=1)
     sequence: int = Field(default=8, ge=2, description="passages of one sequence")
@@ -134,9 +139,9 @@ class TrainConfig(Settings):
         name = str(raw.get("domain", "knowledge"))
         domain = load_domain(name)
         check_settings(name, domain_settings)
-        format_ = policy.get("format") or domain.default_format
+        format_ = str(policy.get("format") or domain.default_format)
         if format_ not in domain.formats:
-            raise UserError(f"Unknown format '{format_}'. {nearest(str(format_), domain.formats)}")
+            raise UserError(f"Unknown format '{format_}'. {nearest(format_, domain.formats)}")
         return raw | {
             "policy": policy | {"format": format_},
             "evaluation": {"grader": domain.default_grader} | evaluation,
@@ -151,6 +156,8 @@ class TrainConfig(Settings):
             raise UserError("engine.inner_loop: 'peft' trains LoRA only; leave inner.full out.")
         if self.engine.generator == "vllm" and "sequential" in evaluation.regimes:
             raise UserError("engine.generator: 'vllm' does not see what is merged, which 'sequential' needs.")
+        if self.policy.format == "none" and (self.outer.rounds > 0 or evaluation.edits_from):
+            raise UserError("policy.format 'none' writes nothing: name a format, or set outer.rounds to 0.")
         starts = self.data.starts
         if starts is not None and len(starts) < self.outer.rounds:
             raise UserError(f"data.starts names {len(starts)} rounds, and outer.rounds is {self.outer.rounds}.")
@@ -172,7 +179,7 @@ def load_config(path: Path, overrides: tuple[str, ...] = ()) -> TrainConfig:
         raw = yaml.safe_load(decode(read_bytes(path), path))
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
+    if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
         raise UserError(f"{path} is not a configuration: it needs keys such as 'data' and 'outer'.")
     for override in overrides:
         _override(raw, override)

@@ -21,6 +21,7 @@ from selfedit.policies.base import Policy
 from selfedit.progress import Progress
 from selfedit.store import Journal
 from selfedit.store.peft_folder import load_adapter, save_adapter
+from selfedit.training import train_one
 from selfedit.types import Adapter, Evaluation, Example, Hyperparameters, Recipe, SelfEdit, Task
 
 
@@ -46,7 +47,7 @@ class EvalRun:
         self._journal, self._progress = journal, progress
         self._files = {f"from-{name}": policy for name, policy in files.items()}
         self._policies = policies
-        self._compare = Comparison(stages, config.evaluation, journal, progress)
+        self._compare = Comparison(stages, config, journal, progress)
 
     def run(self, tasks: Sequence[Task]) -> None:
         """All regimes that are asked for."""
@@ -105,7 +106,9 @@ class EvalRun:
             edits = () if source == "passage" else self._edits(f"{key}-edits", source, tasks, rounds)
             with merged(self._stages.base.model, self._inner_base(rounds)):
                 examples = self._examples(tasks, edits, hyperparameters)
-                adapter = self._train(Recipe(key, examples, hyperparameters, self._config.seed))
+                adapter = self._train(
+                    Recipe(key, examples, hyperparameters, self._config.seed), "evaluation.many_training"
+                )
                 evaluations = self._stages.evaluator.evaluate([(task, key) for task in tasks], {key: adapter})
             sha256 = fingerprint(adapter)
             trials = tuple(
@@ -120,11 +123,19 @@ class EvalRun:
         """What all passages' edits teach; the passage alone where it has no usable one."""
         found: dict[Example, None] = {}
         for task in tasks:
-            own = [e for e in edits if e.task_id == task.id and self._stages.domain.is_usable(task, e)]
-            for edit in own or [SelfEdit("", task.id, "none", "", "", 0)]:
-                recipe = self._stages.domain.recipe(task, edit, hyperparameters, self._config.seed)
+            alone = SelfEdit("", task.id, "none", "", "", 0)
+            own = [edit for edit in edits if edit.task_id == task.id]
+            recipes = [r for edit in own if (r := self._recipe(task, edit, hyperparameters)) is not None]
+            for recipe in recipes or [self._stages.domain.recipe(task, alone, hyperparameters, self._config.seed)]:
                 found |= dict.fromkeys(recipe.examples)
         return tuple(found)
+
+    def _recipe(self, task: Task, edit: SelfEdit, hyperparameters: Hyperparameters) -> Recipe | None:
+        """None for an edit that cannot be used."""
+        try:
+            return self._stages.domain.recipe(task, edit, hyperparameters, self._config.seed)
+        except ValueError:
+            return None
 
     def _sequence(self, index: int, tasks: Sequence[Task]) -> None:
         """The lower-triangular matrix of one sequence: row i is asked after passage i was merged."""
@@ -151,9 +162,8 @@ class EvalRun:
         edits = self._stages.writer.propose([task], 1, self._config.seed)
         hyperparameters = self._config.inner.hyperparameters()
         examples = self._examples([task], edits, hyperparameters)
-        return self._train(Recipe(name, examples, hyperparameters, self._config.seed))
+        return self._train(Recipe(name, examples, hyperparameters, self._config.seed), "inner")
 
-    def _train(self, recipe: Recipe) -> Adapter:
-        total = recipe.tokens_per_epoch * recipe.hyperparameters.epochs
-        with self._progress.bar(f"Training {recipe.id}", total, "tokens") as bar:
-            return next(iter(self._stages.inner.adapt([recipe], bar.advance)))
+    def _train(self, recipe: Recipe, settings: str) -> Adapter:
+        label = f"Training {recipe.id}"
+        return train_one(self._stages.inner, recipe, label, self._progress, f"{settings}.learning_rate")

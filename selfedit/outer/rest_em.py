@@ -49,10 +49,10 @@ def rank(
         for edit in own:
             afters = [trial.after for trial in trials_of[edit.id] if trial.after is not None]
             rewards = tuple(reward.value(task, edit, base, after) for after in afters)
-            no_update = reward.value(task, edit, base, base)
+            no_update = _settled(reward.value(task, edit, base, base))
             if rewards:
-                scores[edit.id] = (fmean(rewards), fmean(after.gold_logprob for after in afters))
-            found.append(Ranked(edit, fmean(rewards) if rewards else None, no_update, rewards))
+                scores[edit.id] = (_settled(fmean(rewards)), fmean(after.gold_logprob for after in afters))
+            found.append(Ranked(edit, _settled(fmean(rewards)) if rewards else None, no_update, rewards))
         eligible = [
             entry.edit.id
             for entry in found
@@ -65,6 +65,11 @@ def rank(
             Ranked(entry.edit, entry.reward, entry.base_reward, entry.rewards, entry.edit.id in best) for entry in found
         ]
     return ranked
+
+
+def _settled(reward: float) -> float:
+    """Without the last digits, in which a mean of equal rewards differs from each of them: ties must be ties."""
+    return round(reward, 12)
 
 
 def screened(

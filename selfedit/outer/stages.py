@@ -59,7 +59,9 @@ def build_stages(config: TrainConfig, base: BaseModel, journal: Journal, progres
     inner = make_inner_loop(engine.inner_loop, base.model, engine.slots, engine.token_budget, progress.note)
     grader = GRADERS[config.evaluation.grader]()
     evaluator = Evaluator(generator, domain, grader, config.evaluation.max_answer_tokens)
-    trials = Trials(domain, inner, evaluator, config.inner.hyperparameters(), 2 * engine.slots, journal, progress)
+    # What full finetuning leaves is a whole model: no two are held at once.
+    chunk = 1 if config.inner.full else 2 * engine.slots
+    trials = Trials(domain, inner, evaluator, config.inner.hyperparameters(), chunk, journal, progress)
     return OuterStages(
         base, policy, writer, domain, inner, evaluator, make_reward(config.outer.reward), trials, end_token
     )

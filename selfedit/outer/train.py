@@ -21,10 +21,12 @@ from selfedit.outer.rest_em import rank, screened
 from selfedit.outer.stages import OuterStages
 from selfedit.outer.tracking import Tracker
 from selfedit.outer.trials import fingerprint, make_jobs
+from selfedit.policies.base import edit_seed
 from selfedit.progress import Progress
 from selfedit.rewards import make_reward
 from selfedit.store import Journal
 from selfedit.store.peft_folder import load_adapter, save_adapter
+from selfedit.training import train_one
 from selfedit.types import Adapter, Recipe, SelfEdit, Task
 
 
@@ -47,7 +49,7 @@ class TrainRun:
     ) -> None:
         self._stages, self._config, self._folder, self._tracker = stages, config, folder, tracker
         self._journal, self._progress = journal, progress
-        self._compare = Comparison(stages, config.evaluation, journal, progress)
+        self._compare = Comparison(stages, config, journal, progress)
 
     def run(self, data: RunData) -> None:
         """All rounds; the validation passages are tried with fresh edits before the first and after each."""
@@ -90,7 +92,7 @@ class TrainRun:
             before = self._compare.unadapted(key, tasks)
             if outer.screen is not None and outer.finalists is not None:
                 edits = screened(tasks, edits, before, make_reward(outer.screen), outer.finalists)
-            jobs = make_jobs(tasks, edits, outer.training_seeds)
+            jobs = make_jobs(tasks, edits, outer.training_seeds, self._config.seed)
             trials = self._stages.trials.run(key, f"Round {number}, adapters", jobs)
         if all(trial.after is None for trial in trials):
             raise UserError(
@@ -120,7 +122,7 @@ class TrainRun:
                 merged(self._stages.base.model, policies),
                 self._progress.bar(f"Writing self-edits, {key}", len(tasks) * count, "edits") as bar,
             ):
-                seed = self._config.seed * 1000 + sum(map(ord, key))
+                seed = edit_seed(self._config.seed, key, 0)
                 written = self._stages.writer.propose(tasks, count, seed, lambda _: bar.advance())
             # An id is unique in the run, whatever round and passage it is from.
             saved = tuple(replace(edit, id=f"{key}.{edit.id}") for edit in written)
@@ -136,12 +138,9 @@ class TrainRun:
         examples = tuple(self._stages.policy.example(edit, self._stages.end_token) for edit in chosen)
         hyperparameters = self._config.outer.training.hyperparameters()
         recipe = Recipe(f"policy-r{number}", examples, hyperparameters, self._config.seed)
-        total = recipe.tokens_per_epoch * hyperparameters.epochs
-        with (
-            merged(self._stages.base.model, policies),
-            self._progress.bar(f"Round {number}, finetuning the policy", total, "tokens") as bar,
-        ):
-            policy = next(iter(self._stages.inner.adapt([recipe], bar.advance)))
+        label = f"Round {number}, finetuning the policy"
+        with merged(self._stages.base.model, policies):
+            policy = train_one(self._stages.inner, recipe, label, self._progress, "outer.training.learning_rate")
         folder.mkdir(exist_ok=True)
         save_adapter(policy, folder, self._stages.base.name, self._stages.base.has_conv1d)
         self._journal.put("policy", f"r{number}", fingerprint(policy))

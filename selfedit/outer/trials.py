@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,11 @@ from selfedit.evaluator import Evaluator
 from selfedit.inner.base import InnerLoop
 from selfedit.progress import Progress
 from selfedit.store import Journal
+from selfedit.training import is_sound, train_all
 from selfedit.types import Adapter, Evaluation, Hyperparameters, Recipe, SelfEdit, Task
+
+_SEEDS = 1000
+"""Training seeds of one run, at most; the next run's seed takes the ones behind them."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +95,8 @@ class Trials:
         return [trials[job.id] for job in jobs]
 
     def _run_chunk(self, label: str, part: Sequence[tuple[Job, Recipe]]) -> tuple[Trial, ...]:
-        total = sum(recipe.tokens_per_epoch * recipe.hyperparameters.epochs for _, recipe in part)
-        with self._progress.bar(label, total, "tokens") as bar:
-            adapters = {a.recipe_id: a for a in self._inner.adapt([recipe for _, recipe in part], bar.advance)}
-        sound = {name: adapter for name, adapter in adapters.items() if all(map(math.isfinite, adapter.losses))}
+        adapters = train_all(self._inner, [recipe for _, recipe in part], label, self._progress)
+        sound = {name: adapter for name, adapter in adapters.items() if is_sound(adapter)}
         asked: list[tuple[Task, str | None]] = [(job.task, job.id) for job, _ in part if job.id in sound]
         questions = sum(len(task.probes) for task, _ in asked)
         with self._progress.bar("Asking the adapters", questions, "questions") as bar:
@@ -115,10 +116,10 @@ class Trials:
         )
 
 
-def make_jobs(tasks: Sequence[Task], edits: Sequence[SelfEdit], seeds: int) -> list[Job]:
-    """Each edit with each training seed."""
+def make_jobs(tasks: Sequence[Task], edits: Sequence[SelfEdit], seeds: int, seed: int) -> list[Job]:
+    """Each edit with each of so many training seeds, which follow from the run's seed."""
     by_id = {task.id: task for task in tasks}
-    return [Job(by_id[edit.task_id], edit, seed) for edit in edits for seed in range(seeds)]
+    return [Job(by_id[edit.task_id], edit, seed * _SEEDS + number) for edit in edits for number in range(seeds)]
 
 
 def fingerprint(adapter: Adapter) -> str:

@@ -56,7 +56,8 @@ EXAMPLE_PASSAGE = (
 )
 
 
-_MARKER = re.compile(r"^\s*(?:[-*•]+|\(?\d{1,3}[.):]|#+)\s*")
+# A number in front of digits is no marker, or "3.5 million" would become five.
+_MARKER = re.compile(r"^\s*(?:[-*•]+(?!\d)|\(?\d{1,3}[.):](?!\d)|#+)\s*")
 _LETTER = re.compile(r"[^\W\d_]")
 
 

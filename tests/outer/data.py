@@ -37,6 +37,7 @@ def settings(folder: Path, **changes: Any) -> dict[str, Any]:
     small = {"rank": 4, "alpha": 8, "epochs": 1, "learning_rate": 0.01}
     made: dict[str, Any] = {
         "model": str(folder / "model"),
+        "seed": 1,  # With it every edit that the random model writes can be used.
         "data": {
             "train": "train.jsonl",
             "validation": "validation.jsonl",

@@ -36,10 +36,15 @@ def test_the_worked_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     train(load_config(config, (f"model={tmp_path / 'model'}",)), path, "cpu", QuietProgress())
     records = RunRecords(path)
     (record,) = records.rounds()
+    # A random model now and then writes an edit that ends before it has said anything.
+    usable = {trial.edit_id: trial.after for trial in records.trials("r1") if trial.after is not None}
+    assert usable
     for entry in record.ranked:
-        (trial,) = [t for t in records.trials("r1") if t.edit_id == entry.edit.id]
-        assert trial.after is not None
-        answers = trial.after.answers
+        after = usable.get(entry.edit.id)
+        if after is None:
+            assert entry.reward is None
+            continue
+        answers = after.answers
         right = sum(answer.verdict.correct for answer in answers) / len(answers)
         words = sum(len(answer.text.split()) for answer in answers) / len(answers)
         assert entry.reward == pytest.approx(right - 0.01 * words)

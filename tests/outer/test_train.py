@@ -186,7 +186,7 @@ def test_a_run_goes_on_with_other_slots(tmp_path: Path, slots: int) -> None:
     small: dict[str, Any] = {"outer__rounds": 1}
     path = tmp_path / "runs" / "one"
     with pytest.raises(KeyboardInterrupt):
-        train(load_config(write_config(tmp_path, **small)), path, "cpu", Interrupted("Round 1, adapters 8/8"))
+        train(load_config(write_config(tmp_path, **small)), path, "cpu", Interrupted("Round 1, adapters 8"))
     first = RunRecords(path).trials("r1")
     records = run(tmp_path, engine__slots=slots, **small)
     trials = records.trials("r1")

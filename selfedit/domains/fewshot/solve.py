@@ -19,6 +19,7 @@ from selfedit.graders.exact import ExactGrader
 from selfedit.inner.base import InnerLoop
 from selfedit.policies.base import Policy
 from selfedit.progress import Progress
+from selfedit.training import train_all
 from selfedit.types import Adapter, Hyperparameters, LoraSpec, Recipe, SelfEdit, Task
 
 TARGETS = ("q_proj", "v_proj", "gate_proj", "up_proj", "down_proj")
@@ -107,7 +108,7 @@ class Solver:
         if not usable:
             return Solution(task, tuple(attempts), None, (), None, 0, (), time.monotonic() - started)
         chosen = max(usable, key=lambda place: (attempts[place].right, attempts[place].logprob, -place))
-        (adapter,) = self._train("Training", [recipes[chosen]])
+        (adapter,) = train_all(self._inner, [recipes[chosen]], "Training", self._progress).values()
         predictions = self.predict(task, adapter)
         return Solution(
             task,
@@ -152,7 +153,7 @@ class Solver:
             except ValueError:  # As a paraphrase of what was left out.
                 continue
             recipes.append(replace(recipe, id=name))
-        adapters = {adapter.recipe_id: adapter for adapter in self._train("Comparing self-edits", recipes)}
+        adapters = train_all(self._inner, recipes, "Comparing self-edits", self._progress)
         asked = [(edit, fold, name) for edit, fold, name in jobs if name in adapters]
         evaluator = Evaluator(self._generator, self._domain, ExactGrader(), self._longest(task))
         evaluations = evaluator.evaluate([(fold, name) for _, fold, name in asked], adapters)
@@ -165,11 +166,6 @@ class Solver:
             mean = fmean(evaluation.gold_logprob for evaluation in mine) if mine else float("-inf")
             found.append(Attempt(edit, None, right, len(mine), mean))
         return found
-
-    def _train(self, label: str, recipes: Sequence[Recipe]) -> list[Adapter]:
-        total = sum(recipe.tokens_per_epoch * recipe.hyperparameters.epochs for recipe in recipes)
-        with self._progress.bar(label, total, "tokens") as bar:
-            return list(self._inner.adapt(recipes, bar.advance))
 
     def _longest(self, task: Task) -> int:
         """Tokens of a prediction: twice what the largest known output, or input to predict for, takes."""
