@@ -20,6 +20,14 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
+def exists(path: Path) -> bool:
+    """Whether there is a file or folder of that name. A name that cannot be one, as a long list of ids, is none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn an OSError of reading in `path` into a UserError."""

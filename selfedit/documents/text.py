@@ -86,9 +86,19 @@ def read_json_lines(path: Path, read: Callable[[Any, int], T], form: str) -> lis
             except json.JSONDecodeError as error:
                 raise ValueError(f"not JSON ({error.msg} at column {error.colno})") from error
             found.append(read(value, number))
+            if not _is_unicode(value):
+                raise ValueError("it holds half of a surrogate pair, which is no character")
         except ValueError as error:
             raise UserError(f"{shown(path)}, line {number}: {shown(error, 160)}. A line looks like {form}.") from error
     return found
+
+
+def _is_unicode(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def parse_json(text: str) -> Any:

@@ -47,7 +47,7 @@ def load_domain(name: str) -> type[Domain]:
     module, _, attribute = path.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UserError(f"Cannot find the domain '{name}': {error}. Give it as package.module:Class.") from None
     if not (isinstance(found, type) and issubclass(found, Domain)):
         raise UserError(f"The domain '{name}' is not a subclass of selfedit.domains.base.Domain.")
@@ -61,10 +61,13 @@ def check_settings(name: str, settings: Mapping[str, Any]) -> None:
         UserError: it does not know one, cannot be imported, or is no `Domain`.
     """
     factory: Any = load_domain(name)
-    known = list(inspect.signature(factory).parameters)[2:]
-    for setting in settings:
+    known = dict(list(inspect.signature(factory).parameters.items())[2:])
+    for setting, value in settings.items():
         if setting not in known:
             raise UserError(f"The domain '{name}' has no setting '{setting}'. {nearest(setting, known)}")
+        default = known[setting].default
+        if type(default) in (bool, int, str) and type(value) is not type(default):
+            raise UserError(f"domain_settings.{setting} is {value!r}; it must be like {default!r}.")
 
 
 def make_domain(name: str, prompter: Any, end_token: int, settings: Mapping[str, Any]) -> Domain:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from urllib.parse import urlsplit
 
 from selfedit.disk import write_whole, writing
 from selfedit.errors import UserError
@@ -132,6 +133,13 @@ def _short(text: str) -> str:
     return line if len(line) <= 60 else f"{line[:57]}..."
 
 
+def _has_host(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname)
+    except ValueError:
+        return False
+
+
 def _from_environment() -> Endpoint:
     url, model = (os.environ.get(f"SELFEDIT_JUDGE_{name}", "").strip() for name in ("URL", "MODEL"))
     if not url or not model:
@@ -140,6 +148,6 @@ def _from_environment() -> Endpoint:
             f"The grader 'judge' needs {missing}: export SELFEDIT_JUDGE_URL=http://localhost:8000/v1 "
             "SELFEDIT_JUDGE_MODEL=NAME, and SELFEDIT_JUDGE_KEY where the endpoint asks for one."
         )
-    if not url.startswith(("http://", "https://")):
-        raise UserError(f"SELFEDIT_JUDGE_URL is '{_short(url)}': it must begin with http:// or https://.")
-    return Endpoint(url, model, os.environ.get("SELFEDIT_JUDGE_KEY", ""))
+    if not url.startswith(("http://", "https://")) or not _has_host(url):
+        raise UserError(f"SELFEDIT_JUDGE_URL is '{_short(url)}': it must begin with http:// or https:// and a host.")
+    return Endpoint(url, model, os.environ.get("SELFEDIT_JUDGE_KEY", "").strip())

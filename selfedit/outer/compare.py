@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from selfedit.outer.config import TrainConfig
 from selfedit.outer.stages import OuterStages
-from selfedit.outer.trials import Trial, make_jobs
+from selfedit.outer.trials import Trial, Trials, make_jobs
 from selfedit.policies.base import edit_seed
 from selfedit.progress import Progress
 from selfedit.store import Journal
@@ -19,6 +19,11 @@ class Comparison:
     def __init__(self, stages: OuterStages, config: TrainConfig, journal: Journal, progress: Progress) -> None:
         self._stages, self._journal, self._progress = stages, journal, progress
         self._settings, self._seed = config.evaluation, config.seed
+        # What full finetuning leaves is a whole model: no two are held at once.
+        chunk = 1 if config.inner.full else 2 * config.engine.slots
+        self.trials = Trials(
+            stages.domain, stages.inner, stages.evaluator, config.inner.hyperparameters(), chunk, journal, progress
+        )
 
     def baselines(self, tasks: Sequence[Task]) -> None:
         """The conditions that need no policy, as far as they are asked for; no update is what all are held against."""
@@ -44,4 +49,4 @@ class Comparison:
     def adapted(self, key: str, tasks: Sequence[Task], edits: Sequence[SelfEdit]) -> list[Trial]:
         """The probes asked of adapters, each trained on one edit with one seed."""
         jobs = make_jobs(tasks, edits, self._settings.training_seeds, self._seed)
-        return self._stages.trials.run(key, f"Adapters, {key}", jobs)
+        return self.trials.run(key, f"Adapters, {key}", jobs)

@@ -17,6 +17,7 @@ from selfedit.config import (
     TrainingSettings,
     one_of,
 )
+from selfedit.disk import exists
 from selfedit.documents.text import decode, read_bytes
 from selfedit.domains import check_settings, load_domain
 from selfedit.errors import UserError, nearest
@@ -228,7 +229,7 @@ def _with_paths(config: TrainConfig, folder: Path) -> TrainConfig:
             return path
         file = str(path).partition("#")[0]  # Behind it stands a key within the file.
         for parent in (folder, *folder.parents):
-            if (parent / file).exists():
+            if exists(parent / file):
                 return parent / path
         return path
 

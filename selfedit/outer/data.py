@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from selfedit.disk import exists
 from selfedit.documents.text import decode, read_bytes, sha256
 from selfedit.domains import load_domain
 from selfedit.errors import UserError
 from selfedit.outer.config import TrainConfig
+from selfedit.store.serialize import encode
 from selfedit.types import Task
 
 _HOW_TO_GET = (
@@ -22,7 +24,7 @@ _HOW_TO_GET = (
 
 @dataclass(frozen=True)
 class RunData:
-    """The tasks of each round, those of validation, and the hash of every file they came from."""
+    """The tasks of each round, those of validation, and the hashes of all that was read, wherever it came from."""
 
     rounds: tuple[tuple[Task, ...], ...]
     validation: tuple[Task, ...]
@@ -51,7 +53,10 @@ def read_data(config: TrainConfig) -> RunData:
     if data.validation is not None:
         validation = _tasks(config, data.validation, "validation", hashes)
         if data.validation_index is not None:
-            validation = _chosen(validation, data.validation_index, hashes)
+            if not load_domain(config.domain).only_files:
+                raise UserError("data.validation_index chooses among the passages of a file; name tasks by their ids.")
+            validation = _chosen(validation, data.validation_index)
+            hashes["validation"] = _hash(validation)
         if data.validation_contexts > len(validation):
             raise UserError(
                 f"data.validation_contexts is {data.validation_contexts}, and {data.validation} gives "
@@ -63,28 +68,27 @@ def read_data(config: TrainConfig) -> RunData:
 
 def _tasks(config: TrainConfig, path: Path, key: str, hashes: dict[str, str]) -> list[Task]:
     domain = load_domain(config.domain)
-    file = Path(str(path).partition("#")[0])
-    if domain.only_files and not file.exists():
+    if domain.only_files and not exists(path):
         raise UserError(f"{path} (data.{key}) is not there. {_HOW_TO_GET.replace('{key}', key)}")
-    hashes[key] = _hash(file) if file.exists() else sha256(str(path).encode())
     tasks = domain.read_tasks(path, key[0], config.data.questions)
     if not tasks:
         raise UserError(f"{path} (data.{key}) has nothing to learn with a question.")
+    ids = [task.id for task in tasks]
+    if repeated := sorted({id for id in ids if ids.count(id) > 1}):
+        raise UserError(f"{path} (data.{key}) names {repeated[0]} more than once.")
+    hashes[key] = _hash(tasks)
     return tasks
 
 
-def _hash(path: Path) -> str:
-    """Of a file's bytes, or of all files of a folder."""
-    if path.is_file():
-        return sha256(read_bytes(path))
-    return sha256("".join(f"{file.name} {_hash(file)}\n" for file in sorted(path.iterdir())).encode())
+def _hash(tasks: Sequence[Task]) -> str:
+    """Of what was read: the same from a file, a folder or a list of ids."""
+    return sha256(encode(tuple(tasks)))
 
 
-def _chosen(tasks: Sequence[Task], path: Path, hashes: dict[str, str]) -> list[Task]:
+def _chosen(tasks: Sequence[Task], path: Path) -> list[Task]:
     """The tasks that an index names, by the place of their passage in the file."""
     if not path.exists():
         raise UserError(f"{path} (data.validation_index) is not there.")
-    hashes["validation_index"] = sha256(read_bytes(path))
     try:
         index = json.loads(decode(read_bytes(path), path))
     except json.JSONDecodeError as error:
@@ -93,4 +97,6 @@ def _chosen(tasks: Sequence[Task], path: Path, hashes: dict[str, str]) -> list[T
     by_place = {int(task.id[1:]): task for task in tasks}
     if not isinstance(index, list) or not all(isinstance(i, int) and i in by_place for i in index):
         raise UserError(f"{path} (data.validation_index) must be a JSON list of places of passages with questions.")
+    if len(set(index)) < len(index):
+        raise UserError(f"{path} (data.validation_index) names a passage more than once.")
     return [by_place[i] for i in index]

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from selfedit.multilora.merge import merged
 from selfedit.outer.compare import Comparison
@@ -30,7 +31,7 @@ class EvalRun:
 
     Args:
         files: policies that are files, by name.
-        policies: the policies of a training run, in the order of its rounds.
+        policies: the policies of a training run by the number of their round, in order.
     """
 
     def __init__(
@@ -41,12 +42,12 @@ class EvalRun:
         journal: Journal,
         progress: Progress,
         files: Mapping[str, Policy],
-        policies: Sequence[Adapter] = (),
+        policies: Mapping[int, Adapter] = MappingProxyType({}),
     ) -> None:
         self._stages, self._config, self._folder = stages, config, folder
         self._journal, self._progress = journal, progress
         self._files = {f"from-{name}": policy for name, policy in files.items()}
-        self._policies = policies
+        self._policies, self._rounds = tuple(policies.values()), tuple(policies)
         self._compare = Comparison(stages, config, journal, progress)
 
     def run(self, tasks: Sequence[Task]) -> None:
@@ -68,12 +69,12 @@ class EvalRun:
                 self._sequence(index, tasks[index * length : (index + 1) * length])
 
     def _sources(self) -> dict[str, int]:
-        """Who writes edits: a key, and after how many rounds (0 for files and the base model)."""
+        """Who writes edits: a key, and how many policies are merged (0 for files and the base model)."""
         wanted = self._config.evaluation.conditions
         sources = {"v0": 0} if "own" in wanted else {}
         sources |= dict.fromkeys(self._files, 0)
         if "policy" in wanted:
-            sources |= {f"policy-r{number}": number for number in range(1, len(self._policies) + 1)}
+            sources |= {f"policy-r{number}": merged for merged, number in enumerate(self._rounds, 1)}
         return sources
 
     def _inner_base(self, rounds: int) -> Sequence[Adapter]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -59,18 +59,25 @@ class RunFolder:
             UserError: the folder holds another run: the keys or the data that differ are named.
         """
         plain = config.model_dump(mode="json")
+        cls.check(path)
         if (path / "run.json").exists():
             facts = cls.read(path).facts
             _check_same(path, facts, kind, plain, hashes, model)
             return cls(path, facts)
-        if path.exists() and any(path.iterdir()):
-            raise UserError(f"{path} is not empty and holds no run; {_INSTEAD}.")
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         folder = cls(path, RunFacts(path.name, kind, created, plain, hashes, model, software))
         with writing(path, _INSTEAD):
             path.mkdir(parents=True, exist_ok=True)
         folder._write()
         return folder
+
+    @classmethod
+    def check(cls, path: Path) -> None:
+        """Before a model is loaded: may a run be in the folder `path`? Raises UserError if not."""
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file; a run needs a folder: {_INSTEAD}.")
+        if path.exists() and not (path / "run.json").exists() and any(path.iterdir()):
+            raise UserError(f"{path} is not empty and holds no run; {_INSTEAD}.")
 
     @classmethod
     def read(cls, path: Path) -> RunFolder:
@@ -91,10 +98,10 @@ class RunFolder:
         with Journal.open(self.path / "records", _INSTEAD) as journal:
             yield journal
 
-    def finish(self, seconds: float) -> None:
-        """Mark the run as finished."""
-        values = {**self.facts.__dict__, "status": "finished", "seconds": self.facts.seconds + seconds}
-        self.facts = RunFacts(**values)
+    def worked(self, seconds: float, finished: bool) -> None:
+        """Add to the time that the run took so far, and say whether it is finished."""
+        status = "finished" if finished else "running"
+        self.facts = replace(self.facts, status=status, seconds=self.facts.seconds + seconds)
         self._write()
 
     def _write(self) -> None:
@@ -113,11 +120,10 @@ def _check_same(
         raise UserError(
             f"{path} holds a run of another configuration; these differ: {what}. Give --out another folder."
         )
-    for key, value in hashes.items():
-        if facts.hashes.get(key) != value:
-            raise UserError(
-                f"The file of data.{key} has changed since the run in {path} began. Put it back, or {_INSTEAD}."
-            )
+    for key in sorted(facts.hashes.keys() | hashes.keys()):
+        if facts.hashes.get(key) != hashes.get(key):
+            what = f"data.{key}" if key in ("train", "validation") else key
+            raise UserError(f"{what} is not what it was when the run in {path} began. Put it back, or {_INSTEAD}.")
     if facts.model.fingerprint != model.fingerprint:
         raise UserError(
             f"The model {model.name} has changed since the run in {path} began. Put it back, or {_INSTEAD}."

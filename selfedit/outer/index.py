@@ -47,7 +47,10 @@ def entries(runs: Path) -> list[RunEntry]:
         with connection:
             connection.executemany("DELETE FROM runs WHERE id = ?", [(name,) for name in known - folders.keys()])
         for name in folders.keys() - known:
-            facts = RunFolder.read(folders[name]).facts
+            try:
+                facts = RunFolder.read(folders[name]).facts
+            except UserError:
+                continue  # Somebody else's file, or a damaged one: no reason not to list the others.
             row = (name, facts.kind, facts.created, facts.status, facts.model.name, facts.seconds)
             with connection:
                 connection.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", row)

@@ -62,6 +62,16 @@ class RunRecords:
             index += 1
         return found
 
+    def is_complete(self, key: str) -> bool:
+        """Whether every edit about the validation passages under a key was tried with every training seed."""
+        edits = {edit.id for edit in self.edits(key)}
+        if key == "passage":
+            edits = {f"passage.{task.id}" for task in self.tasks("v")}
+        trials = self.trials(key)
+        # An edit that cannot be used is recorded once a seed, too.
+        seeds = int(self.facts.config["evaluation"]["training_seeds"])
+        return {trial.edit_id for trial in trials} == edits and len(trials) == len(edits) * seeds
+
     def edits(self, key: str) -> tuple[SelfEdit, ...]:
         """The self-edits under a key."""
         return self.get("edits", key, tuple[SelfEdit, ...]) or ()

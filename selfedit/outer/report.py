@@ -28,6 +28,7 @@ from selfedit.report import (
     Values,
     comparison_table,
     distribution,
+    interval_text,
     line_chart,
     scatter,
     variance_shares,
@@ -82,7 +83,7 @@ def conditions(run: RunRecords, value: Value = is_right) -> tuple[dict[str, list
         found[names["in-context"]] = graded(tasks, evaluations, value)
     for key, name in (("passage", names["passage"]), *run.edit_sources()):
         trials = run.trials(key)
-        if {trial.task_id for trial in trials} != {task.id for task in tasks}:
+        if not run.is_complete(key):
             continue  # still under way
         found[name], missing = graded_trials(tasks, trials, base, value)
         if missing:
@@ -179,18 +180,24 @@ def _reliability(run: RunRecords) -> list[Section]:
         except ValueError:
             return []
         icc = shares.icc
-        interval = "-" if icc.low is None or icc.high is None else f"{100 * icc.low:.0f} to {100 * icc.high:.0f}%"
         rows.append(
             (
                 name,
                 str(shares.n_contexts),
                 f"{100 * icc.mean:.0f}%",
-                interval,
+                interval_text(icc, 100, 0),
                 f"{100 * shares.reliability_of_mean:.0f}%",
                 f"{100 * shares.tie_share:.0f}%",
             )
         )
-    columns = ("reward", "passages", "between edits, one seed", "95% interval", "mean over seeds", "pairs that tie")
+    columns = (
+        "reward",
+        "passages",
+        "between edits, one seed",
+        "its 95% interval, %",
+        "mean over seeds",
+        "pairs that tie",
+    )
     note = "The share of a reward's variance within a passage that lies between edits and not between training seeds."
     return [Section("How reliable is the reward?", (Table("Reliability", columns, tuple(rows), note),))]
 

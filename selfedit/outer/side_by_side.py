@@ -19,6 +19,9 @@ def side_by_side(runs: Sequence[RunRecords]) -> Page:
         UserError: a run has no validation questions, or others than the first.
     """
     found: dict[str, list[list[float]]] = {}
+    ids = [run.facts.id for run in runs]
+    if len(set(ids)) < len(ids):
+        raise UserError(f"Two of the runs are called {max(ids, key=ids.count)}: rename a folder, to tell them apart.")
     for run in runs:
         if [task.probes for task in run.tasks("v")] != [task.probes for task in runs[0].tasks("v")]:
             raise UserError(f"Run {run.facts.id} was asked other questions than {runs[0].facts.id}: nothing to pair.")

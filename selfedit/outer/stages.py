@@ -14,13 +14,11 @@ from selfedit.inner.base import InnerLoop
 from selfedit.models.load import BaseModel
 from selfedit.models.prompt import Prompter
 from selfedit.outer.config import TrainConfig
-from selfedit.outer.trials import Trials
 from selfedit.policies.base import Policy
 from selfedit.policies.model import ModelPolicy
 from selfedit.policies.resample import ResamplingPolicy
 from selfedit.progress import Progress
 from selfedit.rewards import Reward, make_reward
-from selfedit.store import Journal
 
 
 @dataclass(frozen=True)
@@ -34,17 +32,14 @@ class OuterStages:
     inner: InnerLoop
     evaluator: Evaluator
     reward: Reward
-    trials: Trials
-    end_token: int
 
 
-def build_stages(config: TrainConfig, base: BaseModel, journal: Journal, progress: Progress) -> OuterStages:
+def build_stages(config: TrainConfig, base: BaseModel, progress: Progress) -> OuterStages:
     """All stages over one loaded model."""
     prompter = Prompter(base.tokenizer, base.has_chat_template)
     generator = make_generator(config.engine.generator, base)
     settings = config.policy
-    end_token = base.stop_token_ids[0]
-    domain = make_domain(config.domain, prompter, end_token, config.domain_settings)
+    domain = make_domain(config.domain, prompter, base.stop_token_ids[0], config.domain_settings)
     policy = ModelPolicy(
         generator,
         prompter,
@@ -59,9 +54,4 @@ def build_stages(config: TrainConfig, base: BaseModel, journal: Journal, progres
     inner = make_inner_loop(engine.inner_loop, base.model, engine.slots, engine.token_budget, progress.note)
     grader = GRADERS[config.evaluation.grader]()
     evaluator = Evaluator(generator, domain, grader, config.evaluation.max_answer_tokens)
-    # What full finetuning leaves is a whole model: no two are held at once.
-    chunk = 1 if config.inner.full else 2 * engine.slots
-    trials = Trials(domain, inner, evaluator, config.inner.hyperparameters(), chunk, journal, progress)
-    return OuterStages(
-        base, policy, writer, domain, inner, evaluator, make_reward(config.outer.reward), trials, end_token
-    )
+    return OuterStages(base, policy, writer, domain, inner, evaluator, make_reward(config.outer.reward))

@@ -26,7 +26,7 @@ from selfedit.progress import Progress
 from selfedit.report import Page, Table, comparison_table, to_html, to_markdown
 from selfedit.runtime import software_versions
 from selfedit.store import Journal
-from selfedit.types import ModelRef
+from selfedit.types import Adapter, ModelRef
 
 if TYPE_CHECKING:
     from selfedit.outer.stages import OuterStages
@@ -41,6 +41,7 @@ def train(config: TrainConfig, path: Path, device: str | None, progress: Progres
     if config.engine.generator == "vllm":
         raise UserError("engine.generator: 'vllm' does not see the policy that a round trains. Leave it out.")
     data = read_data(config)
+    RunFolder.check(path)
     GRADERS[config.evaluation.grader]()  # A judge says here what it lacks.
     resolve(config.model).check()
     check_tracker(config.engine.tracking)
@@ -51,12 +52,12 @@ def train(config: TrainConfig, path: Path, device: str | None, progress: Progres
     from selfedit.outer.train import TrainRun
 
     base = load(config.model, device=device, progress=progress)
+    stages = build_stages(config, base, progress)
+    _check_window(data, config, stages)
     reference = ModelRef(base.name, base.fingerprint)
     folder = RunFolder.open(path, "train", config, data.hashes, reference, software_versions())
 
     def work(journal: Journal) -> None:
-        stages = build_stages(config, base, journal, progress)
-        _check_window(data, config, stages)
         tracker = make_tracker(config.engine.tracking, path)
         try:
             TrainRun(stages, config, path, journal, progress, tracker).run(data)
@@ -81,6 +82,7 @@ def evaluate(config: TrainConfig, path: Path, run: Path | None, device: str | No
     if not data.validation:
         raise UserError("data.validation is missing: there are no passages to compare on.")
     _check_regimes(config)
+    RunFolder.check(path)
     format_ = load_domain(config.domain).formats[config.policy.format]
     files = {name: FilePolicy(file, format_) for name, file in config.evaluation.edits_from.items()}
     for policy in files.values():
@@ -95,21 +97,21 @@ def evaluate(config: TrainConfig, path: Path, run: Path | None, device: str | No
     from selfedit.store.peft_folder import load_adapter
 
     base = load(config.model, device=device, progress=progress)
-    policies = []
+    policies: dict[int, Adapter] = {}
     if run is not None and trained is not None:
         if trained.facts.model.fingerprint != base.fingerprint:
             raise UserError(f"The run in {run} trained {trained.facts.model.name}, not {base.name}.")
         numbers = [record.number for record in trained.rounds() if record.policy_sha256]
-        policies = [load_adapter(run / f"policy-r{number}") for number in numbers]
+        policies = {number: load_adapter(run / f"policy-r{number}") for number in numbers}
     hashes = data.hashes | {
         f"edits_from.{name}": sha256(read_bytes(config.evaluation.edits_from[name])) for name in files
     }
-    hashes |= {f"policy {index}": fingerprint(policy) for index, policy in enumerate(policies, 1)}
+    hashes |= {f"policy {number}": fingerprint(policy) for number, policy in policies.items()}
+    stages = build_stages(config, base, progress)
+    _check_window(data, config, stages)
     folder = RunFolder.open(path, "eval", config, hashes, ModelRef(base.name, base.fingerprint), software_versions())
 
     def work(journal: Journal) -> None:
-        stages = build_stages(config, base, journal, progress)
-        _check_window(data, config, stages)
         EvalRun(stages, config, path, journal, progress, files, policies).run(data.validation)
 
     return _finish(folder, work, progress)
@@ -120,12 +122,18 @@ def _finish(folder: RunFolder, work: Callable[[Journal], None], progress: Progre
     path = folder.path
     if folder.facts.status == "finished":
         progress.note(f"The run in {path} is finished already.")
+        if not (path / "report.html").exists():
+            write_report(path)
         return folder
     index.record(path.parent, folder.facts)
     started = time.monotonic()
-    with folder.records() as journal:
-        work(journal)
-    folder.finish(time.monotonic() - started)
+    finished = False
+    try:
+        with folder.records() as journal:
+            work(journal)
+        finished = True
+    finally:
+        folder.worked(time.monotonic() - started, finished)
     index.record(path.parent, folder.facts)
     write_report(path)
     return folder

@@ -93,7 +93,7 @@ class TrainRun:
             if outer.screen is not None and outer.finalists is not None:
                 edits = screened(tasks, edits, before, make_reward(outer.screen), outer.finalists)
             jobs = make_jobs(tasks, edits, outer.training_seeds, self._config.seed)
-            trials = self._stages.trials.run(key, f"Round {number}, adapters", jobs)
+            trials = self._compare.trials.run(key, f"Round {number}, adapters", jobs)
         if all(trial.after is None for trial in trials):
             raise UserError(
                 f"Round {number} has no usable self-edit: {trials[0].failure}. Try another policy.format, a lower "
@@ -135,7 +135,7 @@ class TrainRun:
         sha256 = self._journal.get("policy", f"r{number}", str)
         if sha256 is not None and folder.exists():
             return load_adapter(folder)
-        examples = tuple(self._stages.policy.example(edit, self._stages.end_token) for edit in chosen)
+        examples = tuple(self._stages.policy.example(edit, self._stages.base.stop_token_ids) for edit in chosen)
         hyperparameters = self._config.outer.training.hyperparameters()
         recipe = Recipe(f"policy-r{number}", examples, hyperparameters, self._config.seed)
         label = f"Round {number}, finetuning the policy"

@@ -59,12 +59,17 @@ class ModelPolicy(Policy):
         """Tokens of the request for an edit about a task."""
         return len(self._request(self._blank(task, 0, 0)).prompt) if self._format.instruction else 0
 
-    def example(self, edit: SelfEdit, end_token: int) -> Example:
-        """An edit as the policy is to learn it: the prompt without loss, then the edit and its end."""
+    def example(self, edit: SelfEdit, end_tokens: Sequence[int]) -> Example:
+        """An edit as the policy is to learn it: the prompt without loss, then the edit and its end.
+
+        Args:
+            end_tokens: any may end a text; the first is written where none is there.
+        """
         prompt = self._request(edit).prompt
         written = edit.token_ids or self._prompter.encode(edit.text.removeprefix(self._format.opening))
         # An edit that was cut off at its longest is not taught to end there.
-        ended = (*written, end_token) if len(written) < self._max_new_tokens and written[-1] != end_token else written
+        is_open = len(written) < self._max_new_tokens and written[-1] not in end_tokens
+        ended = (*written, end_tokens[0]) if is_open else written
         return Example(prompt + ended, (False,) * len(prompt) + (True,) * len(ended))
 
     def _blank(self, task: Task, number: int, seed: int) -> SelfEdit:

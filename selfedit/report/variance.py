@@ -15,6 +15,9 @@ Context = Sequence[Sequence[float]]
 """Rewards by edit, by seed."""
 
 
+_ROUNDING = 1e-24
+
+
 @dataclass(frozen=True)
 class VarianceShares:
     """The variance of rewards within a context, split: `between` edits and `within` an edit, between its seeds.
@@ -80,6 +83,8 @@ def _sums_of_squares(context: Context) -> list[float]:
     between = (sizes * (means - grand) ** 2).sum()
     within = sum(float(((np.asarray(edit) - mean) ** 2).sum()) for edit, mean in zip(context, means, strict=True))
     weight = sizes.sum() - (sizes**2).sum() / sizes.sum()
+    # Equal rewards leave sums of rounding errors, whose ratio says nothing.
+    between, within = (0.0 if total < _ROUNDING else total for total in (between, within))
     return [between, len(context) - 1, within, sizes.sum() - len(context), weight]
 
 

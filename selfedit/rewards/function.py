@@ -28,7 +28,7 @@ def _import(name: str) -> RewardFunction:
     module, _, attribute = name.partition(":")
     try:
         function: RewardFunction = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UserError(f"Cannot find the reward '{name}': {error}. Give it as package.module:function.") from None
     if not callable(function):
         raise UserError(f"The reward '{name}' is not a function (task, answers) -> float.")

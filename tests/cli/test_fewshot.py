@@ -110,6 +110,13 @@ def test_filter_goes_on_where_it_was(cli: Cli, tiny: Path) -> None:
         (["solve", "25ff71a9", "--model", "smollm"], r"smollm"),
         (["arc", "filter", "arc1-test", "--out", "x.jsonl"], r"Unknown set 'arc1-test'. Did you mean 'arc"),
         (["arc", "show", "arc9:25ff71a9"], r"Unknown dataset 'arc9'"),
+        (["arc", "show", ",".join(["25ff71a9"] * 40)], r"holds 40 tasks"),
+        (["arc", "show", "25ff71a9", "--svg", "nowhere/x.svg"], r"Cannot write to nowhere/x.svg"),
+        (["arc", "show", "numbers.json#b"], r"numbers.json#b is not a list of ids"),
+        (["arc", "show", "half.jsonl"], r"half.jsonl, line 1: it holds half of a surrogate pair"),
+        (["arc", "filter", "25ff71a9", "--out", "nowhere/x.jsonl"], r"Cannot write to nowhere/x.jsonl"),
+        (["arc", "filter", "25ff71a9", "--out", "numbers.json"], r"numbers.json holds something else"),
+        (["arc", "filter", "25ff71a9", "--out", "nothing.jsonl"], r"nothing.jsonl holds something else"),
     ],
 )
 def test_bad_input(cli: Cli, arguments: list[str], said: str) -> None:
@@ -118,7 +125,11 @@ def test_bad_input(cli: Cli, arguments: list[str], said: str) -> None:
     (cli.folder / "ragged.json").write_text(json.dumps(ragged))
     (cli.folder / "rows.jsonl").write_text('{"input": "a", "output": "b"}\n{"output": "b"}\n')
     (cli.folder / "nothing.jsonl").write_text('{"input": "a", "output": "b"}\n')
+    (cli.folder / "numbers.json").write_text('{"a": [], "b": 3}')
+    (cli.folder / "half.jsonl").write_text('{"input": "\\ud83d", "output": "b"}\n{"input": "c"}\n')
+    before = {path: path.read_bytes() for path in cli.folder.iterdir() if path.is_file()}
     assert re.search(said, refused(cli, *arguments))
+    assert all(path.read_bytes() == content for path, content in before.items())
 
 
 def test_a_task_too_long_for_the_window_says_how_many_tokens(cli: Cli, tiny: Path, tmp_path: Path) -> None:

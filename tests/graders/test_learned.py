@@ -61,6 +61,11 @@ def test_reason_and_several_gold_answers() -> None:
     assert LearnedGrader().grade(probe, "  ").reason == "there is no answer"
 
 
+@pytest.mark.parametrize("answer", ["no", "No", "The Who", "May", "A", "+", "∅"])
+def test_the_gold_answer_itself_is_right(answer: str) -> None:
+    assert LearnedGrader().grade(Probe("q", "Was it raining?", ("something else", answer)), f" {answer} ").correct
+
+
 def test_strange_texts() -> None:
     for answer in ("?!", "\n\nQuestion:", "½", "٣", "🙂", "1e999", "9" * 400, "a" * 10_000, "三"):
         for gold in ("?", "the", "12", "三", "٣", "²"):

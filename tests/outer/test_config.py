@@ -39,6 +39,14 @@ def test_the_configurations_that_come_with_it_are_valid(path: Path) -> None:
         ("evaluation.grader=mach", "match"),
         ("evaluation.conditions=[bse]", "base"),
         ("data.starts=[0]", "names 1 rounds"),
+        ("data.starts=[-1, 0]", "data.starts.0' is -1"),
+        ("evaluation.many=[]", "evaluation.many' is"),
+        ("evaluation.many=[0]", "evaluation.many.0' is 0"),
+        ("policy.format=none", "'none' writes nothing"),
+        ("policy.format=[a]", "Unknown format"),
+        ("outer.reward=.a:b", "Cannot find the reward"),
+        ("domain=.a:b", "Cannot find the domain"),
+        ("domain_settings={grounded: 3}", "domain_settings.grounded is 3; it must be like False|True"),
         ("domain_settings={groundet: false}", "no setting 'groundet'. Did you mean 'grounded'"),
         ("inner={full: true}", "'peft' trains LoRA only"),
         ("evaluation.regimes=[sequential]", "'vllm' does not see what is merged"),
@@ -78,7 +86,7 @@ def test_an_override_is_yaml(tmp_path: Path) -> None:
     assert config.inner.target_modules == ("q_proj", "v_proj")
 
 
-@pytest.mark.parametrize("text", ["", "- a list", "a: [unclosed", "outer: {}"])
+@pytest.mark.parametrize("text", ["", "- a list", "a: [unclosed", "outer: {}", "3: a"])
 def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(text)
@@ -127,6 +135,9 @@ def test_the_validation_index_chooses_and_orders(tmp_path: Path) -> None:
     data = read_data(load_config(path, ("data.validation_index=index.json", "data.questions=1")))
     assert [task.id for task in data.validation] == ["v2", "v0"]
     assert all(len(task.probes) == 1 for task in data.validation)
+    (tmp_path / "index.json").write_text(json.dumps([2, 2]))
+    with pytest.raises(UserError, match="names a passage more than once"):
+        read_data(load_config(path, ("data.validation_index=index.json",)))
     (tmp_path / "index.json").write_text(json.dumps([7]))
     with pytest.raises(UserError, match="must be a JSON list"):
         read_data(load_config(path, ("data.validation_index=index.json",)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +58,49 @@ def test_all_conditions_are_asked_the_same_questions(tmp_path: Path) -> None:
     assert notes == []
     # The same policy and the same passages as in the training run's validation, under its own seeds.
     assert records.facts.hashes["policy 1"] == RunRecords(tmp_path / "runs" / "trained").rounds()[0].policy_sha256
-    with pytest.raises(UserError, match=r"data\.edits_from\.odo has changed"):
+    with pytest.raises(UserError, match=r"edits_from\.odo is not what it was"):
         (tmp_path / "edits.jsonl").write_text((tmp_path / "edits.jsonl").read_text().replace("old", "new"))
         compare(
             tmp_path,
             tmp_path / "runs" / "trained",
             evaluation={"max_answer_tokens": 4, "edits_from": {"odo": "edits.jsonl"}},
         )
+
+
+def test_a_run_is_not_gone_on_with_without_what_it_compared(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    write_edits(tmp_path)
+    evaluation: dict[str, Any] = {"max_answer_tokens": 4, "conditions": ["base"]}
+    compare(tmp_path, evaluation=evaluation | {"edits_from": {"odo": "edits.jsonl"}})
+    with pytest.raises(UserError, match=r"edits_from\.odo is not what it was"):
+        compare(tmp_path, evaluation=evaluation)
+
+
+def test_a_passage_that_a_file_of_edits_leaves_out_is_answered_unchanged(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    path = write_edits(tmp_path)
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    settings = {"max_answer_tokens": 4, "conditions": ["base"], "edits_from": {"odo": "edits.jsonl"}}
+    records = compare(tmp_path, evaluation=settings)
+    found, notes = conditions(records)
+    assert found["edits of odo"][1] == found["no update"][1]
+    assert notes == ["edits of odo: 1 of 2 passages had no usable edit and were answered unchanged."]
+
+
+@pytest.mark.parametrize(("regime", "setting"), [("many", "evaluation.many_training"), ("sequential", "inner")])
+def test_an_adapter_that_diverges_ends_the_run_with_one_line(tmp_path: Path, regime: str, setting: str) -> None:
+    wild = {"rank": 4, "alpha": 8, "epochs": 3, "learning_rate": 1e30}
+    settings = {"regimes": [regime], "many": [2], "sequence": 2, "sequences": 1, "many_training": wild}
+    with pytest.raises(UserError, match=rf"diverged .* Lower {re.escape(setting)}\.learning_rate"):
+        compare(tmp_path, inner=wild, evaluation={"max_answer_tokens": 4} | settings)
+
+
+def test_runs_of_the_same_name_are_not_set_side_by_side(tmp_path: Path) -> None:
+    compare(tmp_path)
+    (tmp_path / "other").mkdir()
+    shutil.copytree(tmp_path / "runs" / "compared", tmp_path / "other" / "compared")
+    with pytest.raises(UserError, match="Two of the runs are called compared"):
+        write_comparison([tmp_path / "runs" / "compared", tmp_path / "other" / "compared"], None)
 
 
 def test_runs_on_the_same_questions_stand_side_by_side(tmp_path: Path) -> None:

@@ -156,11 +156,16 @@ def test_a_finished_run_is_left_alone_and_another_configuration_refused(tmp_path
         run(tmp_path, seed=3, inner={"rank": 4, "alpha": 8, "epochs": 2, "learning_rate": 0.01}, **small)
     config = write_config(tmp_path, **small)
     write_passages(tmp_path / "train.jsonl", 7)
-    with pytest.raises(UserError, match=r"data\.train has changed"):
+    with pytest.raises(UserError, match=r"data\.train is not what it was"):
         train(load_config(config), tmp_path / "runs" / "one", "cpu", QuietProgress())
     assert {path: path.read_bytes() for path in files} == files
     assert [entry.id for entry in entries(tmp_path / "runs")] == ["one"]
     assert find(tmp_path / "runs", "one") == tmp_path / "runs" / "one"
+    (tmp_path / "runs" / "foreign").mkdir()
+    (tmp_path / "runs" / "foreign" / "run.json").write_text("[]")
+    assert [entry.id for entry in entries(tmp_path / "runs")] == ["one"]
+    with pytest.raises(UserError, match=r"config\.yaml is a file; a run needs a folder"):
+        train(load_config(write_config(tmp_path, **small)), config, "cpu", QuietProgress())
     with pytest.raises(UserError, match=r"no run 'won'.*one"):
         find(tmp_path / "runs", "won")
     assert first.facts.status == "finished"
@@ -194,6 +199,22 @@ def test_a_run_goes_on_with_other_slots(tmp_path: Path, slots: int) -> None:
     assert len({(t.edit_id, t.seed) for t in trials}) == len(trials) == 8
     assert len(first) == 4
     assert all(trial in trials for trial in first)
+
+
+def test_a_policy_that_diverges_ends_the_run_with_one_line(tmp_path: Path) -> None:
+    wild = {"rank": 4, "alpha": 8, "epochs": 3, "learning_rate": 1e30}
+    with pytest.raises(UserError, match=r"finetuning the policy: training diverged .* Lower outer\.training\."):
+        run(tmp_path, outer__training=wild, outer__rounds=1, outer__training_seeds=1)
+    assert not (tmp_path / "runs" / "one" / "policy-r1").exists()
+
+
+def test_another_seed_trains_other_adapters(tmp_path: Path) -> None:
+    small: dict[str, Any] = {"outer__rounds": 0, "policy": {"format": "none"}}
+    hashes = []
+    for seed in (1, 2):
+        records = run(tmp_path, name=f"seed{seed}", seed=seed, **small)
+        hashes.append({trial.adapter_sha256 for trial in records.trials("passage")})
+    assert not hashes[0] & hashes[1]
 
 
 def test_no_edit_better_than_the_base_leaves_the_policy(tmp_path: Path) -> None:

@@ -19,6 +19,12 @@ def test_lines_lose_markers_and_repeats() -> None:
     ]
 
 
+def test_a_number_that_belongs_to_the_fact_stays() -> None:
+    facts = ["3.5 million people live in Borsk.", "12:30 is when it opens.", "-5 degrees is the mean in winter."]
+    assert [lesson.text for lesson in parse_lines("\n".join(facts))] == facts
+    assert [lesson.text for lesson in parse_lines("1. 3.5 million people live in Borsk.")] == facts[:1]
+
+
 @pytest.mark.parametrize(
     "text",
     [

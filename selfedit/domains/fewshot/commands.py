@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from selfedit.cli import options, output
-from selfedit.disk import write_whole
-from selfedit.documents.text import decode, read_bytes
+from selfedit.disk import exists, write_whole, writing
+from selfedit.documents.text import decode, parse_json, read_bytes
 from selfedit.domains.fewshot.load import SolveOptions, TaskSolver, one_task
 from selfedit.domains.fewshot.problem import read_context
 from selfedit.domains.fewshot.read import DATASETS, arc_ids, read_source
@@ -179,7 +179,8 @@ def _show(
     if svg is not None:
         if svg.exists():
             raise UserError(f"{svg} is there already. Name another file, or remove it.")
-        write_whole(svg, stacked_svg([row_svg(titles, values) for titles, values in rows]).encode())
+        with writing(svg, "name another file with --svg"):
+            write_whole(svg, stacked_svg([row_svg(titles, values) for titles, values in rows]).encode())
     if json:
         output.print_json({"task": read.id, "rows": [dict(zip(t, v, strict=True)) for t, v in rows]})
     elif svg is not None:
@@ -215,11 +216,13 @@ def _filter(
     The paper chose its tasks so. Interrupted, the same command goes on with the tasks that are missing.
     """
     tasks = _tasks(source)
+    with writing(out, "name another file with --out"):
+        out.open("a").close()
     settings = {"model": model, "seed": seed or 0, "vote": vote, "most_tokens": most_tokens}
     done = _done(out, settings)
     progress = make_progress(quiet)
     solver = TaskSolver(model, device, SolveOptions(True, vote=vote, most_tokens=most_tokens), progress)
-    chosen = [task for task in tasks if solver.prompt_length(task) <= most_prompt][:limit]
+    chosen = [task for task in tasks if solver.prompt_length(task) <= most_prompt and solver.fits(task)][:limit]
     with progress.bar("Tasks", len(chosen), "tasks") as bar:
         for task in chosen:
             if task.id not in done:
@@ -233,12 +236,14 @@ def _filter(
         output.print_json({"tasks": len(chosen), "left_out": len(tasks) - len(chosen), "solved": solved} | settings)
         return
     output.say(f"{len(solved)} of {len(chosen)} tasks solved: {' '.join(solved) or '-'}")
-    output.say(f"{len(tasks) - len(chosen)} others were left out (--most-prompt, --limit). Each one's result: {out}")
+    left_out = len(tasks) - len(chosen)
+    output.say(f"{left_out} others were left out (--most-prompt, --limit, the model's window).")
+    output.say(f"Each one's result: {out}")
 
 
 def _tasks(source: str) -> list[Task]:
     dataset, _, split = source.partition("-")
-    if dataset in DATASETS and not Path(source).exists():
+    if dataset in DATASETS and not exists(Path(source)):
         if split not in ("train", "eval"):
             sets = [f"{known}-{part}" for known in DATASETS for part in ("train", "eval")]
             raise UserError(f"Unknown set '{source}'. {nearest(source, sets)}")
@@ -250,18 +255,30 @@ def _done(out: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The results of an interrupted run. A last line that was cut off is dropped.
 
     Raises:
-        UserError: the file is of other settings.
+        UserError: the file is of other settings, or of something else; it is left as it is.
     """
-    if not out.exists():
+    if not out.stat().st_size:
         return {}
     found = {}
-    whole = decode(read_bytes(out), out).rpartition("\n")[0]
-    for line in whole.split("\n"):
-        row = json_module.loads(line) if line.strip() else None
-        if row is None:
-            continue
+    whole, _, rest = decode(read_bytes(out), out).rpartition("\n")
+    if not whole and not rest.startswith(_RESULT):
+        raise _not_ours(out)
+    for line in whole.split("\n") if whole else ():
+        try:
+            row = parse_json(line)
+        except ValueError:
+            raise _not_ours(out) from None
+        if not isinstance(row, dict) or "task" not in row:
+            raise _not_ours(out)
         if differing := [key for key, value in settings.items() if row.get(key) != value]:
             raise UserError(f"{out} is of another run: {', '.join(differing)} differ. Name another file with --out.")
         found[row["task"]] = row
     write_whole(out, f"{whole}\n".encode() if whole else b"")
     return found
+
+
+_RESULT = '{"task": '
+
+
+def _not_ours(out: Path) -> UserError:
+    return UserError(f"{out} holds something else than results of `arc filter`. Name another file with --out.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from selfedit.disk import exists
 from selfedit.domains.fewshot.domain import FewshotDomain
 from selfedit.domains.fewshot.prompt import FORMATS
 from selfedit.domains.fewshot.solve import HYPERPARAMETERS, Solver, check_window
@@ -83,6 +84,14 @@ class TaskSolver:
         """Tokens of the task's longest prompt."""
         return max(len(self._domain.question(task, probe)) for probe in task.probes)
 
+    def fits(self, task: Task) -> bool:
+        """Whether a task fits the model's window."""
+        try:
+            self.check(task)
+        except UserError:
+            return False
+        return True
+
     def check(self, task: Task) -> None:
         """Raise UserError if a task does not fit the model's window."""
         check_window(self._domain, task, self.window)
@@ -98,6 +107,6 @@ def one_task(source: str) -> Task:
 
     tasks = read_source(source)
     if len(tasks) > 1:
-        hint = f"{source}#{tasks[0].id}" if Path(source).is_file() else tasks[0].id
+        hint = f"{source}#{tasks[0].id}" if exists(Path(source)) and Path(source).is_file() else tasks[0].id
         raise UserError(f"{source} holds {len(tasks)} tasks; name one of them, as in {hint}.")
     return tasks[0]

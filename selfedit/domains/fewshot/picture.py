@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
@@ -10,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from selfedit.domains.fewshot.values import Grid, Value
+from selfedit.report.escaping import markup
 
 PALETTE = ("#000000", "#1e78d2", "#e0423a", "#35b24a", "#f2cf2d", "#9a9a9a", "#d43ea6", "#f08a2c", "#74c8ee", "#8a1f3d")
 """Colours 0 to 9, near to those in which the tasks are usually shown."""
@@ -48,11 +48,11 @@ def row_svg(titles: Sequence[str], values: Sequence[Value | None]) -> str:
     parts, x = [], 0
     for title, value in zip(titles, values, strict=True):
         width = _CELL * len(value[0]) if isinstance(value, tuple) else 8 * len(_words(value)) + 8
-        parts.append(f'<text x="{x}" y="12" {_FONT} fill="currentColor">{html.escape(title)}</text>')
+        parts.append(f'<text x="{x}" y="12" {_FONT} fill="currentColor">{markup(title)}</text>')
         if isinstance(value, tuple):
             parts.append(_cells(value, x, 20))
         else:
-            parts.append(f'<text x="{x}" y="34" {_FONT} fill="currentColor">{html.escape(_words(value))}</text>')
+            parts.append(f'<text x="{x}" y="34" {_FONT} fill="currentColor">{markup(_words(value))}</text>')
         x += max(width, 8 * len(title)) + _GAP
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {x} {height + 4}" width="{x}" height="{height + 4}" '

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from selfedit.disk import exists
 from selfedit.documents.text import decode, parse_json, read_bytes, read_json_lines
 from selfedit.domains.fewshot.problem import Pair, make_task
 from selfedit.domains.fewshot.values import KINDS, Kind, Value
@@ -28,13 +29,13 @@ def read_source(source: str) -> list[Task]:
     """
     name, _, key = source.partition("#")
     path = Path(name)
-    if path.is_dir():
+    if exists(path) and path.is_dir():
         tasks = [task for file in sorted(path.glob("*.json")) for task in _json_tasks(file, "")]
         if not tasks:
             raise UserError(f"{path} holds no .json file of a task.")
         return tasks
     if path.suffix in (".json", ".jsonl"):
-        if not path.exists():
+        if not exists(path):
             raise UserError(f"There is no file {path}.")
         return _json_tasks(path, key) if path.suffix == ".json" else [_rows_task(path)]
     return [arc_task(part.strip()) for part in source.split(",")]
@@ -90,6 +91,8 @@ def _json_tasks(path: Path, key: str) -> list[Task]:
     if any(isinstance(value, list) for value in raw.values()):
         if not key:
             raise UserError(f"{path} holds lists of ids; name one of them: {path}#{next(iter(raw))}")
+        if not isinstance(raw[key], list):
+            raise UserError(f"{path}#{key} is not a list of ids.")
         return [_listed_id(id, path) for id in raw[key]]
     solutions = _solutions(path)
     chosen = {key: raw[key]} if key else raw

@@ -71,15 +71,17 @@ def _figures(edits: Sequence[SelfEdit], chosen: Sequence[Choices]) -> dict[str, 
 
 
 def _passes(run: RunRecords, tasks: Sequence[Task]) -> list[Section]:
-    """pass@k over a task's edits, those without an adapter counted as not solving it."""
+    """pass@k over a task's edits. One that was trained with several seeds solves it if most of its adapters do."""
     rows = []
     for key, name in run.edit_sources():
         counts = []
         for task in tasks:
-            trials = [trial for trial in run.trials(key) if trial.task_id == task.id]
-            if trials:
-                counts.append((len(trials), sum(_solves(trial) for trial in trials)))
-        if not counts or len(counts) < len(tasks):
+            solves: dict[str, list[bool]] = {}
+            for trial in run.trials(key):
+                if trial.task_id == task.id:
+                    solves.setdefault(trial.edit_id, []).append(_solves(trial))
+            counts.append((len(solves), sum(2 * sum(own) > len(own) for own in solves.values())))
+        if not run.is_complete(key):
             continue
         most = min(n for n, _ in counts)
         for k in sorted({1, most}):
@@ -87,7 +89,10 @@ def _passes(run: RunRecords, tasks: Sequence[Task]) -> list[Section]:
             rows.append((name, str(len(counts)), f"pass@{k}", f"{100 * share:.1f}"))
     if not rows:
         return []
-    note = "A task is solved when every output is exactly right. pass@k: at least one of k edits solves it."
+    note = (
+        "A task is solved when every output is exactly right. pass@k: at least one of k edits solves it. An edit that "
+        "could not be used solves nothing here."
+    )
     return [Section("Solved", (Table("Tasks solved", ("edits", "tasks", "measure", "%"), tuple(rows), note),))]
 
 
@@ -105,7 +110,7 @@ def _pictures(run: RunRecords, tasks: Sequence[Task]) -> list[Section]:
         if trial.after is not None and (trial.task_id not in trials or _solves(trial)):
             trials[trial.task_id] = trial
     figures = []
-    for task in list(tasks)[:_SHOWN]:
+    for place, task in enumerate(list(tasks)[:_SHOWN], 1):
         kind, pairs = read_context(task.context)
         rows = [
             row_svg((f"input {number}", f"output {number}"), (pair.input, pair.output))
@@ -117,8 +122,7 @@ def _pictures(run: RunRecords, tasks: Sequence[Task]) -> list[Section]:
             values: list[Value | None] = [kind.check(json.loads(probe.question)), said, _gold(kind, probe.answers)]
             rows.append(row_svg((f"test {number + 1}", "prediction", "answer"), values))
         word = "solved" if task.id in trials and _solves(trials[task.id]) else "not solved"
-        name = "task-" + "".join(c if c.isascii() and c.isalnum() else "-" for c in task.id.lower())
-        figures.append(Figure(name, stacked_svg(rows), f"{task.id}: {word}"))
+        figures.append(Figure(f"task-{place}", stacked_svg(rows), f"{task.id}: {word}"))
     return [Section("Tasks", tuple(figures))]
 
 

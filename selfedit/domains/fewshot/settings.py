@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
+from dataclasses import replace
 from functools import cache
 from typing import Literal
 
@@ -137,6 +138,15 @@ def parse(kind: str, text: str) -> Choices:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the edit"
         raise ValueError(f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+
+def without_paraphrases(edit: SelfEdit) -> SelfEdit:
+    """The same edit for fewer demonstrations: its paraphrases name them by numbers that others would then have."""
+    if edit.format == "none" or "paraphrases" not in edit.text:
+        return edit
+    raw = json.loads(edit.text)
+    raw["data_generation"].pop("paraphrases", None)
+    return replace(edit, text=json.dumps(raw))
 
 
 def choices_of(task: Task, edit: SelfEdit) -> Choices:

@@ -11,6 +11,7 @@ from statistics import fmean
 from selfedit.domains.fewshot import augment
 from selfedit.domains.fewshot.domain import FewshotDomain, asked_value
 from selfedit.domains.fewshot.problem import Pair, make_task, read_context
+from selfedit.domains.fewshot.settings import without_paraphrases
 from selfedit.domains.fewshot.values import Kind, Value
 from selfedit.errors import UserError
 from selfedit.evaluator import Evaluator
@@ -138,7 +139,8 @@ class Solver:
         with self._progress.bar("Predicting", len(requests), "outputs") as bar:
             written = self._generator.generate(requests, named, lambda *_: bar.advance())
         texts = [self._read(kind, completion.text, back) for completion, back in zip(written, undo, strict=True)]
-        return tuple(_most_common(texts[i : i + len(views)]) for i in range(0, len(texts), len(views)))
+        ballots = [texts[i : i + len(views)] for i in range(0, len(texts), len(views))]
+        return tuple(_most_common([text for text in b if kind.read(text) is not None] or b) for b in ballots)
 
     def _held_out(self, task: Task, edits: Sequence[SelfEdit], seed: int) -> list[Attempt]:
         """Train each edit without each of some demonstrations, and ask for it: all adapters at once."""
@@ -149,8 +151,8 @@ class Solver:
         recipes = []
         for edit, fold, name in jobs:
             try:
-                recipe = self._domain.recipe(fold, edit, self._hyperparameters, seed)
-            except ValueError:  # As a paraphrase of what was left out.
+                recipe = self._domain.recipe(fold, without_paraphrases(edit), self._hyperparameters, seed)
+            except ValueError:  # As more steps than are allowed.
                 continue
             recipes.append(replace(recipe, id=name))
         adapters = train_all(self._inner, recipes, "Comparing self-edits", self._progress)

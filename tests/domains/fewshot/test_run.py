@@ -94,6 +94,9 @@ def test_edits_of_before_and_after_are_compared_by_eval(config: Path, tmp_path: 
     ("option", "said"),
     [
         ("policy.format=rewrite", "Unknown format 'rewrite'. Known: none, settings"),
+        ("data.validation_index=ids.json", "name tasks by their ids"),
+        ("data.train=25ff71a9,arc1:25ff71a9", "names 25ff71a9 more than once"),
+        ("domain_settings={most_tokens: abc}", "domain_settings.most_tokens is 'abc'"),
         ("data.train=25ff71a8", "Did you mean '25ff71a9'"),
         ("data.train=ids.json", "holds lists of ids; name one of them"),
         (

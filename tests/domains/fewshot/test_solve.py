@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import torch
 
 from selfedit.domains.fewshot.domain import FewshotDomain
 from selfedit.domains.fewshot.problem import Pair, make_task
-from selfedit.domains.fewshot.settings import FIXED, write
+from selfedit.domains.fewshot.settings import FIXED, choices_of, without_paraphrases, write
 from selfedit.domains.fewshot.solve import Solver, check_window, is_solved, leave_one_out
 from selfedit.domains.fewshot.values import KINDS
 from selfedit.errors import UserError
+from selfedit.generate.base import Completion
 from selfedit.generate.batched import BatchedGenerator
 from selfedit.inner.batched import BatchedInnerLoop
 from selfedit.models.prompt import Prompter
@@ -117,6 +119,31 @@ def test_views_are_turned_back_before_they_vote(make_solver: Callable[..., Solve
         del solver._generator.generate
     assert len(seen[-1]) == 8
     assert predictions == ("5",)
+
+
+def test_views_that_say_nothing_readable_do_not_vote(make_solver: Callable[..., Solver], task: Task) -> None:
+    solver = make_solver(with_rate(1e-2), vote=True)
+    said = iter(["", "", "", "5", "6", "6", "x", ""])
+    real = solver._generator.generate
+    solver._generator.generate = lambda requests, *_: [  # type: ignore[method-assign]
+        Completion(next(said), (), (), "stop") for _ in requests
+    ]
+    try:
+        assert solver.predict(task) == ("6",)
+    finally:
+        solver._generator.generate = real  # type: ignore[method-assign]
+
+
+def test_paraphrases_are_left_out_where_demonstrations_are() -> None:
+    chosen = FIXED["text"].model_dump()
+    chosen["data_generation"]["paraphrases"] = [{"demonstration": 2, "input": "the number two"}]
+    edit = SelfEdit("e", "t", "settings", "", json.dumps(chosen), 0)
+    pairs = [Pair(word, str(number)) for number, word in enumerate(("one", "two", "three", "four"), 1)]
+    task = make_task("t", "t", KINDS["text"], pairs, [("five", None)])
+    assert [p.demonstration for p in choices_of(task, edit).paraphrases] == [2]
+    for fold in leave_one_out(task):
+        assert choices_of(fold, without_paraphrases(edit)).paraphrases == ()
+    assert choices_of(task, without_paraphrases(edit)).groups == choices_of(task, edit).groups
 
 
 def test_folds_show_all_but_what_they_ask(task: Task) -> None:
