@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from selfedit.multilora.merge import merged
 from selfedit.outer.config import TrainConfig
 from selfedit.outer.stages import OuterStages
 from selfedit.outer.trials import Trial, Trials, make_jobs
-from selfedit.policies.base import edit_seed
+from selfedit.policies.base import Policy, edit_seed
 from selfedit.progress import Progress
 from selfedit.store import Journal
-from selfedit.types import Evaluation, SelfEdit, Task
+from selfedit.types import Adapter, Evaluation, SelfEdit, Task
 
 
 class Comparison:
@@ -44,6 +46,22 @@ class Comparison:
                 pairs: list[tuple[Task, str | None]] = [(task, None) for task in tasks]
                 saved = tuple(self._stages.evaluator.evaluate(pairs, None, bar.advance, with_context))
             self._journal.put("before", key, saved)
+        return saved
+
+    def edits(
+        self, key: str, tasks: Sequence[Task], count: int, writer: Policy, policies: Sequence[Adapter] = ()
+    ) -> tuple[SelfEdit, ...]:
+        """`count` self-edits a task by a writer, with policies merged into the model; recorded under `key`."""
+        saved = self._journal.get("edits", key, tuple[SelfEdit, ...])
+        if saved is None:
+            with (
+                merged(self._stages.base.model, policies),
+                self._progress.bar(f"Writing self-edits, {key}", len(tasks) * count, "edits") as bar,
+            ):
+                written = writer.propose(tasks, count, edit_seed(self._seed, key, 0), lambda _: bar.advance())
+            # An id is unique in the run, whatever round and passage it is from.
+            saved = tuple(replace(edit, id=f"{key}.{edit.id}") for edit in written)
+            self._journal.put("edits", key, saved)
         return saved
 
     def adapted(self, key: str, tasks: Sequence[Task], edits: Sequence[SelfEdit]) -> list[Trial]:

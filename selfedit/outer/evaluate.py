@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -82,18 +81,8 @@ class EvalRun:
 
     def _edits(self, key: str, source: str, tasks: Sequence[Task], rounds: int) -> tuple[SelfEdit, ...]:
         """The edits that a source writes about the tasks, recorded under `key`."""
-        saved = self._journal.get("edits", key, tuple[SelfEdit, ...])
-        if saved is None:
-            policy: Policy = self._files.get(source, self._stages.writer)
-            count = self._config.evaluation.edits
-            with (
-                merged(self._stages.base.model, self._policies[:rounds]),
-                self._progress.bar(f"Self-edits, {key}", len(tasks) * count, "edits") as bar,
-            ):
-                written = policy.propose(tasks, count, self._config.seed, lambda _: bar.advance())
-            saved = tuple(replace(edit, id=f"{key}.{edit.id}") for edit in written)
-            self._journal.put("edits", key, saved)
-        return saved
+        writer = self._files.get(source, self._stages.writer)
+        return self._compare.edits(key, tasks, self._config.evaluation.edits, writer, self._policies[:rounds])
 
     def _many(self, tasks: Sequence[Task]) -> None:
         """One adapter a source on all passages; each passage's answers are a trial of its own."""

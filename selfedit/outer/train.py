@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -21,7 +20,6 @@ from selfedit.outer.rest_em import rank, screened
 from selfedit.outer.stages import OuterStages
 from selfedit.outer.tracking import Tracker
 from selfedit.outer.trials import fingerprint, make_jobs
-from selfedit.policies.base import edit_seed
 from selfedit.progress import Progress
 from selfedit.rewards import make_reward
 from selfedit.store import Journal
@@ -70,7 +68,7 @@ class TrainRun:
         settings = self._config.evaluation
         if number == 0:
             self._compare.baselines(tasks)
-        edits = self._propose(f"v{number}", tasks, settings.edits, policies)
+        edits = self._compare.edits(f"v{number}", tasks, settings.edits, self._stages.writer, policies)
         with self._inner_base(policies):
             trials = self._compare.adapted(f"v{number}", tasks, edits)
         afters = [trial.after for trial in trials if trial.after is not None]
@@ -87,7 +85,7 @@ class TrainRun:
             UserError: no self-edit of any passage could be used.
         """
         outer, key = self._config.outer, f"r{number}"
-        edits = self._propose(key, tasks, outer.edits, policies)
+        edits: Sequence[SelfEdit] = self._compare.edits(key, tasks, outer.edits, self._stages.writer, policies)
         with self._inner_base(policies):
             before = self._compare.unadapted(key, tasks)
             if outer.screen is not None and outer.finalists is not None:
@@ -113,21 +111,6 @@ class TrainRun:
         self._tracker.log(number, {"policy/loss": policy.losses[-1]})
         self._journal.put("round", key, RoundRecord(number, ranked, fingerprint(policy), policy.losses))
         return policy
-
-    def _propose(self, key: str, tasks: Sequence[Task], count: int, policies: Sequence[Adapter]) -> list[SelfEdit]:
-        """`count` edits a task by the policy, from the journal where they are there."""
-        saved = self._journal.get("edits", key, tuple[SelfEdit, ...])
-        if saved is None:
-            with (
-                merged(self._stages.base.model, policies),
-                self._progress.bar(f"Writing self-edits, {key}", len(tasks) * count, "edits") as bar,
-            ):
-                seed = edit_seed(self._config.seed, key, 0)
-                written = self._stages.writer.propose(tasks, count, seed, lambda _: bar.advance())
-            # An id is unique in the run, whatever round and passage it is from.
-            saved = tuple(replace(edit, id=f"{key}.{edit.id}") for edit in written)
-            self._journal.put("edits", key, saved)
-        return list(saved)
 
     def _finetune(self, number: int, chosen: Sequence[SelfEdit], policies: Sequence[Adapter]) -> Adapter:
         """Supervised finetuning of the policy on its best edits, from the policy as it was."""
