@@ -79,10 +79,8 @@ def words(rng: random.Random, count: int) -> list[str]:
     return list(found)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
+def write_words(folder: Path) -> None:
+    """Write all tasks to a folder, the same ones every time."""
     rng = random.Random(0)
     for split, rules in RULES.items():
         (folder / split).mkdir(parents=True, exist_ok=True)
@@ -93,6 +91,12 @@ def main() -> None:
             ]
             path = folder / split / f"{name}.jsonl"
             path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    write_words(parser.parse_args().folder)
 
 
 if __name__ == "__main__":

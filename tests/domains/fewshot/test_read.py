@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from benchmarks.made_up_words import RULES, write_words
 from selfedit.domains.fewshot.problem import Pair, read_context
 from selfedit.domains.fewshot.read import arc_ids, read_source
 from selfedit.errors import UserError
 
+WORDS = Path(__file__).parents[3] / "docs" / "examples" / "words"
 PAIR = {"input": [[0, 1]], "output": [[1, 0]]}
 TASK = {"train": [PAIR, {"input": [[2]], "output": [[3]]}], "test": [{"input": [[0, 2]], "output": [[2, 0]]}]}
 
@@ -35,6 +37,19 @@ def test_an_arc_id() -> None:
     assert len(arc_ids("arc1", "train")) == 400
     assert len(arc_ids("arc2", "eval")) == 120
     assert read_source(f"arc2:{arc_ids('arc2', 'eval')[0]}")
+
+
+def test_the_made_up_words_are_what_their_script_writes(tmp_path: Path) -> None:
+    write_words(tmp_path)
+    for split, rules in RULES.items():
+        tasks = {task.id: task for task in read_source(str(WORDS / split))}
+        assert tasks.keys() == rules.keys()
+        assert list(tasks.values()) == read_source(str(tmp_path / split))
+        for name, rule in rules.items():
+            kind, pairs = read_context(tasks[name].context)
+            assert kind.name == "text"
+            assert all(pair.output == rule(str(pair.input)) for pair in pairs)
+            assert all(probe.answers == (rule(json.loads(probe.question)),) for probe in tasks[name].probes)
 
 
 def test_a_file_a_folder_and_lists(tmp_path: Path) -> None:
