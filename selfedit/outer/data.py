@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,9 +74,9 @@ def _tasks(config: TrainConfig, path: Path, key: str, hashes: dict[str, str]) ->
     tasks = domain.read_tasks(path, key[0], config.data.questions)
     if not tasks:
         raise UserError(f"{path} (data.{key}) has nothing to learn with a question.")
-    ids = [task.id for task in tasks]
-    if repeated := sorted({id for id in ids if ids.count(id) > 1}):
-        raise UserError(f"{path} (data.{key}) names {repeated[0]} more than once.")
+    id, times = Counter(task.id for task in tasks).most_common(1)[0]
+    if times > 1:
+        raise UserError(f"{path} (data.{key}) names {id} more than once.")
     hashes[key] = _hash(tasks)
     return tasks
 
