@@ -2,7 +2,7 @@
 
     python -m benchmarks.made_up_words docs/examples/words
 
-writes the tasks again, a JSONL file each, as they are in the repository. Rules of training and validation differ.
+writes the tasks again, a JSONL file each, as they are in the repository. No rule is in two of training, validation and test.
 """
 
 from __future__ import annotations
@@ -46,6 +46,10 @@ def doubled_end(word: str) -> str:
     return word + word[-2:]
 
 
+def doubled_word(word: str) -> str:
+    return word + word
+
+
 RULES: dict[str, dict[str, Rule]] = {
     "train": {
         "suffix-ka": suffix("ka"),
@@ -66,6 +70,18 @@ RULES: dict[str, dict[str, Rule]] = {
         "last-vowel-e": last_vowel("e"),
         "infix-il": infix("il"),
         "doubled-end": doubled_end,
+    },
+    "test": {
+        "suffix-lo": suffix("lo"),
+        "suffix-bek": suffix("bek"),
+        "suffix-tun": suffix("tun"),
+        "prefix-da": prefix("da"),
+        "prefix-fin": prefix("fin"),
+        "circumfix-mu-s": circumfix("mu", "s"),
+        "circumfix-re-t": circumfix("re", "t"),
+        "last-vowel-u": last_vowel("u"),
+        "infix-or": infix("or"),
+        "doubled-word": doubled_word,
     },
 }
 
