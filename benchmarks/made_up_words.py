@@ -2,7 +2,8 @@
 
     python -m benchmarks.made_up_words docs/examples/words
 
-writes the tasks again, a JSONL file each, as they are in the repository. No rule is in two of training, validation and test.
+writes the tasks again, a JSONL file each, as they are in the repository. No rule is in two of training, validation and
+test.
 """
 
 from __future__ import annotations

@@ -41,8 +41,9 @@ _SHOWN = 3
 def report_page(run: RunRecords) -> Page:
     """The whole report of one run."""
     regimes = [*many_sections(run), *sequence_sections(run)]
+    one_by_one = run.facts.kind == "train" or "single" in run.facts.config["evaluation"]["regimes"]
     sections = [
-        _result(run),
+        *([_result(run)] if one_by_one else ()),
         *_of_domain(run),
         *regimes,
         *_learning(run),
