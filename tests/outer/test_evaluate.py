@@ -150,7 +150,8 @@ def test_a_sequence_is_asked_again_after_each_edit(tmp_path: Path) -> None:
     assert [[evaluation["task_id"] for evaluation in row] for row in rows] == [["v0"], ["v0", "v1"]]
     # What was learnt first answers with the same log-probability only as long as nothing was merged on top of it.
     assert rows[0][0]["answers"][0]["gold_logprob"] != rows[1][0]["answers"][0]["gold_logprob"]
-    (section,) = [s for s in report_page(records).sections if s.heading == "Sequential edits"]
+    section = report_page(records).sections[0]
+    assert section.heading == "Sequential edits"
     table = next(block for block in section.blocks if isinstance(block, Table))
     assert ("sequences", "1") in table.rows
 
