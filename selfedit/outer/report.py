@@ -95,13 +95,13 @@ def conditions(run: RunRecords, value: Value = is_right) -> tuple[dict[str, list
 def _result(run: RunRecords) -> Section:
     found, notes = conditions(run)
     blocks: list[Block] = []
-    for reference in (_names(run)["base"], "own edits, before RL"):
-        if reference in found and len(found) > 1:
-            title = f"Validation passages, against '{reference}'"
-            blocks.append(comparison_table(found, reference, title=title, seed=0))
     likelihoods, _ = conditions(run, attrgetter("gold_logprob"))
-    reference = "own edits, before RL" if "own edits, before RL" in likelihoods else _names(run)["base"]
-    if len(likelihoods) > 1:
+    # Against no update, and against the first edits: what reinforcement learning is meant to improve.
+    references = [_names(run)["base"], *[name for _, name in run.edit_sources() if name in found][:1]]
+    for reference in references if len(found) > 1 else ():
+        title = f"Validation passages, against '{reference}'"
+        blocks.append(comparison_table(found, reference, title=title, seed=0))
+    for reference in references if len(likelihoods) > 1 else ():
         title = f"How likely the gold answers became, against '{reference}'"
         blocks.append(comparison_table(likelihoods, reference, title=title, seed=0, measure=GOLD_LOGPROB))
     if not blocks:
