@@ -43,17 +43,20 @@ def selfedit(
     """A language model reads documents, writes its own finetuning data, trains on it, and keeps what helps."""
 
 
+_INTERRUPTED = "Interrupted. What was saved stays, and the same command goes on from there."
+
+
 def main() -> None:
     """Run the command line: 0 is success, 2 a mistake that the user can mend, 130 Ctrl-C, 1 a fault of selfedit."""
     try:
         app(prog_name="selfedit")
     except SystemExit as ended:
         if ended.code == 130:  # What typer makes of Ctrl-C.
-            _fail("Interrupted. What was saved stays, and the same command goes on from there.", 130)
+            _fail(_INTERRUPTED, 130)
         _flush()
         raise
     except KeyboardInterrupt:
-        _fail("Interrupted. What was saved stays, and the same command goes on from there.", 130)
+        _fail(_INTERRUPTED, 130)
     except UserError as error:
         _fail(f"error: {' '.join(str(error).split())}", 2)
     except Exception as error:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from selfedit.errors import UserError, nearest
+from selfedit.imports import import_named
 
 if TYPE_CHECKING:
     from selfedit.domains.base import Domain
@@ -43,12 +43,7 @@ def load_domain(name: str) -> type[Domain]:
     """
     from selfedit.domains.base import Domain
 
-    path = domain_path(name)
-    module, _, attribute = path.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise UserError(f"Cannot find the domain '{name}': {error}. Give it as package.module:Class.") from None
+    found = import_named(domain_path(name), f"the domain '{name}'", "package.module:Class")
     if not (isinstance(found, type) and issubclass(found, Domain)):
         raise UserError(f"The domain '{name}' is not a subclass of selfedit.domains.base.Domain.")
     return found

@@ -131,10 +131,10 @@ class TrainConfig(Settings):
     @classmethod
     def _with_defaults(cls, raw: Any) -> Any:
         """The domain's format and grader where none is named."""
-        groups = (
-            [raw.get(key, {}) for key in ("policy", "evaluation", "domain_settings")] if isinstance(raw, dict) else []
-        )
-        if not groups or not all(isinstance(group, dict) for group in groups):
+        if not isinstance(raw, dict):
+            return raw
+        groups = [raw.get(key, {}) for key in ("policy", "evaluation", "domain_settings")]
+        if not all(isinstance(group, dict) for group in groups):
             return raw  # pydantic says what is wrong with it.
         policy, evaluation, domain_settings = groups
         name = str(raw.get("domain", "knowledge"))

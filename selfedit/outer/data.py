@@ -39,8 +39,8 @@ def read_data(config: TrainConfig) -> RunData:
         UserError: a file is missing or malformed, or has fewer passages than are asked for.
     """
     data = config.data
-    hashes: dict[str, str] = {}
-    training = _tasks(config, data.train, "train", hashes)
+    training = _tasks(config, data.train, "train")
+    hashes = {"train": _hash(training)}
     starts = data.starts or tuple(index * data.contexts for index in range(config.outer.rounds))
     rounds = []
     for number, start in enumerate(starts[: config.outer.rounds], 1):
@@ -52,12 +52,12 @@ def read_data(config: TrainConfig) -> RunData:
         rounds.append(tuple(training[start : start + data.contexts]))
     validation: Sequence[Task] = ()
     if data.validation is not None:
-        validation = _tasks(config, data.validation, "validation", hashes)
+        validation = _tasks(config, data.validation, "validation")
         if data.validation_index is not None:
             if not load_domain(config.domain).only_files:
                 raise UserError("data.validation_index chooses among the passages of a file; name tasks by their ids.")
             validation = _chosen(validation, data.validation_index)
-            hashes["validation"] = _hash(validation)
+        hashes["validation"] = _hash(validation)
         if data.validation_contexts > len(validation):
             raise UserError(
                 f"data.validation_contexts is {data.validation_contexts}, and {data.validation} gives "
@@ -67,7 +67,7 @@ def read_data(config: TrainConfig) -> RunData:
     return RunData(tuple(rounds), tuple(validation), hashes)
 
 
-def _tasks(config: TrainConfig, path: Path, key: str, hashes: dict[str, str]) -> list[Task]:
+def _tasks(config: TrainConfig, path: Path, key: str) -> list[Task]:
     domain = load_domain(config.domain)
     if domain.only_files and not exists(path):
         raise UserError(f"{path} (data.{key}) is not there. {_HOW_TO_GET.replace('{key}', key)}")
@@ -77,7 +77,6 @@ def _tasks(config: TrainConfig, path: Path, key: str, hashes: dict[str, str]) ->
     id, times = Counter(task.id for task in tasks).most_common(1)[0]
     if times > 1:
         raise UserError(f"{path} (data.{key}) names {id} more than once.")
-    hashes[key] = _hash(tasks)
     return tasks
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from selfedit.outer.folder import RunFacts, RunFolder
 from selfedit.outer.rest_em import Ranked
@@ -36,11 +36,16 @@ class RunRecords:
         self.facts: RunFacts = RunFolder.read(path).facts
         journal = path / "records" / "journal.jsonl"
         self._records = read_records(journal.read_bytes())[0] if journal.exists() else {}
+        self._decoded: dict[tuple[str, str], Any] = {}
 
     def get(self, kind: str, key: str, type_: type[T]) -> T | None:
         """The value recorded last under `kind` and `key`, or None."""
-        value = self._records.get((kind, key))
-        return None if value is None else decode(type_, encode(value))
+        if (kind, key) not in self._records:
+            return None
+        if (kind, key) not in self._decoded:
+            self._decoded[kind, key] = decode(type_, encode(self._records[kind, key]))
+        found: T = self._decoded[kind, key]
+        return found
 
     def tasks(self, key: str) -> tuple[Task, ...]:
         """The passages of a round ('r1') or of validation ('v'); none if it did not come to them."""

@@ -12,6 +12,7 @@ from selfedit.outer.records import RoundRecord, RunRecords, Value, graded, grade
 from selfedit.outer.regimes import many_sections, sequence_sections
 from selfedit.outer.trials import Trial
 from selfedit.report import (
+    ACCURACY,
     GOLD_LOGPROB,
     Block,
     Bullets,
@@ -94,16 +95,18 @@ def conditions(run: RunRecords, value: Value = is_right) -> tuple[dict[str, list
 
 def _result(run: RunRecords) -> Section:
     found, notes = conditions(run)
-    blocks: list[Block] = []
     likelihoods, _ = conditions(run, attrgetter("gold_logprob"))
     # Against no update, and against the first edits: what reinforcement learning is meant to improve.
     references = [_names(run)["base"], *[name for _, name in run.edit_sources() if name in found][:1]]
-    for reference in references if len(found) > 1 else ():
-        title = f"Validation passages, against '{reference}'"
-        blocks.append(comparison_table(found, reference, title=title, seed=0))
-    for reference in references if len(likelihoods) > 1 else ():
-        title = f"How likely the gold answers became, against '{reference}'"
-        blocks.append(comparison_table(likelihoods, reference, title=title, seed=0, measure=GOLD_LOGPROB))
+    blocks: list[Block] = [
+        comparison_table(values, reference, title=f"{title}, against '{reference}'", seed=0, measure=measure)
+        for measure, title, values in (
+            (ACCURACY, "Validation passages", found),
+            (GOLD_LOGPROB, "How likely the gold answers became", likelihoods),
+        )
+        for reference in references
+        if len(found) > 1
+    ]
     if not blocks:
         blocks.append(Paragraph("No validation passages were asked, or they are still under way."))
     blocks.append(Paragraph(f"Graded by '{_grader(run)}'. docs/graders.md says how far to trust it."))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 
 from selfedit.errors import UserError
+from selfedit.imports import import_named
 from selfedit.rewards.base import Reward
 from selfedit.types import Answer, Evaluation, SelfEdit, Task
 
@@ -25,11 +25,7 @@ class FunctionReward(Reward):
 
 
 def _import(name: str) -> RewardFunction:
-    module, _, attribute = name.partition(":")
-    try:
-        function: RewardFunction = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise UserError(f"Cannot find the reward '{name}': {error}. Give it as package.module:function.") from None
+    function: RewardFunction = import_named(name, f"the reward '{name}'", "package.module:function")
     if not callable(function):
         raise UserError(f"The reward '{name}' is not a function (task, answers) -> float.")
     return function

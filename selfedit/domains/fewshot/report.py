@@ -74,15 +74,12 @@ def _passes(run: RunRecords, tasks: Sequence[Task]) -> list[Section]:
     """pass@k over a task's edits. One that was trained with several seeds solves it if most of its adapters do."""
     rows = []
     for key, name in run.edit_sources():
-        counts = []
-        for task in tasks:
-            solves: dict[str, list[bool]] = {}
-            for trial in run.trials(key):
-                if trial.task_id == task.id:
-                    solves.setdefault(trial.edit_id, []).append(_solves(trial))
-            counts.append((len(solves), sum(2 * sum(own) > len(own) for own in solves.values())))
-        if not run.is_complete(key):
+        solves: dict[str, dict[str, list[bool]]] = {}
+        for trial in run.trials(key):
+            solves.setdefault(trial.task_id, {}).setdefault(trial.edit_id, []).append(_solves(trial))
+        if len(solves) < len(tasks) or not run.is_complete(key):
             continue
+        counts = [(len(by), sum(2 * sum(own) > len(own) for own in by.values())) for by in solves.values()]
         most = min(n for n, _ in counts)
         for k in sorted({1, most}):
             share = fmean(pass_at_k(n, c, k) for n, c in counts)
