@@ -1,14 +1,19 @@
-"""Recipes to adapters, with a bar over their tokens; and whether an adapter came out sound."""
+"""Recipes to adapters, and adapters to answers, each with a bar; and whether an adapter came out sound."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from selfedit.errors import UserError
+from selfedit.evaluator import Evaluator
 from selfedit.inner.base import InnerLoop
 from selfedit.progress import Progress
-from selfedit.types import Adapter, Recipe
+from selfedit.types import Adapter, Evaluation, Recipe, Task
+
+DIVERGED = "training diverged"
+"""Why an adapter has no answers."""
 
 
 def train_all(inner: InnerLoop, recipes: Sequence[Recipe], label: str, progress: Progress) -> dict[str, Adapter]:
@@ -27,9 +32,29 @@ def train_one(inner: InnerLoop, recipe: Recipe, label: str, progress: Progress, 
     adapter = train_all(inner, [recipe], label, progress)[recipe.id]
     if not is_sound(adapter):
         raise UserError(
-            f"{label}: training diverged (learning rate {recipe.hyperparameters.learning_rate:g}). Lower {setting}."
+            f"{label}: {DIVERGED} (learning rate {recipe.hyperparameters.learning_rate:g}). Lower {setting}."
         )
     return adapter
+
+
+@dataclass(frozen=True)
+class Tried:
+    """An adapter, and the answers to its task's probes; None if its training diverged."""
+
+    adapter: Adapter
+    after: Evaluation | None
+
+
+def try_all(
+    inner: InnerLoop, evaluator: Evaluator, jobs: Sequence[tuple[Task, Recipe]], label: str, progress: Progress
+) -> list[Tried]:
+    """Adapters trained together and each asked its task's probes, in the order of `jobs`."""
+    adapters = train_all(inner, [recipe for _, recipe in jobs], label, progress)
+    sound = {name: adapter for name, adapter in adapters.items() if is_sound(adapter)}
+    asked: list[tuple[Task, str | None]] = [(task, recipe.id) for task, recipe in jobs if recipe.id in sound]
+    with progress.bar("Asking the adapters", sum(len(task.probes) for task, _ in asked), "questions") as bar:
+        evaluations = iter(evaluator.evaluate(asked, sound, bar.advance))
+    return [Tried(adapters[recipe.id], next(evaluations) if recipe.id in sound else None) for _, recipe in jobs]
 
 
 def is_sound(adapter: Adapter) -> bool:

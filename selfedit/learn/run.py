@@ -21,7 +21,7 @@ from selfedit.progress import Progress
 from selfedit.rewards import Reward
 from selfedit.runtime import software_versions
 from selfedit.store import Journal, Store
-from selfedit.training import is_sound, train_all
+from selfedit.training import DIVERGED, is_sound, train_all, try_all
 from selfedit.types import Adapter, Evaluation, ModelRef, ProbeSource, Recipe, Rollout, SelfEdit, Task, Version
 
 
@@ -156,7 +156,7 @@ class LearnRun:
         """Train one adapter on each edit, many at once, and ask each its task's probes."""
         by_id = {task.id: task for task in tasks}
         rollouts: dict[str, Rollout] = {}
-        waiting: list[tuple[SelfEdit, Recipe]] = []
+        waiting: list[tuple[Task, SelfEdit, Recipe]] = []
         for edit in edits:
             task = by_id[edit.task_id]
             if not self._stages.domain.is_usable(task, edit):
@@ -167,36 +167,20 @@ class LearnRun:
                 recipe = self._stages.domain.recipe(
                     task, edit, self._config.edit_training.hyperparameters(), self._config.seed
                 )
-                waiting.append((edit, recipe))
+                waiting.append((task, edit, recipe))
         # Two rounds of slots a chunk: enough to refill them, few enough to lose little work when killed.
         size = 2 * self._config.slots
-        waiting.sort(key=lambda pair: -pair[1].tokens_per_epoch)
-        number, count = 0, len(waiting)
-        while waiting:
-            # A chunk is recorded whole or not at all: what is left then has the neighbours that it would have had.
-            done = self._journal.get("rollouts", str(number), tuple[Rollout, ...])
-            if done is None:
-                chunk = waiting[:size]
-                done = self._try_chunk(by_id, chunk, f"{count - len(waiting) + len(chunk)}/{count}")
-                self._journal.put("rollouts", str(number), done)
-            rollouts |= {rollout.edit.id: rollout for rollout in done}
-            waiting = [(edit, recipe) for edit, recipe in waiting if edit.id not in rollouts]
-            number += 1
+        waiting.sort(key=lambda job: -job[2].tokens_per_epoch)
+        done = self._journal.in_chunks("rollouts", "all", tuple[Rollout, ...], waiting, size, self._try_chunk)
+        rollouts |= {rollout.edit.id: rollout for rollout in done}
         return [rollouts[edit.id] for edit in edits]
 
-    def _try_chunk(
-        self, tasks: dict[str, Task], chunk: list[tuple[SelfEdit, Recipe]], count: str
-    ) -> tuple[Rollout, ...]:
-        adapters = self._train(f"Training edits {count}", [recipe for _, recipe in chunk])
-        sound = {name: adapter for name, adapter in adapters.items() if is_sound(adapter)}
-        pairs: list[tuple[Task, str | None]] = [(tasks[edit.task_id], edit.id) for edit, _ in chunk if edit.id in sound]
-        with self._progress.bar("Asking the adapters", sum(len(task.probes) for task, _ in pairs), "questions") as bar:
-            evaluations = iter(self._stages.evaluator.evaluate(pairs, sound, bar.advance))
+    def _try_chunk(self, chunk: Sequence[tuple[Task, SelfEdit, Recipe]], count: str) -> tuple[Rollout, ...]:
+        pairs = [(task, recipe) for task, _, recipe in chunk]
+        tried = try_all(self._stages.inner, self._stages.evaluator, pairs, f"Training edits {count}", self._progress)
         return tuple(
-            Rollout(edit, next(evaluations), adapters[edit.id].losses)
-            if edit.id in sound
-            else Rollout(edit, failure="training diverged")
-            for edit, _ in chunk
+            Rollout(edit, one.after, one.adapter.losses) if one.after is not None else Rollout(edit, failure=DIVERGED)
+            for (_, edit, _), one in zip(chunk, tried, strict=True)
         )
 
     def _train_final(self, tasks: Sequence[Task], rollouts: Sequence[Rollout]) -> Adapter | None:
@@ -214,7 +198,7 @@ class LearnRun:
         if not examples:
             return None
         recipe = Recipe("final", examples, hyperparameters, self._config.seed)
-        return self._train("Training the version", [recipe])["final"]
+        return train_all(self._stages.inner, [recipe], "Training the version", self._progress)["final"]
 
     def _ask_final(self, tasks: Sequence[Task], adapter: Adapter) -> tuple[Evaluation, ...]:
         if not is_sound(adapter):
@@ -222,9 +206,6 @@ class LearnRun:
         with self._progress.bar("Asking the version", sum(len(task.probes) for task in tasks), "questions") as bar:
             pairs: list[tuple[Task, str | None]] = [(task, "final") for task in tasks]
             return tuple(self._stages.evaluator.evaluate(pairs, {"final": adapter}, bar.advance))
-
-    def _train(self, label: str, recipes: Sequence[Recipe]) -> dict[str, Adapter]:
-        return train_all(self._stages.inner, recipes, label, self._progress)
 
     def _gate(
         self,

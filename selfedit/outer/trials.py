@@ -11,7 +11,7 @@ from selfedit.evaluator import Evaluator
 from selfedit.inner.base import InnerLoop
 from selfedit.progress import Progress
 from selfedit.store import Journal
-from selfedit.training import is_sound, train_all
+from selfedit.training import DIVERGED, try_all
 from selfedit.types import Adapter, Evaluation, Hyperparameters, Recipe, SelfEdit, Task
 
 _SEEDS = 1000
@@ -80,39 +80,25 @@ class Trials:
             self._journal.put("trials", f"{key}.failed", tuple(trials.values()))
         # Jobs of like length together: no slot waits long for another at a chunk's end.
         recipes.sort(key=lambda pair: (-pair[1].tokens_per_epoch, pair[0].id))
-        number, count = 0, len(recipes)
-        while recipes:
-            name = f"{key}.{number}"
-            # What is recorded may have been a chunk of another size: the engine's settings may change.
-            done = self._journal.get("trials", name, tuple[Trial, ...])
-            if done is None:
-                part = recipes[: self._chunk]
-                done = self._run_chunk(f"{label} {count - len(recipes) + len(part)}/{count}", part)
-                self._journal.put("trials", name, done)
-            trials |= {f"{trial.edit_id}.s{trial.seed}": trial for trial in done}
-            recipes = [(job, recipe) for job, recipe in recipes if job.id not in trials]
-            number += 1
+        done = self._journal.in_chunks(
+            "trials",
+            key,
+            tuple[Trial, ...],
+            recipes,
+            self._chunk,
+            lambda part, count: self._try(part, f"{label} {count}"),
+        )
+        trials |= {job.id: trial for (job, _), trial in zip(recipes, done, strict=True)}
         return [trials[job.id] for job in jobs]
 
-    def _run_chunk(self, label: str, part: Sequence[tuple[Job, Recipe]]) -> tuple[Trial, ...]:
-        adapters = train_all(self._inner, [recipe for _, recipe in part], label, self._progress)
-        sound = {name: adapter for name, adapter in adapters.items() if is_sound(adapter)}
-        asked: list[tuple[Task, str | None]] = [(job.task, job.id) for job, _ in part if job.id in sound]
-        questions = sum(len(task.probes) for task, _ in asked)
-        with self._progress.bar("Asking the adapters", questions, "questions") as bar:
-            evaluations = iter(self._evaluator.evaluate(asked, sound, bar.advance))
+    def _try(self, part: Sequence[tuple[Job, Recipe]], label: str) -> tuple[Trial, ...]:
+        pairs = [(job.task, recipe) for job, recipe in part]
+        tried = try_all(self._inner, self._evaluator, pairs, label, self._progress)
         return tuple(
-            Trial(
-                job.edit.id,
-                job.task.id,
-                job.seed,
-                fingerprint(adapters[job.id]),
-                adapters[job.id].losses,
-                next(evaluations),
-            )
-            if job.id in sound
-            else Trial(job.edit.id, job.task.id, job.seed, failure="training diverged")
-            for job, _ in part
+            Trial(job.edit.id, job.task.id, job.seed, fingerprint(one.adapter), one.adapter.losses, one.after)
+            if one.after is not None
+            else Trial(job.edit.id, job.task.id, job.seed, failure=DIVERGED)
+            for (job, _), one in zip(part, tried, strict=True)
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,8 @@ from selfedit.errors import UserError
 from selfedit.store.serialize import decode, encode
 
 T = TypeVar("T")
+W = TypeVar("W")
+R = TypeVar("R")
 
 _INSTEAD = "use another --store"
 
@@ -91,6 +94,36 @@ class Journal:
             return decode(type_, encode(self._records[kind, key]))
         except ValueError:
             return None
+
+    def in_chunks(
+        self,
+        kind: str,
+        key: str,
+        type_: type[tuple[R, ...]],
+        items: Sequence[W],
+        size: int,
+        work: Callable[[Sequence[W], str], tuple[R, ...]],
+    ) -> list[R]:
+        """What `work` makes of the items, one result each, done `size` at a time and recorded chunk by chunk.
+
+        A chunk is recorded whole or not at all: what is left of work that was killed then has the neighbours that it
+        would have had. What is there may have been recorded in chunks of another size.
+
+        Args:
+            work: takes a chunk and how far it goes, as "16/48".
+        """
+        results: list[R] = []
+        number = 0
+        while len(results) < len(items):
+            name = f"{key}.{number}"
+            done = self.get(kind, name, type_)
+            if done is None:
+                chunk = items[len(results) : len(results) + size]
+                done = work(chunk, f"{len(results) + len(chunk)}/{len(items)}")
+                self.put(kind, name, done)
+            results += done
+            number += 1
+        return results
 
     def close(self) -> None:
         """Let other processes have the journal."""
