@@ -41,9 +41,9 @@ def register(app: typer.Typer) -> None:
             "selfedit eval configs/squad_cpu.yaml", "selfedit eval configs/squad_cpu.yaml --run runs/squad_cpu"
         ),
     )(_eval)
-    app.command(
-        "report", epilog=options.examples("selfedit report squad_cpu", "selfedit report format-rewrite format-self-qa")
-    )(_report)
+    app.command("report", epilog=options.examples("selfedit report squad_cpu", "selfedit report rewrite self-qa"))(
+        _report
+    )
     group = typer.Typer(help="Runs of `selfedit train` and `selfedit eval`.", invoke_without_command=True)
     group.callback(epilog=options.examples("selfedit runs", "selfedit runs show squad_cpu"))(_list)
     group.command("show", epilog=options.examples("selfedit runs show squad_cpu --json"))(_show)
