@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -13,24 +13,25 @@ from selfedit.types import Adapter
 
 
 @contextmanager
-def merged(model: PreTrainedModel, adapters: Sequence[Adapter]) -> Iterator[None]:
+def merged(model: PreTrainedModel, adapters: Sequence[Adapter] = ()) -> Iterator[Callable[[Adapter], None]]:
     """Run the block with adapters merged into the model, one after another; then put its weights back, bit by bit.
 
     What is trained inside starts from the merged model, which stays frozen: so the policy of one round is the base of
-    the next (paper, section 3.1), and one sequential edit follows another (section 4.2). Blocks may be nested.
+    the next (paper, section 3.1), and one sequential edit follows another (section 4.2). Blocks may be nested; the
+    block is given a function that merges one more adapter until its end.
     """
     before: dict[str, torch.Tensor] = {}
     try:
-        with torch.no_grad():
-            for adapter in adapters:
-                _merge(model, adapter, before)
-        yield
+        for adapter in adapters:
+            _merge(model, adapter, before)
+        yield lambda adapter: _merge(model, adapter, before)
     finally:
         with torch.no_grad():
             for name, weight in before.items():
                 model.get_parameter(name).copy_(weight)
 
 
+@torch.no_grad()
 def _merge(model: PreTrainedModel, adapter: Adapter, before: dict[str, torch.Tensor]) -> None:
     """Add an adapter to the weights, keeping in `before` what was there at first."""
     for name, new in adapter.weights.items():

@@ -151,8 +151,6 @@ class TrainConfig(Settings):
     @model_validator(mode="after")
     def _possible(self) -> TrainConfig:
         evaluation = self.evaluation
-        if "sequential" in evaluation.regimes and self.inner.full:
-            raise UserError("evaluation.regimes: 'sequential' merges LoRA adapters; leave inner.full out.")
         if self.inner.full and self.engine.inner_loop == "peft":
             raise UserError("engine.inner_loop: 'peft' trains LoRA only; leave inner.full out.")
         if self.engine.generator == "vllm" and "sequential" in evaluation.regimes:

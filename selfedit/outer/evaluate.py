@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
 
@@ -130,22 +129,33 @@ class EvalRun:
     def _sequence(self, index: int, tasks: Sequence[Task]) -> None:
         """The lower-triangular matrix of one sequence: row i is asked after passage i was merged."""
         self._compare.unadapted(f"sequence{index}-base", tasks)
-        model = self._stages.base.model
-        with ExitStack() as learnt:
-            for place, task in enumerate(tasks):
-                name = f"sequence{index}-{place}"
-                folder = self._folder / "sequences" / name
-                if self._journal.get("sequence-adapter", name, str) is not None:
-                    adapter = load_adapter(folder)
-                else:
-                    adapter = self._learn_one(name, task)
-                    folder.mkdir(parents=True, exist_ok=True)
-                    save_adapter(adapter, folder, self._stages.base.name, self._stages.base.has_conv1d)
-                    self._journal.put("sequence-adapter", name, fingerprint(adapter))
-                learnt.enter_context(merged(model, [adapter]))
-                if self._journal.get("sequence", name, tuple[Evaluation, ...]) is None:
+        names = [f"sequence{index}-{place}" for place in range(len(tasks))]
+        rows = [self._journal.get("sequence", name, tuple[Evaluation, ...]) for name in names]
+        if None not in rows:
+            return
+        with merged(self._stages.base.model) as merge:
+            for place, (name, task) in enumerate(zip(names, tasks, strict=True)):
+                merge(self._learnt(name, task))
+                if rows[place] is None:
                     row = self._stages.evaluator.evaluate([(seen, None) for seen in tasks[: place + 1]])
                     self._journal.put("sequence", name, tuple(row))
+
+    def _learnt(self, name: str, task: Task) -> Adapter:
+        """An adapter on the passage's edit, from the run's folder where it was learnt before.
+
+        What full finetuning leaves is as large as the model; it is not kept, and an interrupted sequence learns again.
+        """
+        folder = self._folder / "sequences" / name
+        recorded = self._journal.get("sequence-adapter", name, str) is not None
+        if recorded and not self._config.inner.full:
+            return load_adapter(folder)
+        adapter = self._learn_one(name, task)
+        if not self._config.inner.full:
+            folder.mkdir(parents=True, exist_ok=True)
+            save_adapter(adapter, folder, self._stages.base.name, self._stages.base.has_conv1d)
+        if not recorded:
+            self._journal.put("sequence-adapter", name, fingerprint(adapter))
+        return adapter
 
     def _learn_one(self, name: str, task: Task) -> Adapter:
         """An adapter on the passage's edit, written by the model as it then is."""

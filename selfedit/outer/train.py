@@ -129,7 +129,7 @@ class TrainRun:
         self._journal.put("policy", f"r{number}", fingerprint(policy))
         return policy
 
-    def _inner_base(self, policies: Sequence[Adapter]) -> AbstractContextManager[None]:
+    def _inner_base(self, policies: Sequence[Adapter]) -> AbstractContextManager[object]:
         """The model that adapters are trained on: the policy itself, as in the paper, or always the first one."""
         if self._config.outer.inner_from == "policy":
             return merged(self._stages.base.model, policies)

@@ -17,6 +17,7 @@ from selfedit.outer.report import conditions, report_page
 from selfedit.outer.start import evaluate, train, write_comparison
 from selfedit.progress import QuietProgress
 from selfedit.report import Table
+from selfedit.store import Journal
 from tests.outer.data import write_config
 
 SMALL: dict[str, Any] = {"outer__rounds": 1, "outer__edits": 1, "outer__training_seeds": 1}
@@ -143,9 +144,13 @@ def test_many_passages_share_one_adapter(tmp_path: Path) -> None:
     assert "Many passages at once" in titles
 
 
-def test_a_sequence_is_asked_again_after_each_edit(tmp_path: Path) -> None:
-    settings = {"max_answer_tokens": 4, "regimes": ["sequential"], "sequence": 2, "sequences": 1}
-    records = compare(tmp_path, evaluation=settings)
+LITTLE: dict[str, Any] = {"rank": 4, "alpha": 8, "epochs": 1, "learning_rate": 0.01}
+SEQUENCE: dict[str, Any] = {"max_answer_tokens": 4, "regimes": ["sequential"], "sequence": 2, "sequences": 1}
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_sequence_is_asked_again_after_each_edit(tmp_path: Path, full: bool) -> None:
+    records = compare(tmp_path, evaluation=SEQUENCE, inner=LITTLE | {"full": full})
     rows = [records._records["sequence", f"sequence0-{place}"] for place in range(2)]
     assert [[evaluation["task_id"] for evaluation in row] for row in rows] == [["v0"], ["v0", "v1"]]
     # What was learnt first answers with the same log-probability only as long as nothing was merged on top of it.
@@ -154,6 +159,25 @@ def test_a_sequence_is_asked_again_after_each_edit(tmp_path: Path) -> None:
     assert section.heading == "Sequential edits"
     table = next(block for block in section.blocks if isinstance(block, Table))
     assert ("sequences", "1") in table.rows
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_sequence_goes_on_after_what_was_recorded(
+    tmp_path: Path, full: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {"evaluation": SEQUENCE, "inner": LITTLE | {"full": full}}
+    whole = compare(tmp_path, **settings)
+    put = Journal.put
+
+    def interrupted(self: Journal, kind: str, key: str, value: object) -> None:
+        if (kind, key) == ("sequence", "sequence0-1"):
+            raise KeyboardInterrupt
+        put(self, kind, key, value)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Journal, "put", interrupted)
+        compare(tmp_path, name="killed", **settings)
+    assert compare(tmp_path, name="killed", **settings)._records == whole._records
 
 
 def test_too_few_passages_for_a_sequence_are_refused(tmp_path: Path) -> None:
