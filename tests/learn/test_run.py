@@ -11,6 +11,7 @@ import pytest
 import selfedit
 from selfedit.learn.run import _mark_kept
 from selfedit.rewards.accuracy import AccuracyReward
+from selfedit.store import Store
 from selfedit.types import Answer, Evaluation, Probe, Rollout, SelfEdit, Task, Verdict
 from tests.tiny import make_tiny_model
 
@@ -92,6 +93,26 @@ def test_the_same_work_is_taken_up_again(model: Path, documents: Path, tmp_path:
     kinds = [json.loads(line)["kind"] for line in before.splitlines()]
     assert kinds.count("edits") == 2
     assert "before" in kinds
+
+
+def test_a_run_killed_after_its_commit_does_not_commit_again(
+    model: Path, documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments: dict[str, Any] = {"questions": questions(tmp_path), "edits": 1, "format": "implications", **SETTINGS}
+
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Store, "clear_journal", cut_off)
+        selfedit.load(str(model), tmp_path / "store").learn([documents], **arguments)
+    session = selfedit.load(str(model), tmp_path / "store")
+    (committed,) = session.versions()
+    assert session.learn([documents], **arguments).version == committed
+    assert session.versions() == [committed]
+    # Learnt once more from the beginning, it is a version of its own.
+    assert session.learn([documents], **arguments).version is not None
+    assert len(session.versions()) == 2
 
 
 def test_questions_that_the_model_writes_are_fair_or_dropped(model: Path, documents: Path, tmp_path: Path) -> None:
