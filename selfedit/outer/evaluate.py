@@ -54,57 +54,65 @@ class EvalRun:
         regimes = self._config.evaluation.regimes
         if "single" in regimes:
             self._compare.baselines(tasks)
-            for key, rounds in self._sources().items():
-                edits = self._edits(key, key, tasks, rounds)
+            for key, rounds in self._writers().items():
+                edits = self._edits(key, key, tasks, self._policies[:rounds])
                 with merged(self._stages.base.model, self._inner_base(rounds)):
                     self._compare.adapted(key, tasks, edits)
         if "many" in regimes:
             for count in self._config.evaluation.many:
-                self._many(tasks[:count])
+                key, part = f"many{count}", tasks[:count]
+                self._compare.unadapted(f"{key}-base", part)
+                for source, rounds in self._sources().items():
+                    self._many(f"{key}-{source}", source, rounds, part)
         if "sequential" in regimes:
             length = self._config.evaluation.sequence
             for index in range(self._config.evaluation.sequences):
-                self._sequence(index, tasks[index * length : (index + 1) * length])
+                key, part = f"sequence{index}", tasks[index * length : (index + 1) * length]
+                self._compare.unadapted(f"{key}-base", part)
+                for source, rounds in self._sources().items():
+                    self._sequence(f"{key}-{source}", source, rounds, part)
 
-    def _sources(self) -> dict[str, int]:
+    def _writers(self) -> dict[str, int]:
         """Who writes edits: a key, and how many policies are merged (0 for files and the base model)."""
         wanted = self._config.evaluation.conditions
-        sources = {"v0": 0} if "own" in wanted else {}
-        sources |= dict.fromkeys(self._files, 0)
+        writers = {"v0": 0} if "own" in wanted else {}
+        writers |= dict.fromkeys(self._files, 0)
         if "policy" in wanted:
-            sources |= {f"policy-r{number}": merged for merged, number in enumerate(self._rounds, 1)}
-        return sources
+            writers |= {f"policy-r{number}": rounds for rounds, number in enumerate(self._rounds, 1)}
+        return writers
+
+    def _sources(self) -> dict[str, int]:
+        """What is trained on where passages share a model: the passages alone, and what is written about them."""
+        alone = {"passage": 0} if "passage" in self._config.evaluation.conditions else {}
+        return alone | self._writers()
 
     def _inner_base(self, rounds: int) -> Sequence[Adapter]:
         return self._policies[:rounds] if self._config.outer.inner_from == "policy" else ()
 
-    def _edits(self, key: str, source: str, tasks: Sequence[Task], rounds: int) -> tuple[SelfEdit, ...]:
-        """The edits that a source writes about the tasks, recorded under `key`."""
+    def _edits(self, key: str, source: str, tasks: Sequence[Task], policies: Sequence[Adapter]) -> tuple[SelfEdit, ...]:
+        """The edits that a source writes about the tasks, with policies merged; recorded under `key`."""
+        if source == "passage":
+            return ()
         writer = self._files.get(source, self._stages.writer)
-        return self._compare.edits(key, tasks, self._config.evaluation.edits, writer, self._policies[:rounds])
+        return self._compare.edits(key, tasks, self._config.evaluation.edits, writer, policies)
 
-    def _many(self, tasks: Sequence[Task]) -> None:
-        """One adapter a source on all passages; each passage's answers are a trial of its own."""
-        count = len(tasks)
+    def _many(self, key: str, source: str, rounds: int, tasks: Sequence[Task]) -> None:
+        """One adapter on all passages; each passage's answers are a trial of its own."""
+        if self._journal.get("trials", f"{key}.0", tuple[Trial, ...]) is not None:
+            return
         hyperparameters = self._config.evaluation.many_training.hyperparameters()
-        self._compare.unadapted(f"many{count}-base", tasks)
-        for source, rounds in {"passage": 0, **self._sources()}.items():
-            key = f"many{count}-{source}"
-            if self._journal.get("trials", f"{key}.0", tuple[Trial, ...]) is not None:
-                continue
-            edits = () if source == "passage" else self._edits(f"{key}-edits", source, tasks, rounds)
-            with merged(self._stages.base.model, self._inner_base(rounds)):
-                examples = self._examples(tasks, edits, hyperparameters)
-                adapter = self._train(
-                    Recipe(key, examples, hyperparameters, self._config.seed), "evaluation.many_training"
-                )
-                evaluations = self._stages.evaluator.evaluate([(task, key) for task in tasks], {key: adapter})
-            sha256 = fingerprint(adapter)
-            trials = tuple(
-                Trial(key, evaluation.task_id, self._config.seed, sha256, adapter.losses, evaluation)
-                for evaluation in evaluations
-            )
-            self._journal.put("trials", f"{key}.0", trials)
+        edits = self._edits(f"{key}-edits", source, tasks, self._policies[:rounds])
+        with merged(self._stages.base.model, self._inner_base(rounds)):
+            examples = self._examples(tasks, edits, hyperparameters)
+            recipe = Recipe(key, examples, hyperparameters, self._config.seed)
+            adapter = self._train(recipe, "evaluation.many_training")
+            evaluations = self._stages.evaluator.evaluate([(task, key) for task in tasks], {key: adapter})
+        sha256 = fingerprint(adapter)
+        trials = tuple(
+            Trial(key, evaluation.task_id, self._config.seed, sha256, adapter.losses, evaluation)
+            for evaluation in evaluations
+        )
+        self._journal.put("trials", f"{key}.0", trials)
 
     def _examples(
         self, tasks: Sequence[Task], edits: Sequence[SelfEdit], hyperparameters: Hyperparameters
@@ -126,22 +134,24 @@ class EvalRun:
         except ValueError:
             return None
 
-    def _sequence(self, index: int, tasks: Sequence[Task]) -> None:
+    def _sequence(self, key: str, source: str, rounds: int, tasks: Sequence[Task]) -> None:
         """The lower-triangular matrix of one sequence: row i is asked after passage i was merged."""
-        self._compare.unadapted(f"sequence{index}-base", tasks)
-        names = [f"sequence{index}-{place}" for place in range(len(tasks))]
+        names = [f"{key}-{place}" for place in range(len(tasks))]
         rows = [self._journal.get("sequence", name, tuple[Evaluation, ...]) for name in names]
         if None not in rows:
             return
-        with merged(self._stages.base.model) as merge:
+        base = self._inner_base(rounds)
+        # The policy writes as the model then is: on top of what it has learnt so far.
+        policies = self._policies[:rounds] if not base else ()
+        with merged(self._stages.base.model, base) as merge:
             for place, (name, task) in enumerate(zip(names, tasks, strict=True)):
-                merge(self._learnt(name, task))
+                merge(self._learnt(name, source, task, policies))
                 if rows[place] is None:
                     row = self._stages.evaluator.evaluate([(seen, None) for seen in tasks[: place + 1]])
                     self._journal.put("sequence", name, tuple(row))
 
-    def _learnt(self, name: str, task: Task) -> Adapter:
-        """An adapter on the passage's edit, from the run's folder where it was learnt before.
+    def _learnt(self, name: str, source: str, task: Task, policies: Sequence[Adapter]) -> Adapter:
+        """An adapter on the passage's edits, from the run's folder where it was learnt before.
 
         What full finetuning leaves is as large as the model; it is not kept, and an interrupted sequence learns again.
         """
@@ -149,20 +159,15 @@ class EvalRun:
         recorded = self._journal.get("sequence-adapter", name, str) is not None
         if recorded and not self._config.inner.full:
             return load_adapter(folder)
-        adapter = self._learn_one(name, task)
+        hyperparameters = self._config.inner.hyperparameters()
+        examples = self._examples([task], self._edits(name, source, [task], policies), hyperparameters)
+        adapter = self._train(Recipe(name, examples, hyperparameters, self._config.seed), "inner")
         if not self._config.inner.full:
             folder.mkdir(parents=True, exist_ok=True)
             save_adapter(adapter, folder, self._stages.base.name, self._stages.base.has_conv1d)
         if not recorded:
             self._journal.put("sequence-adapter", name, fingerprint(adapter))
         return adapter
-
-    def _learn_one(self, name: str, task: Task) -> Adapter:
-        """An adapter on the passage's edit, written by the model as it then is."""
-        edits = self._stages.writer.propose([task], 1, self._config.seed)
-        hyperparameters = self._config.inner.hyperparameters()
-        examples = self._examples([task], edits, hyperparameters)
-        return self._train(Recipe(name, examples, hyperparameters, self._config.seed), "inner")
 
     def _train(self, recipe: Recipe, settings: str) -> Adapter:
         label = f"Training {recipe.id}"

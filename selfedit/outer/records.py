@@ -8,9 +8,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeVar
 
+from selfedit.domains import load_domain
 from selfedit.outer.folder import RunFacts, RunFolder
 from selfedit.outer.rest_em import Ranked
 from selfedit.outer.trials import Trial
+from selfedit.report import ACCURACY, GOLD_LOGPROB, Measure
 from selfedit.store.journal import read_records
 from selfedit.store.serialize import decode, encode
 from selfedit.types import Answer, Evaluation, SelfEdit, Task
@@ -37,6 +39,7 @@ class RunRecords:
         journal = path / "records" / "journal.jsonl"
         self._records = read_records(journal.read_bytes())[0] if journal.exists() else {}
         self._decoded: dict[tuple[str, str], Any] = {}
+        self._domain_names = dict(load_domain(str(self.facts.config["domain"])).names)
 
     def get(self, kind: str, key: str, type_: type[T]) -> T | None:
         """The value recorded last under `kind` and `key`, or None."""
@@ -83,14 +86,18 @@ class RunRecords:
 
     def edit_sources(self) -> list[tuple[str, str]]:
         """Who wrote edits about the validation passages: a key of `edits` and `trials`, and what reports call it."""
-        sources = [("v0", "own edits, before RL")]
-        sources += [(f"v{record.number}", f"own edits, after round {record.number}") for record in self.rounds()]
-        for key in self.keys("edits"):
-            if key.startswith("from-"):
-                sources.append((key, f"edits of {key.removeprefix('from-')}"))
-            elif key.startswith("policy-r"):
-                sources.append((key, f"own edits, after round {key.removeprefix('policy-r')}"))
-        return [(key, name) for key, name in sources if self.edits(key)]
+        keys = ["v0", *(f"v{record.number}" for record in self.rounds())]
+        keys += [key for key in self.keys("edits") if key.startswith(("from-", "policy-r"))]
+        return [(key, self.name(key)) for key in keys if self.edits(key)]
+
+    def name(self, key: str) -> str:
+        """What reports call a condition: no update, asking in context, or who wrote the edits."""
+        names = {"base": "no update", "v0": "own edits, before RL"} | self._domain_names
+        if key in names:
+            return names[key]
+        if key.startswith("from-"):
+            return f"edits of {key.removeprefix('from-')}"
+        return f"own edits, after round {key.removeprefix('policy-r').removeprefix('v')}"
 
     def base(self, key: str) -> tuple[Evaluation, ...]:
         """The probes asked without update."""
@@ -108,6 +115,18 @@ Value = Callable[[Answer], float]
 def is_right(answer: Answer) -> float:
     """1 for a right answer, 0 for a wrong one."""
     return float(answer.verdict.correct)
+
+
+def gold_logprob(answer: Answer) -> float:
+    """The mean log-probability of a token of the gold answer."""
+    return answer.gold_logprob
+
+
+MEASURES: tuple[tuple[str, Measure, Value], ...] = (
+    ("How many answers are right", ACCURACY, is_right),
+    ("How likely the gold answers became", GOLD_LOGPROB, gold_logprob),
+)
+"""What conditions are compared by: a heading, how figures are written, and the value of an answer."""
 
 
 def graded(tasks: Sequence[Task], evaluations: Sequence[Evaluation], value: Value = is_right) -> list[list[float]]:

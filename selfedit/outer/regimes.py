@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from selfedit.outer.records import RunRecords, graded, graded_trials
-from selfedit.report import Figure, Section, Table, comparison_table, forgetting, heat_map
+from selfedit.outer.records import MEASURES, RunRecords, Value, graded, graded_trials
+from selfedit.report import Block, Figure, Measure, Section, Table, comparison_table, forgetting, heat_map
 from selfedit.types import Evaluation
 
 _MANY = re.compile(r"many(\d+)-base")
-_SEQUENCE = re.compile(r"sequence(\d+)-base")
+_SEQUENCE = re.compile(r"(sequence\d+)-base")
+_FIRST = "-0"
+
+Matrix = list[list[float]]
+"""The mean value of the answers about passage j after edit i; j up to i."""
 
 
 def many_sections(run: RunRecords) -> list[Section]:
@@ -19,47 +24,84 @@ def many_sections(run: RunRecords) -> list[Section]:
     for key in run.keys("before"):
         if not (match := _MANY.fullmatch(key)):
             continue
-        count = int(match[1])
-        tasks = run.tasks("v")[:count]
-        found = {"no update": graded(tasks, run.base(key))}
-        for trial_key in run.keys("trials"):
-            source = trial_key.removesuffix(".0").removeprefix(f"many{count}-")
-            if trial_key == f"many{count}-{source}.0":
-                found[source], _ = graded_trials(tasks, run.trials(f"many{count}-{source}"), run.base(key))
-        tables.append(comparison_table(found, "no update", title=f"{len(tasks)} passages in one adapter"))
+        begin = f"many{match[1]}-"
+        sources = [k.removeprefix(begin).removesuffix(_FIRST) for k in run.keys("trials") if k.startswith(begin)]
+        tasks, base, reference = run.tasks("v")[: int(match[1])], run.base(key), run.name("base")
+        for title, measure, value in MEASURES:
+            found = {reference: graded(tasks, base, value)}
+            for source in sources:
+                found[run.name(source)], _ = graded_trials(tasks, run.trials(begin + source), base, value)
+            title = f"{len(tasks)} passages in one adapter: {title}"
+            tables.append(comparison_table(found, reference, title=title, measure=measure))
     return [Section("Many passages at once", tuple(tables))] if tables else []
 
 
 def sequence_sections(run: RunRecords) -> list[Section]:
-    """The mean matrix over sequences: accuracy on passage j (column) after edit i (row), and what was forgotten."""
-    matrices, bases = [], []
-    for key in run.keys("before"):
-        if not (match := _SEQUENCE.fullmatch(key)):
-            continue
-        rows: list[list[float]] = []
-        while (row := run.get("sequence", f"sequence{match[1]}-{len(rows)}", tuple[Evaluation, ...])) is not None:
-            rows.append([evaluation.accuracy for evaluation in row])
-        if len(rows) == len(run.base(key)):
-            matrices.append(rows)
-            bases.append(fmean(evaluation.accuracy for evaluation in run.base(key)))
-    if not matrices:
-        return []
-    size = len(matrices[0])
-    mean = [[fmean(matrix[i][j] for matrix in matrices) for j in range(i + 1)] for i in range(size)]
-    shown: list[list[float | None]] = [[*row, *[None] * (size - len(row))] for row in mean]
-    measured = forgetting(mean)
-    forgotten = measured.forgetting
-    facts = (
-        ("sequences", str(len(matrices))),
-        ("no update, mean over passages", f"{100 * fmean(bases):.1f}%"),
-        ("right after its edit", f"{100 * measured.right_after:.1f}%"),
-        ("after the last edit, mean over passages", f"{100 * measured.final:.1f}%"),
-        ("forgotten", "-" if forgotten is None else f"{100 * forgotten:.1f} points"),
-    )
-    labels = [str(index + 1) for index in range(size)]
+    """What was left of each passage while others were learnt after it, mean over the sequences."""
+    sequences = [match[1] for key in run.keys("before") if (match := _SEQUENCE.fullmatch(key))]
+    begin = f"{sequences[0]}-" if sequences else ""
+    sources = [
+        key.removeprefix(begin).removesuffix(_FIRST)
+        for key in run.keys("sequence")
+        if key.startswith(begin) and key.endswith(_FIRST)
+    ]
+    blocks: list[Block] = []
+    for title, measure, value in MEASURES:
+        found = {source: _matrices(run, sequences, source, value) for source in sources}
+        rows = tuple(_row(run, source, matrices, measure, value) for source, matrices in found.items() if matrices)
+        if rows:
+            blocks.append(Table(f"One after another: {title}", _COLUMNS, rows, _NOTE.format(measure.words)))
+            blocks += [_chart(run, source, _mean(m), measure) for source, m in found.items() if m]
+    return [Section("Sequential edits", tuple(blocks))] if blocks else []
+
+
+_COLUMNS = ("edits", "sequences", "no update", "right after its edit", "after the last edit", "forgotten")
+_NOTE = (
+    "{}: means over the passages. Forgotten is the mean fall of a passage from right after its edit to after the last "
+    "one."
+)
+
+
+def _matrices(run: RunRecords, sequences: Sequence[str], source: str, value: Value) -> dict[str, Matrix]:
+    """The matrix of each sequence that came to its end."""
+    found = {}
+    for sequence in sequences:
+        rows: Matrix = []
+        while (row := run.get("sequence", f"{sequence}-{source}-{len(rows)}", tuple[Evaluation, ...])) is not None:
+            rows.append([_value(evaluation, value) for evaluation in row])
+        if len(rows) == len(run.base(f"{sequence}-base")):
+            found[sequence] = rows
+    return found
+
+
+def _value(evaluation: Evaluation, value: Value) -> float:
+    return fmean(map(value, evaluation.answers)) if evaluation.answers else 0.0
+
+
+def _mean(matrices: Mapping[str, Matrix]) -> Matrix:
+    size = len(next(iter(matrices.values())))
+    return [[fmean(matrix[i][j] for matrix in matrices.values()) for j in range(i + 1)] for i in range(size)]
+
+
+def _row(
+    run: RunRecords, source: str, matrices: Mapping[str, Matrix], measure: Measure, value: Value
+) -> tuple[str, ...]:
+    measured = forgetting(_mean(matrices))
+    base = fmean(_value(one, value) for sequence in matrices for one in run.base(f"{sequence}-base"))
+    shown = (base, measured.right_after, measured.final, measured.forgetting)
+    figures = ("-" if one is None else f"{measure.factor * one:.{measure.digits}f}" for one in shown)
+    return run.name(source), str(len(matrices)), *figures
+
+
+def _chart(run: RunRecords, source: str, mean: Matrix, measure: Measure) -> Figure:
+    labels = [str(index + 1) for index in range(len(mean))]
+    title = f"{run.name(source)}: each passage after each edit, {measure.column}"
+    rows: list[list[float | None]] = [[*row] for row in mean]
     chart = heat_map(
-        shown, [f"after {label}" for label in labels], labels, title="Accuracy on each passage after each edit"
+        rows,
+        [f"after {label}" for label in labels],
+        labels,
+        title=title,
+        show=lambda cell: f"{measure.factor * cell:.{measure.digits}f}",
     )
-    note = "Forgotten is the mean fall of a passage's accuracy from right after its edit to after the last one."
-    table = Table("One after another", ("figure", "value"), facts, note)
-    return [Section("Sequential edits", (table, Figure("sequence", chart)))]
+    return Figure(f"sequence-{source}-{measure.column.split(',')[0]}", chart)

@@ -8,12 +8,10 @@ from operator import attrgetter
 from statistics import fmean
 
 from selfedit.domains import load_domain
-from selfedit.outer.records import RoundRecord, RunRecords, Value, graded, graded_trials, is_right
+from selfedit.outer.records import MEASURES, RoundRecord, RunRecords, Value, graded, graded_trials, is_right
 from selfedit.outer.regimes import many_sections, sequence_sections
 from selfedit.outer.trials import Trial
 from selfedit.report import (
-    ACCURACY,
-    GOLD_LOGPROB,
     Block,
     Bullets,
     EditCard,
@@ -64,11 +62,7 @@ def _of_domain(run: RunRecords) -> list[Section]:
 
 def plain_names(run: RunRecords) -> set[str]:
     """What conditions that need no self-edit are called."""
-    return set(_names(run).values())
-
-
-def _names(run: RunRecords) -> dict[str, str]:
-    return {"base": "no update", **load_domain(str(run.facts.config["domain"])).names}
+    return {run.name(key) for key in ("base", "in-context", "passage")}
 
 
 def conditions(run: RunRecords, value: Value = is_right) -> tuple[dict[str, list[list[float]]], list[str]]:
@@ -77,13 +71,12 @@ def conditions(run: RunRecords, value: Value = is_right) -> tuple[dict[str, list
     base = run.base("base")
     found: dict[str, list[list[float]]] = {}
     notes: list[str] = []
-    names = _names(run)
     if not tasks or not base:
         return found, notes
-    found[names["base"]] = graded(tasks, base, value)
+    found[run.name("base")] = graded(tasks, base, value)
     if evaluations := run.base("in-context"):
-        found[names["in-context"]] = graded(tasks, evaluations, value)
-    for key, name in (("passage", names["passage"]), *run.edit_sources()):
+        found[run.name("in-context")] = graded(tasks, evaluations, value)
+    for key, name in (("passage", run.name("passage")), *run.edit_sources()):
         trials = run.trials(key)
         if not run.is_complete(key):
             continue  # still under way
@@ -95,15 +88,12 @@ def conditions(run: RunRecords, value: Value = is_right) -> tuple[dict[str, list
 
 def _result(run: RunRecords) -> Section:
     found, notes = conditions(run)
-    likelihoods, _ = conditions(run, attrgetter("gold_logprob"))
     # Against no update, and against the first edits: what reinforcement learning is meant to improve.
-    references = [_names(run)["base"], *[name for _, name in run.edit_sources() if name in found][:1]]
+    references = [run.name("base"), *[name for _, name in run.edit_sources() if name in found][:1]]
     blocks: list[Block] = [
-        comparison_table(values, reference, title=f"{title}, against '{reference}'", seed=0, measure=measure)
-        for measure, title, values in (
-            (ACCURACY, "Validation passages", found),
-            (GOLD_LOGPROB, "How likely the gold answers became", likelihoods),
-        )
+        comparison_table(values, reference, title=f"{title}, against '{reference}'", measure=measure)
+        for title, measure, value in MEASURES
+        for values in [conditions(run, value)[0]]
         for reference in references
         if len(found) > 1
     ]

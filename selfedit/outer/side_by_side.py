@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from selfedit.errors import UserError
-from selfedit.outer.records import RunRecords
+from selfedit.outer.records import MEASURES, RunRecords, Value
 from selfedit.outer.report import conditions, plain_names
 from selfedit.report import Page, Paragraph, Section, comparison_table
 
@@ -18,21 +18,29 @@ def side_by_side(runs: Sequence[RunRecords]) -> Page:
     Raises:
         UserError: a run has no validation questions, or others than the first.
     """
-    found: dict[str, list[list[float]]] = {}
     ids = [run.facts.id for run in runs]
     if len(set(ids)) < len(ids):
         raise UserError(f"Two of the runs are called {max(ids, key=ids.count)}: rename a folder, to tell them apart.")
     for run in runs:
         if [task.probes for task in run.tasks("v")] != [task.probes for task in runs[0].tasks("v")]:
             raise UserError(f"Run {run.facts.id} was asked other questions than {runs[0].facts.id}: nothing to pair.")
-        own, _ = conditions(run)
-        if not own:
+        if not conditions(run)[0]:
             raise UserError(f"Run {run.facts.id} has no validation questions yet.")
-        for name, graded in own.items():
-            if name in plain_names(run) and found.get(name) == graded:
-                continue
-            found[name if name in plain_names(run) and name not in found else f"{run.facts.id}: {name}"] = graded
+    tables = []
+    for title, measure, value in MEASURES:
+        found = _all_conditions(runs, value)
+        tables.append(comparison_table(found, next(iter(found)), title=title, measure=measure))
     graders = {str(run.facts.config["evaluation"]["grader"]) for run in runs}
-    table = comparison_table(found, next(iter(found)), title="Runs side by side")
-    about = f"Runs {', '.join(run.facts.id for run in runs)}; graded by {', '.join(sorted(graders))}."
-    return Page("selfedit: runs side by side", (Section("Runs side by side", (Paragraph(about), table)),))
+    about = f"Runs {', '.join(ids)}; graded by {', '.join(sorted(graders))}."
+    return Page("selfedit: runs side by side", (Section("Runs side by side", (Paragraph(about), *tables)),))
+
+
+def _all_conditions(runs: Sequence[RunRecords], value: Value) -> dict[str, list[list[float]]]:
+    found: dict[str, list[list[float]]] = {}
+    for run in runs:
+        plain = plain_names(run)
+        for name, values in conditions(run, value)[0].items():
+            if name in plain and found.get(name) == values:
+                continue
+            found[name if name in plain and name not in found else f"{run.facts.id}: {name}"] = values
+    return found

@@ -21,7 +21,7 @@ from selfedit.report.sections import (
 )
 from selfedit.report.statistics import Estimate, bootstrap_mean, paired_difference, pass_at_k
 from selfedit.report.svg import Point, Series, Values, distribution, heat_map, line_chart, scatter
-from selfedit.report.table import ACCURACY, GOLD_LOGPROB, Table, comparison_table, interval_text
+from selfedit.report.table import ACCURACY, GOLD_LOGPROB, Measure, Table, comparison_table, interval_text
 from selfedit.report.variance import VarianceShares, variance_shares
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Estimate",
     "Figure",
     "Forgetting",
+    "Measure",
     "Page",
     "Paragraph",
     "Point",

@@ -151,14 +151,14 @@ SEQUENCE: dict[str, Any] = {"max_answer_tokens": 4, "regimes": ["sequential"], "
 @pytest.mark.parametrize("full", [False, True])
 def test_a_sequence_is_asked_again_after_each_edit(tmp_path: Path, full: bool) -> None:
     records = compare(tmp_path, evaluation=SEQUENCE, inner=LITTLE | {"full": full})
-    rows = [records._records["sequence", f"sequence0-{place}"] for place in range(2)]
+    rows = [records._records["sequence", f"sequence0-v0-{place}"] for place in range(2)]
     assert [[evaluation["task_id"] for evaluation in row] for row in rows] == [["v0"], ["v0", "v1"]]
     # What was learnt first answers with the same log-probability only as long as nothing was merged on top of it.
     assert rows[0][0]["answers"][0]["gold_logprob"] != rows[1][0]["answers"][0]["gold_logprob"]
     section = report_page(records).sections[0]
     assert section.heading == "Sequential edits"
     table = next(block for block in section.blocks if isinstance(block, Table))
-    assert ("sequences", "1") in table.rows
+    assert [row[:2] for row in table.rows] == [("trained on the passage alone", "1"), ("own edits, before RL", "1")]
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -170,7 +170,7 @@ def test_a_sequence_goes_on_after_what_was_recorded(
     put = Journal.put
 
     def interrupted(self: Journal, kind: str, key: str, value: object) -> None:
-        if (kind, key) == ("sequence", "sequence0-1"):
+        if (kind, key) == ("sequence", "sequence0-v0-1"):
             raise KeyboardInterrupt
         put(self, kind, key, value)
 
@@ -178,6 +178,26 @@ def test_a_sequence_goes_on_after_what_was_recorded(
         patch.setattr(Journal, "put", interrupted)
         compare(tmp_path, name="killed", **settings)
     assert compare(tmp_path, name="killed", **settings)._records == whole._records
+
+
+@pytest.mark.parametrize("inner_from", ["policy", "base"])
+def test_a_sequence_may_be_taught_by_files_and_policies(tmp_path: Path, inner_from: str) -> None:
+    small = SMALL | {"outer__inner_from": inner_from}
+    train(load_config(write_config(tmp_path, **small)), tmp_path / "runs" / "trained", "cpu", QuietProgress())
+    write_edits(tmp_path)
+    settings = SEQUENCE | {"edits_from": {"odo": "edits.jsonl"}}
+    records = compare(tmp_path, tmp_path / "runs" / "trained", evaluation=settings, **small)
+    (edit,) = records.edits("sequence0-from-odo-1")
+    assert edit.text == "Odo built a bridge.\nThe bridge is old."
+    # The policy wrote as what it is, whether or not the passages are learnt on top of it.
+    (own,), (trained,) = (records.edits(f"sequence0-{source}-0") for source in ("v0", "policy-r1"))
+    assert own.prompt == trained.prompt
+    assert own.logprobs != trained.logprobs
+    table = next(b for b in report_page(records).sections[0].blocks if isinstance(b, Table))
+    names = ["trained on the passage alone", "own edits, before RL", "edits of odo", "own edits, after round 1"]
+    assert [row[0] for row in table.rows] == names
+    learnt = {name: records._records["sequence-adapter", f"sequence0-{name}-0"] for name in ("v0", "policy-r1")}
+    assert len(set(learnt.values())) == 2
 
 
 def test_too_few_passages_for_a_sequence_are_refused(tmp_path: Path) -> None:
