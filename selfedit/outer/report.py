@@ -200,7 +200,10 @@ def _examples(run: RunRecords) -> list[Section]:
     blocks: list[Block] = []
     for record in run.rounds()[-1:]:
         tasks = {task.id: task for task in run.tasks(f"r{record.number}")}
-        trials = {trial.edit_id: trial for trial in run.trials(f"r{record.number}")}
+        # The reward is a mean over training seeds; the answers are those of the first that came out sound.
+        trials = {t.edit_id: t for t in reversed(run.trials(f"r{record.number}")) if t.after is not None}
+        seeds = int(run.facts.config["outer"]["training_seeds"])
+        mean = f", mean of {seeds} seeds" if seeds > 1 else ""
         spans = []
         for task in tasks.values():
             own = [e for e in record.ranked if e.edit.task_id == task.id and e.reward is not None]
@@ -211,7 +214,9 @@ def _examples(run: RunRecords) -> list[Section]:
         for _, task, best, worst in spans[:_SHOWN]:
             cards = [
                 EditCard(
-                    f"{name}, reward {entry.reward:.3f}", entry.edit.text, _replies(task, trials.get(entry.edit.id))
+                    f"{name}, reward {entry.reward:.3f}{mean}",
+                    entry.edit.text,
+                    _replies(task, trials.get(entry.edit.id)),
                 )
                 for name, entry in (("Best", best), ("Worst", worst))
             ]
