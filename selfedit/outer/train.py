@@ -19,13 +19,13 @@ from selfedit.outer.records import RoundRecord
 from selfedit.outer.rest_em import rank, screened
 from selfedit.outer.stages import OuterStages
 from selfedit.outer.tracking import Tracker
-from selfedit.outer.trials import fingerprint, make_jobs
+from selfedit.outer.trials import OnChunk, Trial, fingerprint, make_jobs
 from selfedit.progress import Progress
 from selfedit.rewards import make_reward
 from selfedit.store import Journal
 from selfedit.store.peft_folder import load_adapter, save_adapter
 from selfedit.training import train_one
-from selfedit.types import Adapter, Recipe, SelfEdit, Task
+from selfedit.types import Adapter, Evaluation, Recipe, SelfEdit, Task
 
 
 class TrainRun:
@@ -91,7 +91,9 @@ class TrainRun:
             if outer.screen is not None and outer.finalists is not None:
                 edits = screened(tasks, edits, before, make_reward(outer.screen), outer.finalists)
             jobs = make_jobs(tasks, edits, outer.training_seeds, self._config.seed)
-            trials = self._compare.trials.run(key, f"Round {number}, adapters", jobs)
+            trials = self._compare.trials.run(
+                key, f"Round {number}, adapters", jobs, self._best_so_far(number, tasks, edits, before)
+            )
         if all(trial.after is None for trial in trials):
             raise UserError(
                 f"Round {number} has no usable self-edit: {trials[0].failure}. Try another policy.format, a lower "
@@ -111,6 +113,24 @@ class TrainRun:
         self._tracker.log(number, {"policy/loss": policy.losses[-1]})
         self._journal.put("round", key, RoundRecord(number, ranked, fingerprint(policy), policy.losses))
         return policy
+
+    def _best_so_far(
+        self, number: int, tasks: Sequence[Task], edits: Sequence[SelfEdit], before: Sequence[Evaluation]
+    ) -> OnChunk:
+        """Shows, after each chunk of adapters, the best reward that any had since the command began."""
+        task_of, edit_of = {task.id: task for task in tasks}, {edit.id: edit for edit in edits}
+        base_of = {evaluation.task_id: evaluation for evaluation in before}
+        rewards: list[float] = []
+
+        def show(trials: Sequence[Trial], count: str) -> None:
+            for trial in trials:
+                if trial.after is not None:
+                    task, edit = task_of[trial.task_id], edit_of[trial.edit_id]
+                    rewards.append(self._stages.reward.value(task, edit, base_of[task.id], trial.after))
+            if rewards:
+                self._progress.note(f"Round {number}, adapters {count}: best reward so far {max(rewards):.3f}")
+
+        return show
 
     def _finetune(self, number: int, chosen: Sequence[SelfEdit], policies: Sequence[Adapter]) -> Adapter:
         """Supervised finetuning of the policy on its best edits, from the policy as it was."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from selfedit.domains.base import Domain
@@ -29,6 +29,9 @@ class Trial:
     losses: tuple[float, ...] = ()
     after: Evaluation | None = None
     failure: str | None = None
+
+
+OnChunk = Callable[[Sequence[Trial], str], None]
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,13 @@ class Trials:
         self._hyperparameters, self._chunk = hyperparameters, chunk
         self._journal, self._progress = journal, progress
 
-    def run(self, key: str, label: str, jobs: Sequence[Job]) -> list[Trial]:
-        """One trial a job, in the order given. `key` names the jobs in the journal."""
+    def run(self, key: str, label: str, jobs: Sequence[Job], on_chunk: OnChunk | None = None) -> list[Trial]:
+        """One trial a job, in the order given.
+
+        Args:
+            key: names the jobs in the journal.
+            on_chunk: is given the trials of each chunk that was not recorded before, and how far it goes.
+        """
         trials: dict[str, Trial] = {}
         recipes: list[tuple[Job, Recipe]] = []
         for job in jobs:
@@ -80,14 +88,14 @@ class Trials:
             self._journal.put("trials", f"{key}.failed", tuple(trials.values()))
         # Jobs of like length together: no slot waits long for another at a chunk's end.
         recipes.sort(key=lambda pair: (-pair[1].tokens_per_epoch, pair[0].id))
-        done = self._journal.in_chunks(
-            "trials",
-            key,
-            tuple[Trial, ...],
-            recipes,
-            self._chunk,
-            lambda part, count: self._try(part, f"{label} {count}"),
-        )
+
+        def work(part: Sequence[tuple[Job, Recipe]], count: str) -> tuple[Trial, ...]:
+            found = self._try(part, f"{label} {count}")
+            if on_chunk is not None:
+                on_chunk(found, count)
+            return found
+
+        done = self._journal.in_chunks("trials", key, tuple[Trial, ...], recipes, self._chunk, work)
         trials |= {job.id: trial for (job, _), trial in zip(recipes, done, strict=True)}
         return [trials[job.id] for job in jobs]
 

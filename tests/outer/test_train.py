@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -21,7 +23,7 @@ from selfedit.outer.config import load_config
 from selfedit.outer.index import entries, find
 from selfedit.outer.records import RunRecords
 from selfedit.outer.start import train
-from selfedit.progress import Bar, QuietProgress
+from selfedit.progress import Bar, LineProgress, QuietProgress
 from selfedit.types import Answer, Task
 from tests.outer.data import write_config, write_passages
 
@@ -183,6 +185,20 @@ class Interrupted(QuietProgress):
             raise KeyboardInterrupt
         with super().bar(label, total, unit) as bar:
             yield bar
+
+
+def test_the_best_reward_so_far_is_shown(tmp_path: Path) -> None:
+    lines = io.StringIO()
+    folder = train(
+        load_config(write_config(tmp_path, outer__rounds=1)), tmp_path / "runs" / "a", "cpu", LineProgress(lines)
+    )
+    shown = re.findall(r"Round 1, adapters (\d/8): best reward so far (-?[\d.]+)", lines.getvalue())
+    assert [count for count, _ in shown] == ["4/8", "8/8"]
+    (record,) = RunRecords(folder.path).rounds()
+    rewards = [reward for entry in record.ranked for reward in entry.rewards]
+    assert len(rewards) == 8
+    assert float(shown[-1][1]) == round(max(rewards), 3)
+    assert float(shown[0][1]) <= float(shown[1][1])
 
 
 @pytest.mark.parametrize("slots", [1, 5])
