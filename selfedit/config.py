@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from selfedit.errors import UserError, nearest
 from selfedit.generate import GENERATORS
@@ -31,6 +31,12 @@ def one_of(what: str, known: Iterable[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _listed(value: Any) -> Any:
+    """One value where a list is wanted is a list of it."""
+    return value if value is None or isinstance(value, list | tuple) else [value]
+
+
+Listed = BeforeValidator(_listed)
 FormatName = Annotated[str, AfterValidator(lambda value: get_format(value).name)]
 GraderName = Annotated[str, one_of("grader", GRADERS)]
 RewardName = Annotated[str, AfterValidator(lambda value: make_reward(value).name)]

@@ -33,6 +33,8 @@ def reading(path: Path) -> Iterator[None]:
     """Turn an OSError of reading in `path` into a UserError."""
     try:
         yield
+    except IsADirectoryError as error:
+        raise UserError(f"{path} is a folder: name a file.") from error
     except OSError as error:
         raise UserError(f"Cannot read {path}: {_reason(error)}. Check the path and its permissions.") from error
 

@@ -163,7 +163,7 @@ class Session:
         config, material = self._split(sources, config)
         if policy is not None:
             policy.check(material.tasks)
-        key = work_key(material, config, base.fingerprint)
+        key = work_key(material, config, base.fingerprint, GRADERS[config.grader]().identity)
         Store.check(self._store_path, self._adapter_bytes(config))
         store = Store.open(self._store_path, create=True)
         with store.journal(key) as journal:

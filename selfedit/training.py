@@ -58,5 +58,7 @@ def try_all(
 
 
 def is_sound(adapter: Adapter) -> bool:
-    """Whether every loss on the way was a number; an adapter that diverged answers nonsense."""
-    return all(map(math.isfinite, adapter.losses))
+    """Whether every loss on the way and every weight is a number; an adapter that diverged answers nonsense."""
+    parts = [part for factors in adapter.factors.values() for part in (factors.a_RI, factors.b_OR)]
+    weights = (*parts, *adapter.weights.values())
+    return all(map(math.isfinite, adapter.losses)) and all(bool(weight.isfinite().all()) for weight in weights)

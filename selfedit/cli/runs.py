@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from selfedit.cli import options, output
+from selfedit.errors import UserError
 from selfedit.outer import index
 from selfedit.progress import make_progress
 
@@ -76,7 +77,8 @@ def _eval(
     config: _Config,
     set_: _Set = None,
     run: Annotated[
-        Path | None, typer.Option("--run", metavar="DIR", help="A training run whose policies are compared, too.")
+        str | None,
+        typer.Option("--run", metavar="RUN", help="Id or folder of a training run whose policies are compared, too."),
     ] = None,
     out: _Out = None,
     json: options.Json = False,
@@ -92,8 +94,9 @@ def _eval(
     from selfedit.outer.start import evaluate
 
     settings = load_config(config, tuple(set_ or ()))
-    path = out or index.DEFAULT_RUNS / "-".join([config.stem, "eval", *([run.resolve().name] if run else [])])
-    folder = evaluate(settings, path, run, device, make_progress(quiet))
+    trained = _folder(run, index.DEFAULT_RUNS) if run is not None else None
+    path = out or index.DEFAULT_RUNS / "-".join([config.stem, "eval", *([trained.resolve().name] if trained else [])])
+    folder = evaluate(settings, path, trained, device, make_progress(quiet))
     _print_result(folder.path, json)
 
 
@@ -114,18 +117,24 @@ def _report(
     """
     from selfedit.outer.start import write_comparison, write_report
 
-    paths = [Path(run) if (Path(run) / "run.json").exists() else index.find(runs_dir, run) for run in runs]
+    paths = [_folder(run, runs_dir) for run in runs]
     for path in paths:
         write_report(path)
     if len(paths) == 1:
         _print_result(paths[0], json)
         return
-    table = write_comparison(paths, out)
+    tables = write_comparison(paths, out)
     if json:
-        output.print_json({"runs": list(map(str, paths)), "tables": [_plain(table)]})
-    else:
+        output.print_json({"runs": list(map(str, paths)), "tables": list(map(_plain, tables))})
+        return
+    for table in tables:
         output.table(table.columns, table.rows, table.title)
         output.say(table.note)
+
+
+def _folder(run: str, runs_dir: Path) -> Path:
+    """The folder of a run that is named by its folder or its id."""
+    return Path(run) if (Path(run) / "run.json").exists() else index.find(runs_dir, run)
 
 
 def _list(
@@ -137,6 +146,8 @@ def _list(
     """List the runs, oldest first."""
     if context.invoked_subcommand is not None:
         return
+    if runs_dir.exists() and not runs_dir.is_dir():
+        raise UserError(f"{runs_dir} is a file: name the folder that the runs are in.")
     found = index.entries(runs_dir)
     if json:
         output.print_json({"runs": [entry.__dict__ for entry in found]})
@@ -160,11 +171,13 @@ def _show(
 def _print_result(path: Path, json: bool) -> None:
     from selfedit.outer.records import RunRecords
     from selfedit.outer.report import report_page
-    from selfedit.report import Table
+    from selfedit.report import Bullets, Table
 
     records = RunRecords(path)
     page = report_page(records)
-    tables = [block for section in page.sections for block in section.blocks if isinstance(block, Table)]
+    blocks = [block for section in page.sections for block in section.blocks]
+    tables = [block for block in blocks if isinstance(block, Table)]
+    notes = [note for block in blocks if isinstance(block, Bullets) for note in block.items]
     if json:
         facts = records.facts
         output.print_json(
@@ -175,12 +188,15 @@ def _print_result(path: Path, json: bool) -> None:
                 "seconds": facts.seconds,
                 "config": dict(facts.config),
                 "tables": list(map(_plain, tables)),
+                "notes": notes,
             }
         )
         return
     for table in tables[:-1]:  # The last one is the settings, which the report has.
         output.table(table.columns, table.rows, table.title)
         output.say()
+    for note in notes:
+        output.say(note)
     output.say(f"{records.facts.status}; report: {path / 'report.html'}")
 
 

@@ -37,6 +37,8 @@ def read_bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
+        if isinstance(error, IsADirectoryError):
+            raise UserError(f"{shown(path)} is a folder: name a file.") from error
         reason = error.strerror or str(error)
         raise UserError(f"Cannot read {shown(path)}: {reason}. Check that you may read it (ls -l).") from error
     if not data:

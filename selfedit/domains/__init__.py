@@ -59,7 +59,7 @@ def check_settings(name: str, settings: Mapping[str, Any]) -> None:
     known = dict(list(inspect.signature(factory).parameters.items())[2:])
     for setting, value in settings.items():
         if setting not in known:
-            raise UserError(f"The domain '{name}' has no setting '{setting}'. {nearest(setting, known)}")
+            raise UserError(f"The domain '{name}' has no setting '{setting}'. {nearest(str(setting), known)}")
         default = known[setting].default
         if type(default) in (bool, int, str) and type(value) is not type(default):
             raise UserError(f"domain_settings.{setting} is {value!r}; it must be like {default!r}.")

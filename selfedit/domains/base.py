@@ -22,6 +22,7 @@ class Domain(ABC):
         stop: strings that end an answer.
         run_settings: what a run of the outer loop gives it, where the configuration says nothing else.
         only_files: whether `read_tasks` takes nothing but files; else it may be given names.
+        joint: whether several tasks may be learnt by one model, in the regimes many and sequential.
         report: `package.module:function` from a run's records to sections of its report that only the domain knows to
             make; empty for none.
         names: what reports call training without a self-edit ('passage') and asking in context ('in-context').
@@ -33,6 +34,7 @@ class Domain(ABC):
     stop: ClassVar[tuple[str, ...]] = ("\n",)
     run_settings: ClassVar[Mapping[str, Any]] = {}
     only_files: ClassVar[bool] = True
+    joint: ClassVar[bool] = True
     report: ClassVar[str] = ""
     names: ClassVar[Mapping[str, str]] = {
         "passage": "trained on the passage alone",

@@ -13,6 +13,11 @@ class Grader(ABC):
 
     name: str
 
+    @property
+    def identity(self) -> str:
+        """What its verdicts hang on: two graders of one identity give the same."""
+        return self.name
+
     @abstractmethod
     def grade(self, probe: Probe, answer: str) -> Verdict:
         """The verdict and its reason. A grader that cannot decide raises; it never calls the answer wrong."""

@@ -52,6 +52,11 @@ class JudgeGrader(Grader):
         self._endpoint = endpoint or _from_environment()
         self._concurrency = concurrency
 
+    @property
+    def identity(self) -> str:
+        """See `Grader.identity`."""
+        return f"{self.name} {self._endpoint.model}"
+
     def grade(self, probe: Probe, answer: str) -> Verdict:
         """See `Grader.grade`."""
         return self.grade_all([(probe, answer)])[0]
@@ -94,7 +99,7 @@ class JudgeGrader(Grader):
             except UnreachableError as error:
                 endpoint.stop.set()  # The others would only find the same.
                 raise UserError(
-                    f"The judge at {endpoint.url} cannot be reached: {error}. What was graded is kept; the same "
+                    f"The judge at {endpoint.url} gives no answer: {error}. What was graded is kept; the same "
                     "command goes on."
                 ) from None
             match = _YES_NO.match(reply)

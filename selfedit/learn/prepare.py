@@ -94,13 +94,14 @@ def _tasks(passages: Sequence[Passage], hashes: Sequence[str]) -> tuple[Task, ..
     return tuple(tasks)
 
 
-def work_key(material: Material, config: LearnConfig, fingerprint: str) -> str:
+def work_key(material: Material, config: LearnConfig, fingerprint: str, grader: str) -> str:
     """A hash of all that decides the outcome: the same key is the same work, which may be taken up again."""
     digest = hashlib.sha256(fingerprint.encode())
     # `slots` and `token_budget` say how fast, not what; paths may change while contents stay.
     ignored = {"slots", "token_budget", "questions", "edits_from"}
     digest.update(config.model_dump_json(exclude=ignored).encode())
     digest.update(repr(material.tasks).encode())
+    digest.update(grader.encode())
     if config.edits_from is not None:
         digest.update(config.edits_from.read_bytes())
     return digest.hexdigest()[:32]

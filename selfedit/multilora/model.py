@@ -11,6 +11,7 @@ from peft.tuners.lora import LoraModel
 from torch import nn
 from transformers import PreTrainedModel
 
+from selfedit.errors import UserError, nearest
 from selfedit.multilora import attention
 from selfedit.multilora.cache import RowCache
 from selfedit.multilora.layers import Stack, StackedLoraLinear
@@ -182,15 +183,24 @@ def resolve_targets(model: PreTrainedModel, target_modules: str | tuple[str, ...
     Asks PEFT itself, on a copy of the model without memory.
 
     Raises:
-        ValueError: no layer matches.
+        UserError: no layer matches, or none that one of several names stands for, which PEFT passes over.
     """
     targets = target_modules if isinstance(target_modules, str) else list(target_modules)
+    modules = [name for name, _ in model.named_modules()]
+    ends = {name.rpartition(".")[2] for name, module in model.named_modules() if hasattr(module, "weight")}
+    for target in targets if isinstance(targets, list) else ():
+        if not any(name == target or name.endswith(f".{target}") for name in modules):
+            raise UserError(f"target_modules: the model has no layer '{target}'. {nearest(target, ends)}")
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PEFT tells that GPT-2's layers are transposed; here only names matter.
         skeleton = type(model)(model.config)
-        peft = LoraModel(skeleton, {"probe": LoraConfig(r=1, target_modules=targets)}, "probe")
+        try:
+            peft = LoraModel(skeleton, {"probe": LoraConfig(r=1, target_modules=targets)}, "probe")
+        except ValueError as error:
+            reason = str(error).partition("\n")[0]
+            raise UserError(f"target_modules: {targets!r} names no layers that LoRA can adapt ({reason}).") from error
     names = set(peft.targeted_module_names)
-    return [name for name, _ in model.named_modules() if name in names]
+    return [name for name in modules if name in names]
 
 
 def layer_shapes(model: PreTrainedModel, layers: Collection[str]) -> dict[str, tuple[int, int]]:

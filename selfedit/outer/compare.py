@@ -34,8 +34,11 @@ class Comparison:
         if "in-context" in wanted:
             self.unadapted("in-context", tasks, with_context=True)
         if "passage" in wanted:
-            edits = [SelfEdit(f"passage.{t.id}", t.id, "none", "", "", edit_seed(self._seed, t.id, 0)) for t in tasks]
-            self.adapted("passage", tasks, edits)
+            self.adapted("passage", tasks, self.passages_alone(tasks))
+
+    def passages_alone(self, tasks: Sequence[Task]) -> list[SelfEdit]:
+        """Edits that add nothing to the passages: what training on them alone is."""
+        return [SelfEdit(f"passage.{t.id}", t.id, "none", "", "", edit_seed(self._seed, t.id, 0)) for t in tasks]
 
     def unadapted(self, key: str, tasks: Sequence[Task], with_context: bool = False) -> tuple[Evaluation, ...]:
         """The probes asked of the model as it is."""

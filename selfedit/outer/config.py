@@ -12,6 +12,7 @@ from selfedit.config import (
     GeneratorName,
     GraderName,
     InnerLoopName,
+    Listed,
     RewardName,
     Settings,
     TrainingSettings,
@@ -31,10 +32,10 @@ ConditionName = Annotated[str, one_of("condition", CONDITIONS)]
 class DataSettings(Settings):
     """Passages with questions. Files are SQuAD JSON, or JSONL rows of `context`, `questions` and perhaps `title`."""
 
-    train: Path
+    train: Path | None = Field(default=None, description="`train` needs it, `eval` does not read it")
     validation: Path | None = None
     contexts: int = Field(default=50, ge=1, description="passages of one round")
-    starts: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+    starts: Annotated[tuple[Annotated[int, Field(ge=0)], ...] | None, Listed] = Field(
         default=None, description="first passage of each round; else in a row"
     )
     validation_contexts: int = Field(default=200, ge=1)
@@ -88,10 +89,12 @@ class OuterSettings(Settings):
 class EvaluationSettings(Settings):
     """What is compared on the validation passages."""
 
-    conditions: tuple[ConditionName, ...] = CONDITIONS
+    conditions: Annotated[tuple[ConditionName, ...], Listed] = CONDITIONS
     edits_from: dict[str, Path] = Field(default={}, description="name: JSONL file of self-edits")
-    regimes: tuple[Literal["single", "many", "sequential"], ...] = ("single",)
-    many: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    regimes: Annotated[tuple[Literal["single", "many", "sequential"], ...], Listed] = Field(
+        default=("single",), min_length=1
+    )
+    many: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Listed] = Field(
         default=(200,), min_length=1, description="passages in one adapter, one run each"
     )
     edits: int = Field(default=1, ge=1, description="self-edits for each passage, each an adapter")
@@ -142,7 +145,8 @@ class TrainConfig(Settings):
         check_settings(name, domain_settings)
         format_ = str(policy.get("format") or domain.default_format)
         if format_ not in domain.formats:
-            raise UserError(f"Unknown format '{format_}'. {nearest(format_, domain.formats)}")
+            hint = nearest(format_, domain.formats)
+            raise UserError(f"Unknown format '{format_}' (policy.format) of the domain '{name}'. {hint}")
         return raw | {
             "policy": policy | {"format": format_},
             "evaluation": {"grader": domain.default_grader} | evaluation,
@@ -151,8 +155,12 @@ class TrainConfig(Settings):
     @model_validator(mode="after")
     def _possible(self) -> TrainConfig:
         evaluation = self.evaluation
-        if self.inner.full and self.engine.inner_loop == "peft":
-            raise UserError("engine.inner_loop: 'peft' trains LoRA only; leave inner.full out.")
+        for name, training in (("inner", self.inner), ("evaluation.many_training", evaluation.many_training)):
+            if training.full and self.engine.inner_loop == "peft":
+                raise UserError(f"engine.inner_loop: 'peft' trains LoRA only; leave {name}.full out.")
+        joint = {"many", "sequential"} & set(evaluation.regimes)
+        if joint and not load_domain(self.domain).joint:
+            raise UserError(f"evaluation.regimes: tasks of '{self.domain}' do not share a model; leave only single.")
         if self.engine.generator == "vllm" and "sequential" in evaluation.regimes:
             raise UserError("engine.generator: 'vllm' does not see what is merged, which 'sequential' needs.")
         if self.policy.format == "none" and (self.outer.rounds > 0 or evaluation.edits_from):

@@ -32,39 +32,52 @@ class RunData:
     hashes: dict[str, str]
 
 
-def read_data(config: TrainConfig) -> RunData:
-    """Read what the configuration names.
+def read_data(config: TrainConfig, training: bool = True) -> RunData:
+    """Read what the configuration names; without `training` only what conditions are compared on.
 
     Raises:
         UserError: a file is missing or malformed, or has fewer passages than are asked for.
     """
+    hashes: dict[str, str] = {}
+    rounds = _rounds(config, hashes) if training else ()
+    validation = _validation(config, hashes)
+    if not training and not validation:
+        raise UserError("data.validation is missing: there are no passages to compare on.")
+    return RunData(rounds, validation, hashes)
+
+
+def _rounds(config: TrainConfig, hashes: dict[str, str]) -> tuple[tuple[Task, ...], ...]:
     data = config.data
-    training = _tasks(config, data.train, "train")
-    hashes = {"train": _hash(training)}
+    if data.train is None:
+        raise UserError(f"data.train is missing. {_HOW_TO_GET.replace('{key}', 'train')}")
+    tasks = _tasks(config, data.train, "train")
+    hashes["train"] = _hash(tasks)
     starts = data.starts or tuple(index * data.contexts for index in range(config.outer.rounds))
-    rounds = []
     for number, start in enumerate(starts[: config.outer.rounds], 1):
-        if start + data.contexts > len(training):
+        if start + data.contexts > len(tasks):
+            again = ", ".join("0" for _ in range(config.outer.rounds))
             raise UserError(
                 f"Round {number} needs passages {start} to {start + data.contexts - 1}, and {data.train} has "
-                f"{len(training)}. Lower data.contexts or outer.rounds, or set data.starts."
+                f"{len(tasks)}. Lower data.contexts or outer.rounds; data.starts: [{again}] takes the same ones again."
             )
-        rounds.append(tuple(training[start : start + data.contexts]))
-    validation: Sequence[Task] = ()
-    if data.validation is not None:
-        validation = _tasks(config, data.validation, "validation")
-        if data.validation_index is not None:
-            if not load_domain(config.domain).only_files:
-                raise UserError("data.validation_index chooses among the passages of a file; name tasks by their ids.")
-            validation = _chosen(validation, data.validation_index)
-        hashes["validation"] = _hash(validation)
-        if data.validation_contexts > len(validation):
-            raise UserError(
-                f"data.validation_contexts is {data.validation_contexts}, and {data.validation} gives "
-                f"{len(validation)} passages."
-            )
-        validation = validation[: data.validation_contexts]
-    return RunData(tuple(rounds), tuple(validation), hashes)
+    return tuple(tuple(tasks[start : start + data.contexts]) for start in starts[: config.outer.rounds])
+
+
+def _validation(config: TrainConfig, hashes: dict[str, str]) -> tuple[Task, ...]:
+    data = config.data
+    if data.validation is None:
+        return ()
+    tasks = _tasks(config, data.validation, "validation")
+    if data.validation_index is not None:
+        if not load_domain(config.domain).only_files:
+            raise UserError("data.validation_index chooses among the passages of a file; name tasks by their ids.")
+        tasks = _chosen(tasks, data.validation_index)
+    hashes["validation"] = _hash(tasks)
+    if data.validation_contexts > len(tasks):
+        raise UserError(
+            f"data.validation_contexts is {data.validation_contexts}; {data.validation} gives {len(tasks)} passages."
+        )
+    return tuple(tasks[: data.validation_contexts])
 
 
 def _tasks(config: TrainConfig, path: Path, key: str) -> list[Task]:
@@ -73,7 +86,7 @@ def _tasks(config: TrainConfig, path: Path, key: str) -> list[Task]:
         raise UserError(f"{path} (data.{key}) is not there. {_HOW_TO_GET.replace('{key}', key)}")
     tasks = domain.read_tasks(path, key[0], config.data.questions)
     if not tasks:
-        raise UserError(f"{path} (data.{key}) has nothing to learn with a question.")
+        raise UserError(f"{path} (data.{key}) has no passage with a question: each needs 'questions'.")
     id, times = Counter(task.id for task in tasks).most_common(1)[0]
     if times > 1:
         raise UserError(f"{path} (data.{key}) names {id} more than once.")

@@ -89,10 +89,10 @@ class EvalRun:
     def _inner_base(self, rounds: int) -> Sequence[Adapter]:
         return self._policies[:rounds] if self._config.outer.inner_from == "policy" else ()
 
-    def _edits(self, key: str, source: str, tasks: Sequence[Task], policies: Sequence[Adapter]) -> tuple[SelfEdit, ...]:
+    def _edits(self, key: str, source: str, tasks: Sequence[Task], policies: Sequence[Adapter]) -> Sequence[SelfEdit]:
         """The edits that a source writes about the tasks, with policies merged; recorded under `key`."""
         if source == "passage":
-            return ()
+            return self._compare.passages_alone(tasks)
         writer = self._files.get(source, self._stages.writer)
         return self._compare.edits(key, tasks, self._config.evaluation.edits, writer, policies)
 
@@ -100,31 +100,34 @@ class EvalRun:
         """One adapter on all passages; each passage's answers are a trial of its own."""
         if self._journal.get("trials", f"{key}.0", tuple[Trial, ...]) is not None:
             return
-        hyperparameters = self._config.evaluation.many_training.hyperparameters()
+        training, seed = self._config.evaluation.many_training.hyperparameters(), self._config.seed
         edits = self._edits(f"{key}-edits", source, tasks, self._policies[:rounds])
         with merged(self._stages.base.model, self._inner_base(rounds)):
-            examples = self._examples(tasks, edits, hyperparameters)
-            recipe = Recipe(key, examples, hyperparameters, self._config.seed)
-            adapter = self._train(recipe, "evaluation.many_training")
+            examples = self._examples(key, tasks, edits, training)
+            if not examples:
+                failed = (Trial(key, task.id, seed, failure="no edit could be used") for task in tasks)
+                self._journal.put("trials", f"{key}.0", tuple(failed))
+                return
+            adapter = self._train(Recipe(key, examples, training, seed), "evaluation.many_training")
             evaluations = self._stages.evaluator.evaluate([(task, key) for task in tasks], {key: adapter})
         sha256 = fingerprint(adapter)
-        trials = tuple(
-            Trial(key, evaluation.task_id, self._config.seed, sha256, adapter.losses, evaluation)
-            for evaluation in evaluations
-        )
+        trials = tuple(Trial(key, after.task_id, seed, sha256, adapter.losses, after) for after in evaluations)
         self._journal.put("trials", f"{key}.0", trials)
 
     def _examples(
-        self, tasks: Sequence[Task], edits: Sequence[SelfEdit], hyperparameters: Hyperparameters
+        self, key: str, tasks: Sequence[Task], edits: Sequence[SelfEdit], hyperparameters: Hyperparameters
     ) -> tuple[Example, ...]:
-        """What all passages' edits teach; the passage alone where it has no usable one."""
+        """What all passages' edits teach; those passages without a usable one are recorded under `key`."""
         found: dict[Example, None] = {}
+        unusable = []
         for task in tasks:
-            alone = SelfEdit("", task.id, "none", "", "", 0)
             own = [edit for edit in edits if edit.task_id == task.id]
             recipes = [r for edit in own if (r := self._recipe(task, edit, hyperparameters)) is not None]
-            for recipe in recipes or [self._stages.domain.recipe(task, alone, hyperparameters, self._config.seed)]:
+            if not recipes:
+                unusable.append(task.id)
+            for recipe in recipes:
                 found |= dict.fromkeys(recipe.examples)
+        self._journal.put("unusable", key, unusable)
         return tuple(found)
 
     def _recipe(self, task: Task, edit: SelfEdit, hyperparameters: Hyperparameters) -> Recipe | None:
@@ -145,28 +148,31 @@ class EvalRun:
         policies = self._policies[:rounds] if not base else ()
         with merged(self._stages.base.model, base) as merge:
             for place, (name, task) in enumerate(zip(names, tasks, strict=True)):
-                merge(self._learnt(name, source, task, policies))
+                adapter = self._learnt(name, source, task, policies)
+                if adapter is not None:
+                    merge(adapter)
                 if rows[place] is None:
                     row = self._stages.evaluator.evaluate([(seen, None) for seen in tasks[: place + 1]])
                     self._journal.put("sequence", name, tuple(row))
 
-    def _learnt(self, name: str, source: str, task: Task, policies: Sequence[Adapter]) -> Adapter:
-        """An adapter on the passage's edits, from the run's folder where it was learnt before.
+    def _learnt(self, name: str, source: str, task: Task, policies: Sequence[Adapter]) -> Adapter | None:
+        """An adapter on the passage's edits, from the run's folder where it was learnt before; None without any.
 
         What full finetuning leaves is as large as the model; it is not kept, and an interrupted sequence learns again.
         """
         folder = self._folder / "sequences" / name
-        recorded = self._journal.get("sequence-adapter", name, str) is not None
-        if recorded and not self._config.inner.full:
-            return load_adapter(folder)
-        hyperparameters = self._config.inner.hyperparameters()
-        examples = self._examples([task], self._edits(name, source, [task], policies), hyperparameters)
-        adapter = self._train(Recipe(name, examples, hyperparameters, self._config.seed), "inner")
-        if not self._config.inner.full:
+        full = self._config.inner.full
+        recorded = self._journal.get("sequence-adapter", name, str)
+        if recorded is not None and (not recorded or not full):
+            return load_adapter(folder) if recorded else None
+        training = self._config.inner.hyperparameters()
+        examples = self._examples(name, [task], self._edits(name, source, [task], policies), training)
+        adapter = self._train(Recipe(name, examples, training, self._config.seed), "inner") if examples else None
+        if adapter is not None and not full:
             folder.mkdir(parents=True, exist_ok=True)
             save_adapter(adapter, folder, self._stages.base.name, self._stages.base.has_conv1d)
-        if not recorded:
-            self._journal.put("sequence-adapter", name, fingerprint(adapter))
+        if recorded is None:
+            self._journal.put("sequence-adapter", name, fingerprint(adapter) if adapter is not None else "")
         return adapter
 
     def _train(self, recipe: Recipe, settings: str) -> Adapter:

@@ -24,7 +24,7 @@ _FREE = ("engine",)
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What a run was made of. `hashes` are those of its data files."""
+    """What a run was made of. `hashes` are those of its data files, `grader` a grader's identity."""
 
     id: str
     kind: str
@@ -33,8 +33,9 @@ class RunFacts:
     hashes: Mapping[str, str]
     model: ModelRef
     software: Mapping[str, str]
-    status: str = "running"
+    status: str = "unfinished"
     seconds: float = 0.0
+    grader: str = ""
 
 
 class RunFolder:
@@ -52,6 +53,7 @@ class RunFolder:
         hashes: Mapping[str, str],
         model: ModelRef,
         software: Mapping[str, str],
+        grader: str,
     ) -> RunFolder:
         """Begin a run, or go on with the one that is there.
 
@@ -63,9 +65,12 @@ class RunFolder:
         if (path / "run.json").exists():
             facts = cls.read(path).facts
             _check_same(path, facts, kind, plain, hashes, model)
+            before = facts.grader or str(facts.config["evaluation"]["grader"])
+            if before != grader:
+                raise UserError(f"{path} holds a run graded by {before}, not {grader}. Put it back, or {_INSTEAD}.")
             return cls(path, facts)
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        folder = cls(path, RunFacts(path.name, kind, created, plain, hashes, model, software))
+        folder = cls(path, RunFacts(path.name, kind, created, plain, hashes, model, software, grader=grader))
         with writing(path, _INSTEAD):
             path.mkdir(parents=True, exist_ok=True)
         folder._write()
@@ -100,7 +105,7 @@ class RunFolder:
 
     def worked(self, seconds: float, finished: bool) -> None:
         """Add to the time that the run took so far, and say whether it is finished."""
-        status = "finished" if finished else "running"
+        status = "finished" if finished else "unfinished"
         self.facts = replace(self.facts, status=status, seconds=self.facts.seconds + seconds)
         self._write()
 

@@ -32,10 +32,15 @@ class RoundRecord:
 
 
 class RunRecords:
-    """A run folder's facts and records. A run that is under way can be read, too."""
+    """A run folder's facts and records. A run that is under way can be read, too.
+
+    `id` is what the folder is called now, `grader` the identity of what graded its answers.
+    """
 
     def __init__(self, path: Path) -> None:
         self.facts: RunFacts = RunFolder.read(path).facts
+        self.id = path.resolve().name
+        self.grader = self.facts.grader or str(self.facts.config["evaluation"]["grader"])
         journal = path / "records" / "journal.jsonl"
         self._records = read_records(journal.read_bytes())[0] if journal.exists() else {}
         self._decoded: dict[tuple[str, str], Any] = {}
@@ -138,18 +143,17 @@ def graded(tasks: Sequence[Task], evaluations: Sequence[Evaluation], value: Valu
 def graded_trials(
     tasks: Sequence[Task], trials: Sequence[Trial], fallback: Sequence[Evaluation], value: Value = is_right
 ) -> tuple[list[list[float]], int]:
-    """The mean value of a question's answers over its trials, by passage; and how many passages had no trial.
+    """The mean value of a question's answers over its trials, by passage; and how many adapters there were not.
 
-    A passage without an adapter was not updated: the model as it was answers, as it would for a user.
+    Where no adapter came of an edit the model as it was answers, as it would for a user; so it does for a passage
+    without any edit.
     """
     base = graded(tasks, fallback, value)
     rows, missing = [], 0
     for index, task in enumerate(tasks):
-        afters = [trial.after for trial in trials if trial.task_id == task.id and trial.after is not None]
-        if afters:
-            values = [[value(answer) for answer in after.answers] for after in afters]
-            rows.append([fmean(column) for column in zip(*values, strict=True)])
-        else:
-            rows.append(base[index])
-            missing += 1
+        own: list[Trial | None] = [trial for trial in trials if trial.task_id == task.id]
+        afters = [trial.after if trial is not None else None for trial in own or [None]]
+        missing += afters.count(None)
+        values = [[value(a) for a in after.answers] if after is not None else base[index] for after in afters]
+        rows.append([fmean(column) for column in zip(*values, strict=True)])
     return rows, missing

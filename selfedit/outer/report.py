@@ -50,7 +50,7 @@ def report_page(run: RunRecords) -> Page:
         *_examples(run),
         _facts(run),
     ]
-    return Page(f"selfedit: {run.facts.id}", tuple(sections))
+    return Page(f"selfedit: {run.id}", tuple(sections))
 
 
 def _of_domain(run: RunRecords) -> list[Section]:
@@ -82,7 +82,7 @@ def conditions(run: RunRecords, value: Value = is_right) -> tuple[dict[str, list
             continue  # still under way
         found[name], missing = graded_trials(tasks, trials, base, value)
         if missing:
-            notes.append(f"{name}: {missing} of {len(tasks)} passages had no usable edit and were answered unchanged.")
+            notes.append(f"{name}: in {missing} cases no edit could be used, and the model answered as it was.")
     return found, notes
 
 
@@ -99,7 +99,7 @@ def _result(run: RunRecords) -> Section:
     ]
     if not blocks:
         blocks.append(Paragraph("No validation passages were asked, or they are still under way."))
-    blocks.append(Paragraph(f"Graded by '{_grader(run)}'. docs/graders.md says how far to trust it."))
+    blocks.append(Paragraph(f"Graded by '{run.grader}'. docs/graders.md says how far to trust it."))
     if notes:
         blocks.append(Bullets(tuple(notes)))
     return Section("Result", tuple(blocks))
@@ -240,6 +240,7 @@ def _facts(run: RunRecords) -> Section:
         ("begun", facts.created),
         ("seconds of work", f"{facts.seconds:.0f}"),
         ("model", f"{facts.model.name} ({facts.model.fingerprint[:12]})"),
+        ("graded by", run.grader),
         *((f"sha256 of {key}", value[:16]) for key, value in facts.hashes.items()),
         *_flat(facts.config),
         *((f"version of {name}", version) for name, version in facts.software.items()),
@@ -255,7 +256,3 @@ def _flat(config: Mapping[str, object], prefix: str = "") -> Sequence[tuple[str,
         else:
             rows.append((f"{prefix}{key}", str(value)))
     return rows
-
-
-def _grader(run: RunRecords) -> str:
-    return str(run.facts.config["evaluation"]["grader"])

@@ -18,19 +18,19 @@ def side_by_side(runs: Sequence[RunRecords]) -> Page:
     Raises:
         UserError: a run has no validation questions, or others than the first.
     """
-    ids = [run.facts.id for run in runs]
+    ids = [run.id for run in runs]
     if len(set(ids)) < len(ids):
         raise UserError(f"Two of the runs are called {max(ids, key=ids.count)}: rename a folder, to tell them apart.")
     for run in runs:
         if [task.probes for task in run.tasks("v")] != [task.probes for task in runs[0].tasks("v")]:
-            raise UserError(f"Run {run.facts.id} was asked other questions than {runs[0].facts.id}: nothing to pair.")
+            raise UserError(f"Run {run.id} was asked other questions than {runs[0].id}: nothing to pair.")
         if not conditions(run)[0]:
-            raise UserError(f"Run {run.facts.id} has no validation questions yet.")
+            raise UserError(f"Run {run.id} has no answers passage by passage, or not yet: nothing to compare.")
     tables = []
     for title, measure, value in MEASURES:
         found = _all_conditions(runs, value)
         tables.append(comparison_table(found, next(iter(found)), title=title, measure=measure))
-    graders = {str(run.facts.config["evaluation"]["grader"]) for run in runs}
+    graders = {run.grader for run in runs}
     about = f"Runs {', '.join(ids)}; graded by {', '.join(sorted(graders))}."
     return Page("selfedit: runs side by side", (Section("Runs side by side", (Paragraph(about), *tables)),))
 
@@ -42,5 +42,5 @@ def _all_conditions(runs: Sequence[RunRecords], value: Value) -> dict[str, list[
         for name, values in conditions(run, value)[0].items():
             if name in plain and found.get(name) == values:
                 continue
-            found[name if name in plain and name not in found else f"{run.facts.id}: {name}"] = values
+            found[name if name in plain and name not in found else f"{run.id}: {name}"] = values
     return found

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfedit.disk import write_whole, writing
+from selfedit.disk import exists, write_whole, writing
 from selfedit.documents.text import read_bytes, sha256
 from selfedit.domains import load_domain
 from selfedit.errors import UserError
@@ -26,7 +26,7 @@ from selfedit.progress import Progress
 from selfedit.report import Page, Table, comparison_table, to_html, to_markdown
 from selfedit.runtime import software_versions
 from selfedit.store import Journal
-from selfedit.types import Adapter, ModelRef
+from selfedit.types import Adapter, ModelRef, Task
 
 if TYPE_CHECKING:
     from selfedit.outer.stages import OuterStages
@@ -42,7 +42,7 @@ def train(config: TrainConfig, path: Path, device: str | None, progress: Progres
         raise UserError("engine.generator: 'vllm' does not see the policy that a round trains. Leave it out.")
     data = read_data(config)
     RunFolder.check(path)
-    GRADERS[config.evaluation.grader]()  # A judge says here what it lacks.
+    grader = GRADERS[config.evaluation.grader]().identity  # A judge says here what it lacks.
     resolve(config.model).check()
     check_tracker(config.engine.tracking)
     _check_rank(config)
@@ -53,9 +53,10 @@ def train(config: TrainConfig, path: Path, device: str | None, progress: Progres
 
     base = load(config.model, device=device, progress=progress)
     stages = build_stages(config, base, progress)
+    _check_targets(config, stages)
     _check_window(data, config, stages)
     reference = ModelRef(base.name, base.fingerprint)
-    folder = RunFolder.open(path, "train", config, data.hashes, reference, software_versions())
+    folder = RunFolder.open(path, "train", config, data.hashes, reference, software_versions(), grader)
 
     def work(journal: Journal) -> None:
         tracker = make_tracker(config.engine.tracking, path)
@@ -78,17 +79,17 @@ def evaluate(config: TrainConfig, path: Path, run: Path | None, device: str | No
     """
     if run is not None and config.engine.generator == "vllm":
         raise UserError("engine.generator: 'vllm' does not see the policies of --run. Leave one of them out.")
-    data = read_data(config)
-    if not data.validation:
-        raise UserError("data.validation is missing: there are no passages to compare on.")
+    if run is not None and "policy" not in config.evaluation.conditions:
+        raise UserError("--run gives policies, and evaluation.conditions has no 'policy'. Leave one of them out.")
+    data = read_data(config, training=False)
     _check_regimes(config)
     RunFolder.check(path)
-    format_ = load_domain(config.domain).formats[config.policy.format]
-    files = {name: FilePolicy(file, format_) for name, file in config.evaluation.edits_from.items()}
-    for policy in files.values():
-        policy.check(data.validation)
+    files = _edit_files(config, data.validation, progress)
     trained = RunRecords(run) if run is not None else None
-    GRADERS[config.evaluation.grader]()
+    rounds = [record.number for record in trained.rounds() if record.policy_sha256] if trained is not None else []
+    if run is not None and not rounds and "policy" in config.evaluation.conditions:
+        raise UserError(f"--run {run} has no policy: no round ended with one. Leave --run out, or train on.")
+    grader = GRADERS[config.evaluation.grader]().identity
     resolve(config.model).check()
     from selfedit.models.load import load
     from selfedit.outer.evaluate import EvalRun
@@ -101,20 +102,35 @@ def evaluate(config: TrainConfig, path: Path, run: Path | None, device: str | No
     if run is not None and trained is not None:
         if trained.facts.model.fingerprint != base.fingerprint:
             raise UserError(f"The run in {run} trained {trained.facts.model.name}, not {base.name}.")
-        numbers = [record.number for record in trained.rounds() if record.policy_sha256]
-        policies = {number: load_adapter(run / f"policy-r{number}") for number in numbers}
+        policies = {number: load_adapter(run / f"policy-r{number}") for number in rounds}
     hashes = data.hashes | {
         f"edits_from.{name}": sha256(read_bytes(config.evaluation.edits_from[name])) for name in files
     }
     hashes |= {f"policy {number}": fingerprint(policy) for number, policy in policies.items()}
     stages = build_stages(config, base, progress)
+    _check_targets(config, stages)
     _check_window(data, config, stages)
-    folder = RunFolder.open(path, "eval", config, hashes, ModelRef(base.name, base.fingerprint), software_versions())
+    reference = ModelRef(base.name, base.fingerprint)
+    folder = RunFolder.open(path, "eval", config, hashes, reference, software_versions(), grader)
 
     def work(journal: Journal) -> None:
         EvalRun(stages, config, path, journal, progress, files, policies).run(data.validation)
 
     return _finish(folder, work, progress)
+
+
+def _edit_files(config: TrainConfig, tasks: Sequence[Task], progress: Progress) -> dict[str, FilePolicy]:
+    """The files that edits come from; says at once which of them leave passages out."""
+    format_ = load_domain(config.domain).formats[config.policy.format]
+    files = {}
+    for name, file in config.evaluation.edits_from.items():
+        if not exists(file):
+            raise UserError(f"{file} (evaluation.edits_from.{name}) is not there.")
+        files[name] = FilePolicy(file, format_)
+        files[name].check(tasks)
+        if without := sum(not files[name].covers(task) for task in tasks):
+            progress.note(f"{file} has no edit about {without} of the {len(tasks)} passages.")
+    return files
 
 
 def _finish(folder: RunFolder, work: Callable[[Journal], None], progress: Progress) -> RunFolder:
@@ -167,8 +183,8 @@ def write_report(path: Path) -> Page:
     return page
 
 
-def write_comparison(paths: Sequence[Path], out: Path | None) -> Table:
-    """The conditions of several runs in one table, written to the new folder `out` as report.md and report.html.
+def write_comparison(paths: Sequence[Path], out: Path | None) -> list[Table]:
+    """The conditions of several runs, a table a measure, written to the new folder `out` as report.md and report.html.
 
     Raises:
         UserError: the runs were not asked the same questions, or `out` is there already.
@@ -181,7 +197,7 @@ def write_comparison(paths: Sequence[Path], out: Path | None) -> Table:
             out.mkdir(parents=True)
             write_whole(out / "report.md", to_markdown(page, "figures").encode())
             write_whole(out / "report.html", to_html(page).encode())
-    return next(block for block in page.sections[0].blocks if isinstance(block, Table))
+    return [block for block in page.sections[0].blocks if isinstance(block, Table)]
 
 
 def _check_rank(config: TrainConfig) -> None:
@@ -196,6 +212,22 @@ def _check_rank(config: TrainConfig) -> None:
             raise UserError(
                 f"{name}.rank is {training.rank}: adapters would be larger than {config.model} itself. Lower it."
             )
+
+
+def _check_targets(config: TrainConfig, stages: OuterStages) -> None:
+    """Every adapter that the run may train has layers to adapt."""
+    from selfedit.multilora.model import resolve_targets
+
+    wanted = {
+        "inner": config.inner,
+        "outer.training": config.outer.training,
+        "evaluation.many_training": config.evaluation.many_training,
+    }
+    for name, training in wanted.items():
+        try:
+            resolve_targets(stages.base.model, training.hyperparameters().lora.target_modules)
+        except UserError as error:
+            raise UserError(f"{name}.{error}") from None
 
 
 def _check_window(data: RunData, config: TrainConfig, stages: OuterStages) -> None:

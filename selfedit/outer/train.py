@@ -68,6 +68,8 @@ class TrainRun:
         settings = self._config.evaluation
         if number == 0:
             self._compare.baselines(tasks)
+        if ("policy" if number else "own") not in settings.conditions:
+            return
         edits = self._compare.edits(f"v{number}", tasks, settings.edits, self._stages.writer, policies)
         with self._inner_base(policies):
             trials = self._compare.adapted(f"v{number}", tasks, edits)
@@ -85,6 +87,10 @@ class TrainRun:
             UserError: no self-edit of any passage could be used.
         """
         outer, key = self._config.outer, f"r{number}"
+        ended = self._journal.get("round", key, RoundRecord)
+        if ended is not None:
+            chosen = [entry.edit for entry in ended.ranked if entry.chosen]
+            return self._finetune(number, chosen, policies) if chosen else None
         edits: Sequence[SelfEdit] = self._compare.edits(key, tasks, outer.edits, self._stages.writer, policies)
         with self._inner_base(policies):
             before = self._compare.unadapted(key, tasks)

@@ -88,14 +88,15 @@ class Trials:
             self._journal.put("trials", f"{key}.failed", tuple(trials.values()))
         # Jobs of like length together: no slot waits long for another at a chunk's end.
         recipes.sort(key=lambda pair: (-pair[1].tokens_per_epoch, pair[0].id))
-
-        def work(part: Sequence[tuple[Job, Recipe]], count: str) -> tuple[Trial, ...]:
-            found = self._try(part, f"{label} {count}")
-            if on_chunk is not None:
-                on_chunk(found, count)
-            return found
-
-        done = self._journal.in_chunks("trials", key, tuple[Trial, ...], recipes, self._chunk, work)
+        done = self._journal.in_chunks(
+            "trials",
+            key,
+            tuple[Trial, ...],
+            recipes,
+            self._chunk,
+            lambda part, count: self._try(part, f"{label} {count}"),
+            on_chunk,
+        )
         trials |= {job.id: trial for (job, _), trial in zip(recipes, done, strict=True)}
         return [trials[job.id] for job in jobs]
 

@@ -27,13 +27,17 @@ class FilePolicy(Policy):
 
     def check(self, tasks: Sequence[Task]) -> None:
         """Raise UserError if no row is about any of the tasks."""
-        if any(self._rows_for(task) for task in tasks):
+        if any(map(self.covers, tasks)):
             return
         title = self._rows[0].get("title", "")
         raise UserError(
             f"No self-edit in {self._path} is about a passage: none has a passage's 'context' or, without one, its "
             f"'title'. {nearest(title, {task.title for task in tasks})}"
         )
+
+    def covers(self, task: Task) -> bool:
+        """Whether a row is about the task."""
+        return bool(self._rows_for(task))
 
     def propose(self, tasks: Sequence[Task], edits: int, seed: int, on_edit: OnEdit | None = None) -> list[SelfEdit]:
         """See `Policy.propose`. A passage gets the rows with its context, or else those with its title."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from selfedit.errors import UserError
@@ -13,7 +14,11 @@ RewardFunction = Callable[[Task, Sequence[Answer]], float]
 
 
 class FunctionReward(Reward):
-    """Calls `function(task, answers)` with the answers after the update."""
+    """Calls `function(task, answers)` with the answers after the update.
+
+    Raises:
+        UserError: the function raises, or does not give a finite number. What was trained is kept.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -21,7 +26,18 @@ class FunctionReward(Reward):
 
     def value(self, task: Task, edit: SelfEdit, before: Evaluation, after: Evaluation) -> float:
         """See `Reward.value`."""
-        return float(self._function(task, after.answers))
+        try:
+            value = float(self._function(task, after.answers))
+        except Exception as error:  # Whatever goes wrong in a user's code.
+            what = f"{type(error).__name__}: {error}"
+        else:
+            if math.isfinite(value):
+                return value
+            what = f"it is {value}"
+        raise UserError(
+            f"The reward '{self.name}' gives no number for the task {task.id} ({what}). Mend it: the same command "
+            "goes on."
+        )
 
 
 def _import(name: str) -> RewardFunction:

@@ -103,6 +103,7 @@ class Journal:
         items: Sequence[W],
         size: int,
         work: Callable[[Sequence[W], str], tuple[R, ...]],
+        on_chunk: Callable[[tuple[R, ...], str], None] | None = None,
     ) -> list[R]:
         """What `work` makes of the items, one result each, done `size` at a time and recorded chunk by chunk.
 
@@ -111,6 +112,7 @@ class Journal:
 
         Args:
             work: takes a chunk and how far it goes, as "16/48".
+            on_chunk: is given what `work` made, once it is recorded, and how far it goes.
         """
         results: list[R] = []
         number = 0
@@ -119,8 +121,11 @@ class Journal:
             done = self.get(kind, name, type_)
             if done is None:
                 chunk = items[len(results) : len(results) + size]
-                done = work(chunk, f"{len(results) + len(chunk)}/{len(items)}")
+                count = f"{len(results) + len(chunk)}/{len(items)}"
+                done = work(chunk, count)
                 self.put(kind, name, done)
+                if on_chunk is not None:
+                    on_chunk(done, count)
             results += done
             number += 1
         return results

@@ -101,7 +101,7 @@ def test_failure_raises_and_keeps_what_was_graded() -> None:
         return (500, "") if down[0] and "What is 5?" in prompt else by_containment(prompt)
 
     with serving(Judge(rule)) as judge:
-        with pytest.raises(UserError, match=r"cannot be reached: HTTP 500\. What was graded is kept") as raised:
+        with pytest.raises(UserError, match=r"gives no answer: HTTP 500\. What was graded is kept") as raised:
             grader(judge, concurrency=1).grade_all(items(8))
         assert KEY not in str(raised.value)
         asked = len(judge.prompts)
@@ -119,7 +119,7 @@ def test_refusal_is_not_retried() -> None:
 
 def test_nobody_there_and_too_slow() -> None:
     nobody = JudgeGrader(Endpoint("http://127.0.0.1:9/v1", "m", attempts=2, pause=0.01))
-    with pytest.raises(UserError, match=r"The judge at http://127\.0\.0\.1:9/v1 cannot be reached: Connection refused"):
+    with pytest.raises(UserError, match=r"The judge at http://127\.0\.0\.1:9/v1 gives no answer: Connection refused"):
         nobody.grade_all(items(3))
     with serving(Judge(by_containment, delay=0.5)) as judge, pytest.raises(UserError, match="no answer in time"):
         JudgeGrader(Endpoint(judge.url, "m", attempts=2, pause=0.01, timeout=0.1)).grade_all(items(1))

@@ -12,11 +12,11 @@ import pytest
 
 from selfedit.errors import UserError
 from selfedit.outer.config import load_config
-from selfedit.outer.records import RunRecords
+from selfedit.outer.records import RunRecords, gold_logprob
 from selfedit.outer.report import conditions, report_page
 from selfedit.outer.start import evaluate, train, write_comparison
 from selfedit.progress import QuietProgress
-from selfedit.report import Table
+from selfedit.report import Bullets, Section, Table
 from selfedit.store import Journal
 from tests.outer.data import write_config
 
@@ -85,7 +85,7 @@ def test_a_passage_that_a_file_of_edits_leaves_out_is_answered_unchanged(tmp_pat
     records = compare(tmp_path, evaluation=settings)
     found, notes = conditions(records)
     assert found["edits of odo"][1] == found["no update"][1]
-    assert notes == ["edits of odo: 1 of 2 passages had no usable edit and were answered unchanged."]
+    assert notes == ["edits of odo: in 1 cases no edit could be used, and the model answered as it was."]
 
 
 @pytest.mark.parametrize(("regime", "setting"), [("many", "evaluation.many_training"), ("sequential", "inner")])
@@ -108,7 +108,9 @@ def test_runs_on_the_same_questions_stand_side_by_side(tmp_path: Path) -> None:
     compare(tmp_path, name="lines")
     compare(tmp_path, name="pairs", policy__format="self-qa")
     paths = [tmp_path / "runs" / name for name in ("lines", "pairs")]
-    table = write_comparison(paths, tmp_path / "both")
+    table, likelihoods = write_comparison(paths, tmp_path / "both")
+    assert [row[0] for row in likelihoods.rows] == [row[0] for row in table.rows]
+    assert likelihoods.columns[2] == "log-probability"
     names = [row[0] for row in table.rows]
     assert names[:3] == ["no update", "passage in context", "trained on the passage alone"]
     assert names[3:] == ["lines: own edits, before RL", "pairs: own edits, before RL"]
@@ -118,33 +120,92 @@ def test_runs_on_the_same_questions_stand_side_by_side(tmp_path: Path) -> None:
     compare(tmp_path, name="fewer", data__questions=1)
     with pytest.raises(UserError, match="Run fewer was asked other questions than lines"):
         write_comparison([paths[0], tmp_path / "runs" / "fewer"], None)
+    renamed = paths[1].rename(tmp_path / "runs" / "questions")
+    names = [row[0] for row in write_comparison([paths[0], renamed], None)[0].rows]
+    assert names[-1] == "questions: own edits, before RL"
+
+
+LITTLE: dict[str, Any] = {"rank": 4, "alpha": 8, "epochs": 1, "learning_rate": 0.01}
+MANY: dict[str, Any] = {
+    "max_answer_tokens": 4,
+    "regimes": ["many"],
+    "many": [2],
+    "many_training": LITTLE | {"epochs": 20, "learning_rate": 0.1},
+}
+
+
+def tables_of(section: Section) -> list[Table]:
+    return [block for block in section.blocks if isinstance(block, Table)]
+
+
+def notes_of(section: Section) -> list[str]:
+    return [note for block in section.blocks if isinstance(block, Bullets) for note in block.items]
 
 
 def test_many_passages_are_learnt_from_the_edits_of_a_file(tmp_path: Path) -> None:
     write_config(tmp_path)
     write_edits(tmp_path)
-    many = {"rank": 4, "alpha": 8, "epochs": 1, "learning_rate": 0.01}
-    evaluation = {"max_answer_tokens": 4, "regimes": ["many"], "many": [2], "many_training": many}
-    records = compare(tmp_path, evaluation=evaluation | {"edits_from": {"odo": "edits.jsonl"}})
+    records = compare(tmp_path, evaluation=MANY | {"edits_from": {"odo": "edits.jsonl"}})
     written = {edit.text for edit in records.edits("many2-from-odo-edits")}
     assert written == {"Odo built a bridge.\nThe bridge is old."}
 
 
 def test_many_passages_share_one_adapter(tmp_path: Path) -> None:
-    many = {"rank": 4, "alpha": 8, "epochs": 1, "learning_rate": 0.01}
-    records = compare(
-        tmp_path,
-        evaluation={"max_answer_tokens": 4, "regimes": ["many"], "many": [2], "many_training": many},
-    )
-    for source in ("passage", "v0"):
+    write_config(tmp_path)
+    write_edits(tmp_path)
+    settings = {"conditions": ["base", "passage"], "edits_from": {"odo": "edits.jsonl"}}
+    records = compare(tmp_path, evaluation=MANY | settings)
+    for source in ("passage", "from-odo"):
         trials = records.trials(f"many2-{source}")
         assert [trial.task_id for trial in trials] == ["v0", "v1"]
         assert len({trial.adapter_sha256 for trial in trials}) == 1
-    titles = [section.heading for section in report_page(records).sections]
-    assert "Many passages at once" in titles
+    section = report_page(records).sections[0]
+    assert section.heading == "Many passages at once"
+    right, likely = tables_of(section)
+    assert right.title == "2 passages in one adapter: How many answers are right"
+    assert [row[0] for row in likely.rows] == ["no update", "trained on the passage alone", "edits of odo"]
+    # The adapters answer, and not the model as it was.
+    assert len({row[2:4] for row in likely.rows}) == 3
+    assert notes_of(section) == []
+    with pytest.raises(UserError, match="Run compared has no answers passage by passage"):
+        write_comparison([tmp_path / "runs" / "compared"], None)
 
 
-LITTLE: dict[str, Any] = {"rank": 4, "alpha": 8, "epochs": 1, "learning_rate": 0.01}
+@pytest.mark.parametrize(("rows", "missing"), [(1, 1), (2, 2)])
+def test_many_passages_without_usable_edits_teach_nothing(tmp_path: Path, rows: int, missing: int) -> None:
+    """One passage has no edit in the file, or both have one that says nothing."""
+    write_config(tmp_path)
+    path = write_edits(tmp_path)
+    lines = path.read_text().splitlines()[:rows]
+    if rows == 2:
+        lines = [json.dumps(json.loads(line) | {"self_edit": "7"}) for line in lines]
+    path.write_text("".join(f"{line}\n" for line in lines))
+    settings = MANY | {"conditions": ["base"], "edits_from": {"gpt-4.1": "edits.jsonl"}}
+    records = compare(tmp_path, evaluation=settings)
+    section = report_page(records).sections[0]
+    note = f"edits of gpt-4.1: nothing was learnt about {missing} of the passages, for want of a usable edit."
+    assert notes_of(section) == [note]
+    base, learnt = tables_of(section)[1].rows
+    assert (base[2] == learnt[2]) == (missing == 2)
+
+
+def test_an_edit_that_cannot_be_used_counts_as_no_update(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    path = write_edits(tmp_path)
+    good = path.read_text().splitlines()[:2]
+    settings: dict[str, Any] = {"max_answer_tokens": 4, "conditions": ["base"], "edits": 2}
+    settings |= {"edits_from": {"odo": "edits.jsonl"}}
+    found = {}
+    for name, extra in (("good", ()), ("half", ("7", "7"))):
+        rows = [*good, *(json.dumps(json.loads(line) | {"self_edit": x}) for line, x in zip(good, extra, strict=False))]
+        path.write_text("".join(f"{row}\n" for row in rows))
+        found[name], notes = conditions(compare(tmp_path, name=name, evaluation=settings), gold_logprob)
+    assert notes == ["edits of odo: in 2 cases no edit could be used, and the model answered as it was."]
+    for base, good_row, half in zip(*(found[n][k] for n, k in COLUMNS), strict=True):
+        assert half == pytest.approx([(b + g) / 2 for b, g in zip(base, good_row, strict=True)])
+
+
+COLUMNS = (("good", "no update"), ("good", "edits of odo"), ("half", "edits of odo"))
 SEQUENCE: dict[str, Any] = {"max_answer_tokens": 4, "regimes": ["sequential"], "sequence": 2, "sequences": 1}
 
 
@@ -198,6 +259,41 @@ def test_a_sequence_may_be_taught_by_files_and_policies(tmp_path: Path, inner_fr
     assert [row[0] for row in table.rows] == names
     learnt = {name: records._records["sequence-adapter", f"sequence0-{name}-0"] for name in ("v0", "policy-r1")}
     assert len(set(learnt.values())) == 2
+
+
+def test_a_sequence_learns_nothing_where_there_is_no_edit(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    path = write_edits(tmp_path)
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    settings: dict[str, Any] = {"conditions": ["base"], "edits_from": {"gpt-4.1": "edits.jsonl"}}
+    records = compare(tmp_path, evaluation=SEQUENCE | settings)
+    rows = [records._records["sequence", f"sequence0-from-gpt-4.1-{place}"] for place in range(2)]
+    assert rows[0][0] == rows[1][0]
+    section = report_page(records).sections[0]
+    assert notes_of(section) == [
+        "edits of gpt-4.1: nothing was learnt about 1 of the passages, for want of a usable edit."
+    ]
+    assert sorted(path.name for path in (tmp_path / "runs" / "compared" / "figures").iterdir()) == [
+        "sequence-1-accuracy.svg",
+        "sequence-1-log-probability.svg",
+    ]
+
+
+def test_layers_that_the_model_lacks_are_named_before_anything_is_asked(tmp_path: Path) -> None:
+    many = LITTLE | {"target_modules": ["q_proj", "v_prog"]}
+    with pytest.raises(UserError, match=r"^evaluation.many_training.target_modules: .*'v_prog'. Did you mean 'v_proj'"):
+        compare(tmp_path, evaluation=MANY | {"many_training": many})
+    with pytest.raises(UserError, match=r"^inner.target_modules: .*'c_attn'"):
+        compare(tmp_path, inner=LITTLE | {"target_modules": ["c_attn"]})
+    with pytest.raises(UserError, match=r"^inner.target_modules: 'nothing.*' names no layers"):
+        compare(tmp_path, inner=LITTLE | {"target_modules": "nothing.*"})
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_without_policies_is_not_compared(tmp_path: Path) -> None:
+    compare(tmp_path)
+    with pytest.raises(UserError, match="has no policy: no round ended with one"):
+        compare(tmp_path, tmp_path / "runs" / "compared", name="again")
 
 
 def test_too_few_passages_for_a_sequence_are_refused(tmp_path: Path) -> None:

@@ -20,11 +20,13 @@ import pytest
 
 from selfedit.errors import UserError
 from selfedit.outer.config import load_config
+from selfedit.outer.folder import RunFolder
 from selfedit.outer.index import entries, find
 from selfedit.outer.records import RunRecords
 from selfedit.outer.start import train
 from selfedit.progress import Bar, LineProgress, QuietProgress
-from selfedit.types import Answer, Task
+from selfedit.store import Journal
+from selfedit.types import Answer, ModelRef, Task
 from tests.outer.data import write_config, write_passages
 
 KILLS = 5
@@ -199,6 +201,70 @@ def test_the_best_reward_so_far_is_shown(tmp_path: Path) -> None:
     assert len(rewards) == 8
     assert float(shown[-1][1]) == round(max(rewards), 3)
     assert float(shown[0][1]) <= float(shown[1][1])
+
+
+REWARD = """
+def worth(task, answers):
+    return {value}
+"""
+
+
+def test_a_reward_that_fails_loses_nothing_that_was_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "failing_reward.py").write_text(REWARD.format(value="1 / sum(answer.verdict.correct for answer in [])"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    changes: dict[str, Any] = {"outer__rounds": 1, "outer__reward": "failing_reward:worth"}
+    with pytest.raises(UserError, match=r"The reward 'failing_reward:worth' gives no number .*ZeroDivisionError"):
+        run(tmp_path, **changes)
+    trained = RunRecords(tmp_path / "runs" / "one").trials("r1")
+    assert len(trained) == 4  # One chunk.
+    import failing_reward  # type: ignore[import-not-found]
+
+    monkeypatch.setattr(failing_reward, "worth", lambda task, answers: float("nan"))
+    with pytest.raises(UserError, match="it is nan"):
+        run(tmp_path, **changes)
+    monkeypatch.setattr(failing_reward, "worth", lambda task, answers: 1.0)
+    records = run(tmp_path, **changes)
+    assert records.trials("r1")[:4] == trained
+    assert [entry.reward for entry in records.rounds()[0].ranked] == [1.0] * 4
+
+
+def test_a_round_that_ended_is_not_ranked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "fickle_reward.py").write_text(REWARD.format(value="answers[0].gold_logprob"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    changes = {"outer__reward": "fickle_reward:worth"}
+    put = Journal.put
+
+    def interrupted(self: Journal, kind: str, key: str, value: object) -> None:
+        put(self, kind, key, value)
+        if (kind, key) == ("round", "r1"):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Journal, "put", interrupted)
+        run(tmp_path, **changes)
+    (before,) = RunRecords(tmp_path / "runs" / "one").rounds()
+    import fickle_reward  # type: ignore[import-not-found]
+
+    monkeypatch.setattr(fickle_reward, "worth", lambda task, answers: -answers[0].gold_logprob)
+    after = run(tmp_path, **changes).rounds()
+    assert after[0] == before
+    assert all(entry.reward > 0 for entry in after[1].ranked if entry.reward is not None)
+
+
+def test_a_run_is_not_gone_on_with_by_another_grader(tmp_path: Path) -> None:
+    config = load_config(write_config(tmp_path))
+    model = ModelRef("tiny", "0")
+    RunFolder.open(tmp_path / "runs" / "one", "train", config, {}, model, {}, "judge a")
+    with pytest.raises(UserError, match="graded by judge a, not judge b"):
+        RunFolder.open(tmp_path / "runs" / "one", "train", config, {}, model, {}, "judge b")
+
+
+def test_only_the_conditions_that_are_asked_for_are_tried(tmp_path: Path) -> None:
+    conditions = {"max_answer_tokens": 4, "conditions": ["base", "policy"]}
+    records = run(tmp_path, outer__rounds=1, evaluation=conditions)
+    assert records.trials("v1")
+    assert not records.edits("v0")
+    assert not records.trials("passage")
 
 
 @pytest.mark.parametrize("slots", [1, 5])

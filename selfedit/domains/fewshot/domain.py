@@ -34,6 +34,7 @@ class FewshotDomain(Domain):
     default_grader: ClassVar[str] = "exact"
     stop: ClassVar[tuple[str, ...]] = ("\n\n",)
     only_files: ClassVar[bool] = False
+    joint: ClassVar[bool] = False  # An edit says how it is trained.
     report: ClassVar[str] = "selfedit.domains.fewshot.report:sections"
     names: ClassVar[Mapping[str, str]] = {
         "base": "in context, no update",

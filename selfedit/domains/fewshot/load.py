@@ -74,7 +74,7 @@ class TaskSolver:
         hyperparameters = HYPERPARAMETERS
         try:
             resolve_targets(base.model, hyperparameters.lora.target_modules)
-        except ValueError:  # A model whose layers have other names, as GPT-2's.
+        except UserError:  # A model whose layers have other names, as GPT-2's.
             lora = replace(hyperparameters.lora, target_modules="all-linear")
             hyperparameters = replace(hyperparameters, lora=lora)
         inner = make_inner_loop("batched", base.model, options.slots, options.token_budget, progress.note)

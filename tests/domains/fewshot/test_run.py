@@ -93,7 +93,10 @@ def test_edits_of_before_and_after_are_compared_by_eval(config: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("policy.format=rewrite", "Unknown format 'rewrite'. Known: none, settings"),
+        (
+            "policy.format=rewrite",
+            "Unknown format 'rewrite' .policy.format. of the domain 'fewshot'. Known: none, settings",
+        ),
         ("data.validation_index=ids.json", "name tasks by their ids"),
         ("data.train=25ff71a9,arc1:25ff71a9", "names 25ff71a9 more than once"),
         ("domain_settings={most_tokens: abc}", "domain_settings.most_tokens is 'abc'"),
