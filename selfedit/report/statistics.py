@@ -40,21 +40,28 @@ class Estimate:
 
     @property
     def distinguishable(self) -> bool:
-        """Whether this, a difference, is more than chance: the interval excludes zero, and the groups suffice.
-
-        n differences that are symmetric about zero all share a sign once in 2^(n-1) times, and then every interval
-        made of them excludes zero. At 95% it therefore takes 6 groups before a verdict means what it says.
-        """
-        if self.low is None or self.high is None or 2.0 ** (1 - self.n) > 1 - self.level:
-            return False
-        return self.low > 0 or self.high < 0
+        """Whether this, a difference, is more than chance: the interval excludes zero, and the groups suffice."""
+        return self._excludes_zero and self._enough
 
     @property
     def verdict(self) -> str:
-        """Of a difference to a reference: "better", "worse" or "not distinguishable"."""
-        if not self.distinguishable:
+        """Of a difference: "better", "worse", "not distinguishable" or, of too few groups, "too few passages"."""
+        if not self._excludes_zero:
             return "not distinguishable"
+        if not self._enough:
+            return "too few passages"
         return "better" if self.mean > 0 else "worse"
+
+    @property
+    def _excludes_zero(self) -> bool:
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+    @property
+    def _enough(self) -> bool:
+        """n differences that are symmetric about zero all share a sign once in 2^(n-1) times, and then every interval
+        made of them excludes zero. At 95% it therefore takes 6 groups before a verdict means what it says.
+        """
+        return 2.0 ** (1 - self.n) <= 1 - self.level
 
 
 def bootstrap_mean(values_by_group: Groups, *, seed: int, resamples: int = RESAMPLES, level: float = LEVEL) -> Estimate:

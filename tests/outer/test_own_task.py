@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from selfedit.errors import UserError
 from selfedit.outer.config import load_config
 from selfedit.outer.records import RunRecords
-from selfedit.outer.start import train
+from selfedit.outer.start import evaluate, train
 from selfedit.progress import QuietProgress
 from tests.outer.data import write_passages
 from tests.tiny import make_tiny_model
@@ -23,8 +24,10 @@ def write_example(folder: Path) -> Path:
     blocks = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     for name, text in blocks:
         (folder / name).write_text(text, encoding="utf-8")
-    assert [name for name, _ in blocks] == ["my_task.py", "my_task.yaml"]
-    write_passages(folder / "passages.jsonl", 2)
+    assert [name for name, _ in blocks] == ["my_edits.yaml", "my_task.py", "my_task.yaml"]
+    passages = write_passages(folder / "passages.jsonl", 6).read_text(encoding="utf-8").splitlines()
+    rows = [{"context": json.loads(line)["context"], "self_edit": "Odo built a bridge."} for line in passages]
+    (folder / "edits.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     make_tiny_model(folder / "model")
     return folder / "my_task.yaml"
 
@@ -48,6 +51,17 @@ def test_the_worked_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         right = sum(answer.verdict.correct for answer in answers) / len(answers)
         words = sum(len(answer.text.split()) for answer in answers) / len(answers)
         assert entry.reward == pytest.approx(right - 0.01 * words)
+
+
+def test_the_example_with_edits_of_your_own_runs(tmp_path: Path) -> None:
+    write_example(tmp_path)
+    quick = (f"model={tmp_path / 'model'}", "inner.epochs=1", "evaluation.max_answer_tokens=4")
+    config = load_config(tmp_path / "my_edits.yaml", quick)
+    evaluate(config, tmp_path / "runs" / "edits", None, "cpu", QuietProgress())
+    page = (tmp_path / "runs" / "edits" / "report.md").read_text(encoding="utf-8")
+    for heading in ("Result", "Many passages at once", "Sequential edits"):
+        assert f"## {heading}\n" in page
+    assert page.count("| edits of mine |") == 8  # Two measures; one by one against two references.
 
 
 def test_a_domain_that_is_not_there_is_named(tmp_path: Path) -> None:

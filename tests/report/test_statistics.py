@@ -97,7 +97,7 @@ def test_one_group_has_no_interval() -> None:
     assert not estimate.distinguishable
 
 
-@pytest.mark.parametrize(("groups", "verdict"), [(5, "not distinguishable"), (6, "better")])
+@pytest.mark.parametrize(("groups", "verdict"), [(5, "too few passages"), (6, "better")])
 def test_too_few_groups_for_a_verdict(groups: int, verdict: str) -> None:
     assert paired_difference([[1]] * groups, [[0]] * groups, seed=0).verdict == verdict
 
