@@ -82,7 +82,7 @@ class Endpoint:
         except (OSError, http.client.HTTPException) as error:
             raise _AgainError(_plain(error)) from None
         except (ValueError, KeyError, IndexError, TypeError):
-            raise _AgainError("its reply is not a chat completion") from None
+            raise _AgainError("its reply is not a chat completion, check SELFEDIT_JUDGE_URL") from None
         return text if isinstance(text, str) else ""
 
 
