@@ -85,7 +85,7 @@ def test_a_passage_that_a_file_of_edits_leaves_out_is_answered_unchanged(tmp_pat
     records = compare(tmp_path, evaluation=settings)
     found, notes = conditions(records)
     assert found["edits of odo"][1] == found["no update"][1]
-    assert notes == ["edits of odo: in 1 cases no edit could be used, and the model answered as it was."]
+    assert notes == ["edits of odo: in 1 case no edit could be used, and the model answered as it was."]
 
 
 @pytest.mark.parametrize(("regime", "setting"), [("many", "evaluation.many_training"), ("sequential", "inner")])
