@@ -82,9 +82,8 @@ def conditions(run: RunRecords, value: Value = is_right) -> tuple[dict[str, list
             continue  # still under way
         found[name], missing = graded_trials(tasks, trials, base, value)
         if missing:
-            notes.append(
-                f"{name}: in {missing} case{'s' * (missing > 1)} no edit could be used, and the model answered as it was."
-            )
+            cases = f"{missing} case{'s' if missing > 1 else ''}"
+            notes.append(f"{name}: in {cases} no edit could be used, and the model answered as it was.")
     return found, notes
 
 
