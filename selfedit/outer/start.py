@@ -87,7 +87,7 @@ def evaluate(config: TrainConfig, path: Path, run: Path | None, device: str | No
     files = _edit_files(config, data.validation, progress)
     trained = RunRecords(run) if run is not None else None
     rounds = [record.number for record in trained.rounds() if record.policy_sha256] if trained is not None else []
-    if run is not None and not rounds and "policy" in config.evaluation.conditions:
+    if run is not None and not rounds:
         raise UserError(f"--run {run} has no policy: no round ended with one. Leave --run out, or train on.")
     grader = GRADERS[config.evaluation.grader]().identity
     resolve(config.model).check()
