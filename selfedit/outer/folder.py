@@ -37,6 +37,11 @@ class RunFacts:
     seconds: float = 0.0
     grader: str = ""
 
+    @property
+    def graded_by(self) -> str:
+        """The grader's identity; of runs that did not record it, the name in their configuration."""
+        return self.grader or str(self.config["evaluation"]["grader"])
+
 
 class RunFolder:
     """`run.json` says what the run is, `records/journal.jsonl` holds every edit, answer and verdict, one a line."""
@@ -65,9 +70,10 @@ class RunFolder:
         if (path / "run.json").exists():
             facts = cls.read(path).facts
             _check_same(path, facts, kind, plain, hashes, model)
-            before = facts.grader or str(facts.config["evaluation"]["grader"])
-            if before != grader:
-                raise UserError(f"{path} holds a run graded by {before}, not {grader}. Put it back, or {_INSTEAD}.")
+            if facts.graded_by != grader:
+                raise UserError(
+                    f"{path} holds a run graded by {facts.graded_by}, not {grader}. Put it back, or {_INSTEAD}."
+                )
             return cls(path, facts)
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
         folder = cls(path, RunFacts(path.name, kind, created, plain, hashes, model, software, grader=grader))

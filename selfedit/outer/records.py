@@ -34,13 +34,12 @@ class RoundRecord:
 class RunRecords:
     """A run folder's facts and records. A run that is under way can be read, too.
 
-    `id` is what the folder is called now, `grader` the identity of what graded its answers.
+    `id` is what the folder is called now.
     """
 
     def __init__(self, path: Path) -> None:
         self.facts: RunFacts = RunFolder.read(path).facts
         self.id = path.resolve().name
-        self.grader = self.facts.grader or str(self.facts.config["evaluation"]["grader"])
         journal = path / "records" / "journal.jsonl"
         self._records = read_records(journal.read_bytes())[0] if journal.exists() else {}
         self._decoded: dict[tuple[str, str], Any] = {}

@@ -100,7 +100,7 @@ def _result(run: RunRecords) -> Section:
     ]
     if not blocks:
         blocks.append(Paragraph("No validation passages were asked, or they are still under way."))
-    blocks.append(Paragraph(f"Graded by '{run.grader}'. docs/graders.md says how far to trust it."))
+    blocks.append(Paragraph(f"Graded by '{run.facts.graded_by}'. docs/graders.md says how far to trust it."))
     if notes:
         blocks.append(Bullets(tuple(notes)))
     return Section("Result", tuple(blocks))
@@ -241,7 +241,7 @@ def _facts(run: RunRecords) -> Section:
         ("begun", facts.created),
         ("seconds of work", f"{facts.seconds:.0f}"),
         ("model", f"{facts.model.name} ({facts.model.fingerprint[:12]})"),
-        ("graded by", run.grader),
+        ("graded by", run.facts.graded_by),
         *((f"sha256 of {key}", value[:16]) for key, value in facts.hashes.items()),
         *_flat(facts.config),
         *((f"version of {name}", version) for name, version in facts.software.items()),

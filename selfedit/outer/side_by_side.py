@@ -30,7 +30,7 @@ def side_by_side(runs: Sequence[RunRecords]) -> Page:
     for title, measure, value in MEASURES:
         found = _all_conditions(runs, value)
         tables.append(comparison_table(found, next(iter(found)), title=title, measure=measure))
-    graders = {run.grader for run in runs}
+    graders = {run.facts.graded_by for run in runs}
     about = f"Runs {', '.join(ids)}; graded by {', '.join(sorted(graders))}."
     return Page("selfedit: runs side by side", (Section("Runs side by side", (Paragraph(about), *tables)),))
 
