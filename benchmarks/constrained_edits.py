@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine
+from selfedit.domains.fewshot.choices import choices_of
 from selfedit.domains.fewshot.prompt import FORMATS
 from selfedit.domains.fewshot.read import read_source
-from selfedit.domains.fewshot.settings import choices_of
 from selfedit.generate.batched import BatchedGenerator
 from selfedit.models import DEFAULT_MODEL, load
 from selfedit.models.prompt import Prompter

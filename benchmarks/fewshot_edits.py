@@ -20,7 +20,6 @@ from benchmarks.machine import machine, peak_memory
 from selfedit.domains.fewshot import FewshotDomain
 from selfedit.domains.fewshot.problem import read_context
 from selfedit.domains.fewshot.read import arc_task
-from selfedit.domains.fewshot.solve import HYPERPARAMETERS
 from selfedit.generate.base import Request
 from selfedit.generate.batched import BatchedGenerator
 from selfedit.inner.batched import BatchedInnerLoop
@@ -28,6 +27,7 @@ from selfedit.inner.peft import PeftInnerLoop
 from selfedit.models import DEFAULT_MODEL, load
 from selfedit.models.prompt import Prompter
 from selfedit.runtime import software_versions
+from selfedit.solve.run import HYPERPARAMETERS
 from selfedit.types import Adapter, Recipe, SelfEdit
 
 

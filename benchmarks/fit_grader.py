@@ -26,7 +26,7 @@ from selfedit.graders.fitted import Model
 from selfedit.graders.learned import WEIGHTS
 from selfedit.graders.match import MatchGrader
 from selfedit.graders.words import STOP_WORDS, stem, with_digits, words
-from selfedit.matching import answer_in_passage, normalise
+from selfedit.text.matching import answer_in_passage, normalise
 from selfedit.types import Probe
 
 RESULTS = Path("benchmarks/results/grader.json")

@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine
-from selfedit.config import LearnConfig
 from selfedit.domains.knowledge import KnowledgeDomain
-from selfedit.evaluator import Evaluator
 from selfedit.generate.batched import BatchedGenerator
 from selfedit.graders import GRADERS
 from selfedit.inner.batched import BatchedInnerLoop
+from selfedit.learn.config import LearnConfig
 from selfedit.learn.prepare import read_sources, split_sources
 from selfedit.models import DEFAULT_MODEL, load
 from selfedit.models.prompt import Prompter
@@ -32,6 +31,7 @@ from selfedit.policies.formats import get_format
 from selfedit.policies.model import ModelPolicy
 from selfedit.progress import make_progress
 from selfedit.runtime import software_versions
+from selfedit.search.evaluator import Evaluator
 from selfedit.types import Evaluation, Recipe, SelfEdit, Task
 
 DEMO = Path(__file__).parent.parent / "selfedit" / "data" / "demo"

@@ -25,7 +25,7 @@ from benchmarks.boosting import Floats
 from benchmarks.fit_grader import FOLDS, folds, groups, held_out, read_rows, unbiased_shift, word_rarity
 from selfedit.graders.agreement import compare
 from selfedit.graders.features import features
-from selfedit.graders.text import main_part
+from selfedit.graders.tokens import main_part
 from selfedit.models import DEFAULT_MODEL
 from selfedit.models.load import BaseModel, load
 

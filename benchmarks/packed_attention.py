@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from benchmarks.machine import machine
-from selfedit.multilora.layout import Layout
-from selfedit.multilora.packed import _by_group, _BySequence
+from selfedit.multilora.packed_attention import _by_group, _BySequence
+from selfedit.multilora.packed_batch import Layout
 
 # Lengths as those of 24 lines of published self-edits, and SmolLM2-135M's heads.
 LENGTHS = (18, 19, 20, 22, 24, 25, 26, 28, 28, 30, 30, 30, 33, 35, 38, 40, 45, 50, 60, 80, 105, 110, 130, 180)

@@ -15,6 +15,10 @@ class UserError(Exception):
     """
 
 
+class NotADocumentError(UserError):
+    """The file can be read but holds nothing to learn. In a folder, such files are passed over."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a sentence naming the entry of `known` most like `name`, or listing them all if none is close."""
     choices = sorted(known)

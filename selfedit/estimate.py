@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from selfedit.config import LearnConfig
+from selfedit.learn.config import LearnConfig
 from selfedit.learn.prepare import Material, read_sources, split_sources
 from selfedit.models import resolve
 from selfedit.models.shape import ModelShape, guess_shape, read_shape

@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from selfedit.config import LearnConfig, learn_config
 from selfedit.errors import UserError
 from selfedit.graders import GRADERS
+from selfedit.learn.config import LearnConfig, learn_config
 from selfedit.models import DEFAULT_MODEL, resolve
 from selfedit.policies.formats import get_format
 from selfedit.progress import Progress, QuietProgress
@@ -86,7 +86,7 @@ class Session:
         """Learn documents and commit a version, if it answers better than the base.
 
         Args:
-            settings: fields of `selfedit.config.LearnConfig`.
+            settings: fields of `selfedit.learn.config.LearnConfig`.
         """
         from selfedit.learn.prepare import read_sources
         from selfedit.policies.file import FilePolicy
@@ -200,13 +200,13 @@ class Session:
         return sum(4 * final.rank * sum(shape) for shape in layer_shapes(self.base.model, layers).values())
 
     def _stages(self, config: LearnConfig, policy: FilePolicy | None) -> Stages:
-        from selfedit.evaluator import Evaluator
         from selfedit.generate import make_generator
         from selfedit.inner import make_inner_loop
         from selfedit.learn.run import Stages
         from selfedit.policies.model import ModelPolicy
         from selfedit.policies.questions import QuestionWriter
         from selfedit.rewards import make_reward
+        from selfedit.search.evaluator import Evaluator
 
         format_ = get_format(config.format)
         generator = self._generator if config.generator == "batched" else make_generator(config.generator, self.base)

@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from selfedit.cli import ask, demo, doctor, estimate, grade, learn, options, runs, versions
-from selfedit.domains.fewshot import commands as fewshot
+from selfedit.cli import ask, demo, doctor, estimate, fewshot, grade, learn, options, runs, versions
 from selfedit.errors import UserError
 
 # Nothing in this package may import torch or transformers at its start: `selfedit --help` must not wait for them.

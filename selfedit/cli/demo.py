@@ -10,9 +10,9 @@ import typer
 
 from selfedit.cli import options, output
 from selfedit.cli.learn import as_json, print_summary
-from selfedit.config import TrainingSettings
 from selfedit.progress import make_progress
 from selfedit.session import Session
+from selfedit.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from selfedit.learn.run import LearnResult

@@ -47,8 +47,8 @@ def _estimate(
     debug: options.Debug = False,
 ) -> None:
     """Say what learning documents would take in passages, tokens, memory and time. Loads and downloads no model."""
-    from selfedit.config import learn_config
     from selfedit.estimate import estimate, report
+    from selfedit.learn.config import learn_config
 
     writing = {
         "edits": edits,

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from selfedit.cli import options, output
-from selfedit.disk import write_whole, writing
 from selfedit.errors import UserError, nearest
+from selfedit.files.disk import write_whole, writing
 from selfedit.graders.agreement import compare
 from selfedit.graders.rows import Row, read_rows
 from selfedit.types import Verdict

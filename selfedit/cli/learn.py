@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from selfedit.cli import options, output
-from selfedit.config import LearnConfig
 from selfedit.graders import GRADERS
+from selfedit.learn.config import LearnConfig
 from selfedit.policies.formats import FORMATS
 from selfedit.progress import make_progress
 from selfedit.session import Session

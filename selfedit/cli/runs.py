@@ -9,7 +9,7 @@ import typer
 
 from selfedit.cli import options, output
 from selfedit.errors import UserError
-from selfedit.outer import index
+from selfedit.experiments.runs import listing as index
 from selfedit.progress import make_progress
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def _train(
 
     Killed or interrupted, the same command goes on where it was and ends in the same figures.
     """
-    from selfedit.outer.config import load_config
-    from selfedit.outer.start import train
+    from selfedit.experiments.config import load_config
+    from selfedit.experiments.start import train
 
     settings = load_config(config, tuple(set_ or ()))
     path = out or index.DEFAULT_RUNS / config.stem
@@ -90,8 +90,8 @@ def _eval(
 
     Killed or interrupted, the same command goes on where it was and ends in the same figures.
     """
-    from selfedit.outer.config import load_config
-    from selfedit.outer.start import evaluate
+    from selfedit.experiments.config import load_config
+    from selfedit.experiments.start import evaluate
 
     settings = load_config(config, tuple(set_ or ()))
     trained = _folder(run, index.DEFAULT_RUNS) if run is not None else None
@@ -115,7 +115,7 @@ def _report(
 
     Of several runs on the same questions the conditions are set side by side, paired by question.
     """
-    from selfedit.outer.start import write_comparison, write_report
+    from selfedit.experiments.start import write_comparison, write_report
 
     paths = [_folder(run, runs_dir) for run in runs]
     for path in paths:
@@ -169,8 +169,8 @@ def _show(
 
 
 def _print_result(path: Path, json: bool) -> None:
-    from selfedit.outer.records import RunRecords
-    from selfedit.outer.report import report_page
+    from selfedit.experiments.runs.page import report_page
+    from selfedit.experiments.runs.records import RunRecords
     from selfedit.report import Bullets, Table
 
     records = RunRecords(path)

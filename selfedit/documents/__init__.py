@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from selfedit.documents.base import Document, DocumentReader, NotADocumentError, Passage, Question, Section
+from selfedit.documents.base import Document, DocumentReader, Passage, Question, Section
 from selfedit.documents.html import HtmlReader
 from selfedit.documents.markdown import MarkdownReader
 from selfedit.documents.pdf import PdfReader
@@ -16,8 +16,8 @@ from selfedit.documents.plain import PlainReader
 from selfedit.documents.questions import assign, check_titles, read_questions
 from selfedit.documents.split import Split, split
 from selfedit.documents.squad import SquadReader
-from selfedit.documents.text import shown
-from selfedit.errors import UserError, nearest
+from selfedit.errors import NotADocumentError, UserError, nearest
+from selfedit.text.reading import shown
 
 __all__ = [
     "READERS",

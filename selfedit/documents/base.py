@@ -7,12 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from selfedit.errors import UserError
-
-
-class NotADocumentError(UserError):
-    """The file can be read but holds nothing to learn. In a folder, such files are passed over."""
-
 
 @dataclass(frozen=True)
 class Section:

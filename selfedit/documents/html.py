@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from selfedit.documents.base import Document, DocumentReader
 from selfedit.documents.outline import Outline
-from selfedit.documents.text import decode, read_bytes
+from selfedit.text.reading import decode, read_bytes
 
 _UNSEEN = frozenset({"head", "script", "style", "nav", "noscript", "template", "svg"})
 _IN_HEAD = frozenset({"head", "title", "meta", "link", "base", "script", "style", "noscript", "template"})

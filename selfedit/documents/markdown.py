@@ -10,7 +10,7 @@ import yaml
 
 from selfedit.documents.base import Document, DocumentReader
 from selfedit.documents.outline import Outline
-from selfedit.documents.text import decode, read_bytes
+from selfedit.text.reading import decode, read_bytes
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _ATX = re.compile(r" {0,3}(#{1,6})([ \t].*)?")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from selfedit.documents.base import Document, NotADocumentError, Section
-from selfedit.documents.text import humanised, sha256, shown
+from selfedit.documents.base import Document, Section
+from selfedit.errors import NotADocumentError
+from selfedit.text.reading import humanised, sha256, shown
 
 
 class Outline:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from selfedit.documents.base import NotADocumentError
 from selfedit.documents.squad import Row, parse_question, read_rows, text_field
-from selfedit.documents.text import read_json_lines
-from selfedit.errors import UserError
+from selfedit.errors import NotADocumentError, UserError
+from selfedit.text.reading import read_json_lines
 from selfedit.types import Probe, Task
 
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from selfedit.documents.base import Document, DocumentReader
 from selfedit.documents.outline import Outline
-from selfedit.documents.text import read_bytes, shown
 from selfedit.errors import UserError
+from selfedit.text.reading import read_bytes, shown
 
 
 class PdfReader(DocumentReader):

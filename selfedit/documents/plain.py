@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from selfedit.documents.base import Document, DocumentReader
 from selfedit.documents.outline import Outline
-from selfedit.documents.text import decode, read_bytes
+from selfedit.text.reading import decode, read_bytes
 
 
 class PlainReader(DocumentReader):

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from selfedit.documents.base import Document, NotADocumentError, Passage, Question
-from selfedit.documents.match import PassageIndex
+from selfedit.documents.assign import PassageIndex
+from selfedit.documents.base import Document, Passage, Question
 from selfedit.documents.squad import parse_question, read_rows, text_field
-from selfedit.documents.text import read_json_lines, shown
-from selfedit.errors import UserError, nearest
+from selfedit.errors import NotADocumentError, UserError, nearest
+from selfedit.text.reading import read_json_lines, shown
 
 
 def read_questions(path: Path) -> list[Question]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise, takewhile
 
+from selfedit.documents.assign import PassageIndex
 from selfedit.documents.base import Document, Passage, Question
-from selfedit.documents.match import PassageIndex
 
 # What it costs to end a passage there. A passage costs 1, and up to 1 more the less full it is; so where there is a
 # choice, headings win even if that makes a passage more, and equally full passages win over a tiny last one.

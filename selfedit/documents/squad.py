@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from selfedit.documents.base import Document, DocumentReader, NotADocumentError, Question, Section
-from selfedit.documents.text import decode, humanised, parse_json, read_bytes, sha256, shown
-from selfedit.errors import UserError
+from selfedit.documents.base import Document, DocumentReader, Question, Section
+from selfedit.errors import NotADocumentError, UserError
+from selfedit.text.reading import decode, humanised, parse_json, read_bytes, sha256, shown
 
 FORM = 'a list of {"title", "context", "questions": [{"question", "answer"}]}, or the official {"data": [...]}'
 

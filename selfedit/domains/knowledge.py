@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from selfedit.domains.base import Domain
-from selfedit.matching import answer_in_passage, normalise
 from selfedit.models.prompt import Prompter
+from selfedit.text.matching import answer_in_passage, normalise
 from selfedit.types import Example, Hyperparameters, Lesson, Probe, Recipe, SelfEdit, Task
 
 

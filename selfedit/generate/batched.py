@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from selfedit.generate.base import Completion, Generator, OnCompletion, Request, Scored
 from selfedit.generate.grammar import Grammar, GrammarMaker
 from selfedit.generate.sampling import greedy, nucleus
-from selfedit.multilora.cache import RowCache
+from selfedit.multilora.kv_cache import RowCache
 from selfedit.multilora.merge import merged
 from selfedit.multilora.model import MultiLoraModel
 from selfedit.types import Adapter

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from selfedit.errors import UserError
+from selfedit.files.peft_folder import save_adapter
 from selfedit.generate.base import Completion, Generator, OnCompletion, Request, Scored
-from selfedit.store.peft_folder import save_adapter
 from selfedit.types import Adapter
 
 _MAX_RANK = 512

@@ -10,9 +10,9 @@ from rapidfuzz import fuzz
 from rapidfuzz.distance import JaroWinkler
 
 from selfedit.graders.synonyms import related
-from selfedit.graders.text import Text, main_part, text_of
+from selfedit.graders.tokens import Text, main_part, text_of
 from selfedit.graders.words import NEGATIONS, STOP_WORDS, content, sound, stem, words
-from selfedit.matching import answer_in_passage
+from selfedit.text.matching import answer_in_passage
 
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+(?=[A-Z\"'(])|\n")
 _PARTS = re.compile(r",| and | or |;|/|&")

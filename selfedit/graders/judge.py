@@ -12,8 +12,8 @@ from pathlib import Path
 from threading import Event
 from urllib.parse import urlsplit
 
-from selfedit.disk import write_whole, writing
 from selfedit.errors import UserError
+from selfedit.files.disk import write_whole, writing
 from selfedit.graders.base import Grader
 from selfedit.graders.chat import Endpoint, UnreachableError
 from selfedit.paths import judge_cache

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from selfedit.graders.base import Grader
-from selfedit.graders.text import main_part
+from selfedit.graders.tokens import main_part
 from selfedit.graders.words import STOP_WORDS, content, listed, numbers, with_digits, words
-from selfedit.matching import answer_in_passage
+from selfedit.text.matching import answer_in_passage
 from selfedit.types import Probe, Verdict
 
 RECALL = 0.8

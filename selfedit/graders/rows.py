@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selfedit.documents.text import read_json_lines
+from selfedit.text.reading import read_json_lines
 from selfedit.types import Probe
 
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from selfedit.matching import normalise
+from selfedit.text.matching import normalise
 
 
 def listed(text: str) -> list[str]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from selfedit.inner.loss import chunked_cross_entropy
-from selfedit.multilora.layout import SequenceDropout
 from selfedit.multilora.model import MultiLoraModel
+from selfedit.multilora.packed_batch import SequenceDropout
 from selfedit.types import Example
 
 

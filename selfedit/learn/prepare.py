@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfedit.config import LearnConfig
 from selfedit.documents import Document, Passage, Question, assign, check_titles, read_documents, read_questions, split
+from selfedit.learn.config import LearnConfig
 from selfedit.types import DocumentRef, Probe, ProbeSource, Task
 
 

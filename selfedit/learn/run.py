@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
-from selfedit.config import LearnConfig
 from selfedit.domains.base import Domain
-from selfedit.evaluator import Evaluator
 from selfedit.inner.base import InnerLoop
+from selfedit.learn.config import LearnConfig
 from selfedit.learn.prepare import Material
 from selfedit.policies.base import Policy
 from selfedit.policies.questions import QuestionWriter
 from selfedit.progress import Progress
 from selfedit.rewards import Reward
 from selfedit.runtime import software_versions
+from selfedit.search.evaluator import Evaluator
+from selfedit.search.training import DIVERGED, is_sound, train_all, try_all
 from selfedit.store import Journal, Store
-from selfedit.training import DIVERGED, is_sound, train_all, try_all
 from selfedit.types import Adapter, Evaluation, ModelRef, ProbeSource, Recipe, Rollout, SelfEdit, Task, Version
 
 

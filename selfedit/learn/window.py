@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from selfedit.config import LearnConfig
 from selfedit.domains.knowledge import KnowledgeDomain
 from selfedit.errors import UserError
+from selfedit.learn.config import LearnConfig
 from selfedit.learn.prepare import Material, Sources
 from selfedit.models.prompt import Prompter
 from selfedit.policies.formats import Format, get_format

@@ -16,7 +16,7 @@ from typing import IO
 
 from selfedit.errors import UserError
 from selfedit.models.base import ModelSource
-from selfedit.models.store import complete, make_once
+from selfedit.models.cache import complete, make_once
 from selfedit.paths import models_cache
 from selfedit.progress import Progress
 

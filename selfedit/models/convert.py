@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selfedit.errors import UserError
-from selfedit.models.hashing import sha256_of_file
+from selfedit.files.hashing import sha256_of_file
+from selfedit.models.cache import MANIFEST
 from selfedit.models.quiet import quiet_transformers
-from selfedit.models.store import MANIFEST
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from selfedit.errors import UserError
-from selfedit.models.hashing import sha256_of_files
+from selfedit.files.hashing import sha256_of_files
 
 # What different releases of transformers write for one and the same model.
 _VOLATILE = ("transformers_version", "_name_or_path", "_model_name_or_path")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from selfedit.errors import UserError
+from selfedit.files.hashing import sha256_of_files
 from selfedit.models.base import ModelSource
-from selfedit.models.hashing import sha256_of_files
-from selfedit.models.store import complete, make_once
+from selfedit.models.cache import complete, make_once
 from selfedit.paths import models_cache
 from selfedit.progress import Progress
 

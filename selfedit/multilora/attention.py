@@ -13,9 +13,9 @@ from torch import nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-from selfedit.multilora.cache import RowCache
-from selfedit.multilora.layout import Layout, active_layout
-from selfedit.multilora.packed import packed_causal
+from selfedit.multilora.kv_cache import RowCache
+from selfedit.multilora.packed_attention import packed_causal
+from selfedit.multilora.packed_batch import Layout, active_layout
 
 NAME = "selfedit"
 

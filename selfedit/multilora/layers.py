@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from selfedit.multilora.layout import active_layout
 from selfedit.multilora.linear import frozen_linear
+from selfedit.multilora.packed_batch import active_layout
 from selfedit.multilora.rows import AdapterRows
 
 

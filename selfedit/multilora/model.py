@@ -13,10 +13,10 @@ from transformers import PreTrainedModel
 
 from selfedit.errors import UserError, nearest
 from selfedit.multilora import attention
-from selfedit.multilora.cache import RowCache
+from selfedit.multilora.kv_cache import RowCache
 from selfedit.multilora.layers import Stack, StackedLoraLinear
-from selfedit.multilora.layout import Layout, SequenceDropout, packed_positions, use_layout
 from selfedit.multilora.linear import FrozenLinear
+from selfedit.multilora.packed_batch import Layout, SequenceDropout, packed_positions, use_layout
 from selfedit.multilora.padded import can_pack, padded_hidden_states
 from selfedit.types import Adapter, LoraFactors, LoraSpec
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from selfedit.multilora.layout import Layout, use_layout
+from selfedit.multilora.packed_batch import Layout, use_layout
 
 _PACKABLE = {"full_attention", "sliding_attention"}
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from selfedit.documents.text import read_json_lines
 from selfedit.errors import UserError, nearest
-from selfedit.matching import normalise
 from selfedit.policies.base import OnEdit, Policy, edit_seed
 from selfedit.policies.formats import Format
+from selfedit.text.matching import normalise
+from selfedit.text.reading import read_json_lines
 from selfedit.types import SelfEdit, Task
 
 

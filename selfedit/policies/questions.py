@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from selfedit.generate.base import Generator, Request
-from selfedit.matching import answer_in_passage, normalise
 from selfedit.models.prompt import Prompter
 from selfedit.policies.base import edit_seed
 from selfedit.policies.formats import get_format, parse_pairs
+from selfedit.text.matching import answer_in_passage, normalise
 from selfedit.types import Probe, Task
 
 MAX_NEW_TOKENS = 256

@@ -11,8 +11,8 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from selfedit.matching import normalise
 from selfedit.rewards.base import Reward
+from selfedit.text.matching import normalise
 from selfedit.types import Evaluation, SelfEdit, Task
 
 # An edit about as long as its passage says as much as there is to say; twice that is enough of repetition.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from selfedit.store.journal import Journal
+from selfedit.files.journal import Journal
 from selfedit.store.store import Store, check_base
 
 __all__ = ["Journal", "Store", "check_base"]

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from selfedit.store.serialize import encode
+from selfedit.files.serialize import encode
 from selfedit.types import Version
 
 _ASKED_BY = {

@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from selfedit.disk import reading, sync_folder, writing
 from selfedit.errors import UserError
+from selfedit.files.disk import reading, sync_folder, writing
+from selfedit.files.peft_folder import ADAPTER_FILE, CONFIG_FILE
 from selfedit.store.card import card
-from selfedit.store.peft_folder import ADAPTER_FILE, CONFIG_FILE
 from selfedit.store.store import CARD_FILE, Store, check_base
 from selfedit.types import Version
 

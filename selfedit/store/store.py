@@ -12,7 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from selfedit.disk import (
+from selfedit.errors import UserError, nearest
+from selfedit.files.disk import (
     PARTIAL,
     ensure_space,
     reading,
@@ -22,12 +23,11 @@ from selfedit.disk import (
     write_whole,
     writing,
 )
-from selfedit.errors import UserError, nearest
-from selfedit.models.hashing import sha256_of_file
+from selfedit.files.hashing import sha256_of_file
+from selfedit.files.journal import Journal
+from selfedit.files.peft_folder import ADAPTER_FILE, CONFIG_FILE, load_adapter, save_adapter
+from selfedit.files.serialize import decode_version, encode, encode_version
 from selfedit.store.card import card
-from selfedit.store.journal import Journal
-from selfedit.store.peft_folder import ADAPTER_FILE, CONFIG_FILE, load_adapter, save_adapter
-from selfedit.store.serialize import decode_version, encode, encode_version
 from selfedit.types import Adapter, Version
 
 # Importing this module must not import torch, which takes seconds: listing versions does not need it.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from selfedit.domains.fewshot.settings import parse
+from selfedit.domains.fewshot.choices import parse
 from tests.cli.run import Cli
 
 ROWS = [{"input": text, "output": text[::-1]} for text in ("ab", "cd", "ef")]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run import Cli
-from tests.outer.data import write_config
+from tests.experiments.data import write_config
 
 QUICK = ("--set", "outer.rounds=1", "--set", "outer.training_seeds=1", "--device", "cpu", "--quiet")
 

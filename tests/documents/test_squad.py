@@ -11,7 +11,7 @@ import pytest
 
 from selfedit.documents import NotADocumentError, Question, read_documents
 from selfedit.errors import UserError
-from selfedit.matching import answer_in_passage
+from selfedit.text.matching import answer_in_passage
 
 VAL = Path(__file__).parents[3] / "shared" / "data" / "squad" / "val.json"
 FLAT = {"title": "Cells", "context": " Cells are small. ", "questions": [{"question": "How?", "answer": "small"}]}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from selfedit.domains.fewshot.settings import parse, schema
+from selfedit.domains.fewshot.choices import parse, schema
 from selfedit.domains.fewshot.values import KINDS
 from selfedit.generate.base import Request
 from selfedit.generate.batched import BatchedGenerator

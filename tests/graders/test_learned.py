@@ -14,7 +14,7 @@ from benchmarks.fit_grader import folds, groups, held_out, read_rows, unbiased_s
 from selfedit.graders.agreement import compare
 from selfedit.graders.features import features
 from selfedit.graders.learned import LearnedGrader, load
-from selfedit.graders.text import main_part
+from selfedit.graders.tokens import main_part
 from selfedit.graders.words import numbers, stem, with_digits, words
 from selfedit.types import Probe
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from selfedit.config import learn_config
 from selfedit.errors import UserError
 from selfedit.graders import GRADERS
 from selfedit.graders.match import MatchGrader
+from selfedit.learn.config import learn_config
 from selfedit.types import Probe
 
 

@@ -16,9 +16,9 @@ from selfedit.inner.backward import Piece, accumulate_gradients
 from selfedit.inner.batched import BatchedInnerLoop
 from selfedit.inner.full import FullInnerLoop
 from selfedit.inner.peft import PeftInnerLoop
-from selfedit.multilora.layout import SequenceDropout
 from selfedit.multilora.merge import merged
 from selfedit.multilora.model import MultiLoraModel
+from selfedit.multilora.packed_batch import SequenceDropout
 from selfedit.types import Adapter, Recipe
 from tests.engine import VOCAB, in_peft, load_tiny, random_adapter
 from tests.inner.test_batched import distance, flat

@@ -7,7 +7,7 @@ import pytest
 
 from selfedit.errors import UserError
 from selfedit.models.bundled import BUNDLED, BundledModel, BundledSource
-from selfedit.models.store import complete
+from selfedit.models.cache import complete
 from selfedit.progress import Progress
 from tests.models.conftest import Notes
 from tests.models.tiny_gguf import write_wheel

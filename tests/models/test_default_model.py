@@ -9,7 +9,7 @@ import pytest
 
 from selfedit.models import DEFAULT_MODEL, BaseModel, load
 from selfedit.models.bundled import BUNDLED
-from selfedit.models.store import MANIFEST
+from selfedit.models.cache import MANIFEST
 
 
 @pytest.fixture(autouse=True)

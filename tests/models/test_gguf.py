@@ -10,8 +10,8 @@ import pytest
 
 from selfedit.errors import UserError
 from selfedit.models import load, resolve
+from selfedit.models.cache import MANIFEST
 from selfedit.models.gguf import GgufSource
-from selfedit.models.store import MANIFEST
 from selfedit.progress import Progress
 from tests.models.conftest import Notes
 from tests.models.tiny_gguf import write_gguf

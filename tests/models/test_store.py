@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from selfedit.errors import UserError
-from selfedit.models.store import MANIFEST, complete, make_once
+from selfedit.models.cache import MANIFEST, complete, make_once
 from selfedit.progress import Progress
 
 CHILD = textwrap.dedent(
     """
     import sys, time
     from pathlib import Path
-    from selfedit.models.store import MANIFEST, make_once
+    from selfedit.models.cache import MANIFEST, make_once
     from selfedit.progress import LineProgress
 
     target, log, seconds = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
@@ -117,7 +117,7 @@ def test_a_disk_that_fills_up_leaves_nothing_and_says_so(tmp_path: Path) -> None
         import numpy as np
         from safetensors.numpy import save_file
         from selfedit.errors import UserError
-        from selfedit.models.store import make_once
+        from selfedit.models.cache import make_once
         from selfedit.progress import QuietProgress
 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

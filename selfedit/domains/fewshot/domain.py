@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from selfedit.domains.base import Domain
+from selfedit.domains.fewshot.choices import choices_of
 from selfedit.domains.fewshot.problem import Pair, Problem, read_context
 from selfedit.domains.fewshot.prompt import FORMATS, shown
-from selfedit.domains.fewshot.settings import choices_of
-from selfedit.domains.fewshot.training import training_problems
+from selfedit.domains.fewshot.training_problems import training_problems
 from selfedit.domains.fewshot.values import Kind, Value
 from selfedit.models.prompt import Prompter
 from selfedit.policies.formats import Format
@@ -35,7 +35,7 @@ class FewshotDomain(Domain):
     stop: ClassVar[tuple[str, ...]] = ("\n\n",)
     only_files: ClassVar[bool] = False
     joint: ClassVar[bool] = False  # An edit says how it is trained.
-    report: ClassVar[str] = "selfedit.domains.fewshot.report:sections"
+    report: ClassVar[str] = "selfedit.experiments.runs.fewshot:sections"
     names: ClassVar[Mapping[str, str]] = {
         "base": "in context, no update",
         "passage": "fixed recipe",

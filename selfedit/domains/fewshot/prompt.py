@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from selfedit.domains.fewshot.choices import FIXED, parse, schema, write
 from selfedit.domains.fewshot.problem import Pair, read_context
-from selfedit.domains.fewshot.settings import FIXED, parse, schema, write
 from selfedit.domains.fewshot.values import KINDS, Kind, Value
 from selfedit.policies.formats import Format
 from selfedit.types import Lesson

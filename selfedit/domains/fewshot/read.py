@@ -8,11 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from selfedit.disk import exists
-from selfedit.documents.text import decode, parse_json, read_bytes, read_json_lines
 from selfedit.domains.fewshot.problem import Pair, make_task
 from selfedit.domains.fewshot.values import KINDS, Kind, Value
 from selfedit.errors import UserError, nearest
+from selfedit.files.disk import exists
+from selfedit.text.reading import decode, parse_json, read_bytes, read_json_lines
 from selfedit.types import Task
 
 DATASETS = {"arc1": "arcagi", "arc2": "arcagi2"}

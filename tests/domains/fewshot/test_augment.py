@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from selfedit.domains.fewshot import augment
 from selfedit.domains.fewshot.augment import Augmentation
+from selfedit.domains.fewshot.choices import GridChoices, GridGeneration, TextChoices, TextGeneration, Training
 from selfedit.domains.fewshot.problem import Pair, Problem, leave_out
-from selfedit.domains.fewshot.settings import GridChoices, GridGeneration, TextChoices, TextGeneration, Training
-from selfedit.domains.fewshot.training import training_problems
+from selfedit.domains.fewshot.training_problems import training_problems
 from selfedit.domains.fewshot.values import KINDS, LARGEST, Grid
 
 TRAINING = Training(strategy="train_using_output_tokens", learning_rate=1e-3, num_train_epochs=2)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from selfedit.domains.fewshot.choices import FIXED, write
 from selfedit.domains.fewshot.domain import FewshotDomain
 from selfedit.domains.fewshot.problem import Pair, Problem, make_task
-from selfedit.domains.fewshot.settings import FIXED, write
 from selfedit.domains.fewshot.values import KINDS
 from selfedit.models.prompt import Prompter
 from selfedit.types import Hyperparameters, SelfEdit, Task

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from selfedit.domains.fewshot.settings import parse
+from selfedit.domains.fewshot.choices import parse
 from selfedit.errors import UserError
-from selfedit.outer.config import load_config
-from selfedit.outer.records import RunRecords
-from selfedit.outer.start import evaluate, train
+from selfedit.experiments.config import load_config
+from selfedit.experiments.runs.records import RunRecords
+from selfedit.experiments.start import evaluate, train
 from selfedit.progress import QuietProgress
 from tests.tiny import make_tiny_model
 

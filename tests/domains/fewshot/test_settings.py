@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from selfedit.domains.fewshot.choices import FIXED, LEARNING_RATES, parse, schema, write
 from selfedit.domains.fewshot.prompt import FORMATS
-from selfedit.domains.fewshot.settings import FIXED, LEARNING_RATES, parse, schema, write
 from selfedit.domains.fewshot.values import KINDS
 
 GRID: dict[str, dict[str, Any]] = {

@@ -1,0 +1,1 @@
+"""From a round's outcomes to what the policy learns from."""

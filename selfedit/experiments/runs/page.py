@@ -1,0 +1,259 @@
+"""A run as a page: the table first, then what is behind it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from statistics import fmean
+
+from selfedit.domains import load_domain
+from selfedit.experiments.runs.records import MEASURES, RoundRecord, RunRecords, Value, graded, graded_trials, is_right
+from selfedit.experiments.runs.regimes import many_sections, sequence_sections
+from selfedit.experiments.trials import Trial
+from selfedit.report import (
+    Block,
+    Bullets,
+    EditCard,
+    Figure,
+    Page,
+    Paragraph,
+    Point,
+    Reply,
+    Section,
+    Series,
+    SideBySide,
+    Table,
+    Values,
+    comparison_table,
+    distribution,
+    interval_text,
+    line_chart,
+    scatter,
+    variance_shares,
+)
+from selfedit.types import Task
+
+_SHOWN = 3
+
+
+def report_page(run: RunRecords) -> Page:
+    """The whole report of one run."""
+    regimes = [*many_sections(run), *sequence_sections(run)]
+    one_by_one = run.facts.kind == "train" or "single" in run.facts.config["evaluation"]["regimes"]
+    sections = [
+        *([_result(run)] if one_by_one else ()),
+        *_of_domain(run),
+        *regimes,
+        *_learning(run),
+        *_reliability(run),
+        *_examples(run),
+        _facts(run),
+    ]
+    return Page(f"selfedit: {run.id}", tuple(sections))
+
+
+def _of_domain(run: RunRecords) -> list[Section]:
+    """What only the run's domain knows to show."""
+    module, _, function = load_domain(str(run.facts.config["domain"])).report.partition(":")
+    made: list[Section] = getattr(importlib.import_module(module), function)(run) if module else []
+    return made
+
+
+def plain_names(run: RunRecords) -> set[str]:
+    """What conditions that need no self-edit are called."""
+    return {run.name(key) for key in ("base", "in-context", "passage")}
+
+
+def conditions(run: RunRecords, value: Value = is_right) -> tuple[dict[str, list[list[float]]], list[str]]:
+    """A value of the answers to the validation questions by condition, and a word on passages without an adapter."""
+    tasks = run.tasks("v")
+    base = run.base("base")
+    found: dict[str, list[list[float]]] = {}
+    notes: list[str] = []
+    if not tasks or not base:
+        return found, notes
+    found[run.name("base")] = graded(tasks, base, value)
+    if evaluations := run.base("in-context"):
+        found[run.name("in-context")] = graded(tasks, evaluations, value)
+    for key, name in (("passage", run.name("passage")), *run.edit_sources()):
+        trials = run.trials(key)
+        if not run.is_complete(key):
+            continue  # still under way
+        found[name], missing = graded_trials(tasks, trials, base, value)
+        if missing:
+            cases = f"{missing} case{'s' if missing > 1 else ''}"
+            notes.append(f"{name}: in {cases} no edit could be used, and the model answered as it was.")
+    return found, notes
+
+
+def _result(run: RunRecords) -> Section:
+    found, notes = conditions(run)
+    # Against no update, and against the first edits: what reinforcement learning is meant to improve.
+    references = [run.name("base"), *[name for _, name in run.edit_sources() if name in found][:1]]
+    blocks: list[Block] = [
+        comparison_table(values, reference, title=f"{title}, against '{reference}'", measure=measure)
+        for title, measure, value in MEASURES
+        for values in [conditions(run, value)[0]]
+        for reference in references
+        if len(found) > 1
+    ]
+    if not blocks:
+        blocks.append(Paragraph("No validation passages were asked, or they are still under way."))
+    blocks.append(Paragraph(f"Graded by '{run.facts.graded_by}'. docs/graders.md says how far to trust it."))
+    if notes:
+        blocks.append(Bullets(tuple(notes)))
+    return Section("Result", tuple(blocks))
+
+
+def _learning(run: RunRecords) -> list[Section]:
+    rounds = run.rounds()
+    if not rounds:
+        return []
+    points: dict[str, list[Point]] = {"all edits": [], "the best of each passage": [], "no update": []}
+    spread, lengths = [], []
+    for record in rounds:
+        rewards = [entry.reward for entry in record.ranked if entry.reward is not None]
+        points["all edits"].append(Point(record.number, fmean(rewards)))
+        points["the best of each passage"].append(Point(record.number, fmean(_best_rewards(record))))
+        points["no update"].append(Point(record.number, fmean(entry.base_reward for entry in record.ranked)))
+        spread.append(Values(f"round {record.number}", tuple(rewards)))
+        lengths += [Point(len(e.edit.text), e.reward) for e in record.ranked if e.reward is not None]
+    series = [Series(name, tuple(line)) for name, line in points.items()]
+    reward = str(run.facts.config["outer"]["reward"])
+    rows = tuple(
+        (
+            str(record.number),
+            str(len(record.ranked)),
+            str(sum(entry.reward is None for entry in record.ranked)),
+            str(sum(entry.chosen for entry in record.ranked)),
+            f"{record.policy_losses[0]:.3f} to {record.policy_losses[-1]:.3f}" if record.policy_losses else "-",
+            record.note or "-",
+        )
+        for record in rounds
+    )
+    columns = ("round", "edits", "without adapter", "learnt from", "policy's loss", "note")
+    return [
+        Section(
+            "Learning",
+            (
+                Table("Rounds", columns, rows),
+                Figure("reward", line_chart(series, title="Reward by round", x_label="round", y_label=reward)),
+                Figure("spread", distribution(spread, title="Reward of every edit", x_label=reward)),
+                Figure(
+                    "length",
+                    scatter(lengths, title="Reward and length", x_label="characters of the edit", y_label=reward),
+                ),
+            ),
+        )
+    ]
+
+
+def _best_rewards(record: RoundRecord) -> list[float]:
+    best: dict[str, float] = {}
+    for entry in record.ranked:
+        if entry.reward is not None:
+            best[entry.edit.task_id] = max(entry.reward, best.get(entry.edit.task_id, entry.reward))
+    return list(best.values())
+
+
+def _reliability(run: RunRecords) -> list[Section]:
+    """How much of a reward's variance is about the edit: by accuracy, and by the gold answers' log-probability."""
+    trials = [trial for record in run.rounds() for trial in run.trials(f"r{record.number}")]
+    rows = []
+    for name, value in (
+        ("accuracy", attrgetter("accuracy")),
+        ("log-probability of the gold answers", attrgetter("gold_logprob")),
+    ):
+        by_context: dict[str, dict[str, list[float]]] = {}
+        for trial in trials:
+            if trial.after is not None:
+                by_edit = by_context.setdefault(trial.edit_id.partition(".")[0] + trial.task_id, {})
+                by_edit.setdefault(trial.edit_id, []).append(value(trial.after))
+        try:
+            shares = variance_shares([list(by_edit.values()) for by_edit in by_context.values()])
+        except ValueError:
+            return []
+        icc = shares.icc
+        rows.append(
+            (
+                name,
+                str(shares.n_contexts),
+                f"{100 * icc.mean:.0f}%",
+                interval_text(icc, 100, 0),
+                f"{100 * shares.reliability_of_mean:.0f}%",
+                f"{100 * shares.tie_share:.0f}%",
+            )
+        )
+    columns = (
+        "reward",
+        "passages",
+        "between edits, one seed",
+        "its 95% interval, %",
+        "mean over seeds",
+        "pairs that tie",
+    )
+    note = "The share of a reward's variance within a passage that lies between edits and not between training seeds."
+    return [Section("How reliable is the reward?", (Table("Reliability", columns, tuple(rows), note),))]
+
+
+def _examples(run: RunRecords) -> list[Section]:
+    blocks: list[Block] = []
+    for record in run.rounds()[-1:]:
+        tasks = {task.id: task for task in run.tasks(f"r{record.number}")}
+        # The reward is a mean over training seeds; the answers are those of the first that came out sound.
+        trials = {t.edit_id: t for t in reversed(run.trials(f"r{record.number}")) if t.after is not None}
+        seeds = int(run.facts.config["outer"]["training_seeds"])
+        mean = f", mean of {seeds} seeds" if seeds > 1 else ""
+        spans = []
+        for task in tasks.values():
+            own = [e for e in record.ranked if e.edit.task_id == task.id and e.reward is not None]
+            own.sort(key=lambda entry: entry.reward or 0.0)
+            if len(own) > 1:
+                spans.append(((own[-1].reward or 0.0) - (own[0].reward or 0.0), task, own[-1], own[0]))
+        spans.sort(key=lambda span: -span[0])
+        for _, task, best, worst in spans[:_SHOWN]:
+            cards = [
+                EditCard(
+                    f"{name}, reward {entry.reward:.3f}{mean}",
+                    entry.edit.text,
+                    _replies(task, trials.get(entry.edit.id)),
+                )
+                for name, entry in (("Best", best), ("Worst", worst))
+            ]
+            blocks.append(SideBySide(cards[0], cards[1], task.title or task.id))
+    return [Section("Best and worst edits of the last round", tuple(blocks))] if blocks else []
+
+
+def _replies(task: Task, trial: Trial | None) -> tuple[Reply, ...]:
+    if trial is None or trial.after is None:
+        return ()
+    return tuple(
+        Reply(probe.question, probe.answers[0], answer.text, answer.verdict.correct)
+        for probe, answer in zip(task.probes, trial.after.answers, strict=True)
+    )
+
+
+def _facts(run: RunRecords) -> Section:
+    facts = run.facts
+    rows = [
+        ("status", facts.status),
+        ("begun", facts.created),
+        ("seconds of work", f"{facts.seconds:.0f}"),
+        ("model", f"{facts.model.name} ({facts.model.fingerprint[:12]})"),
+        ("graded by", run.facts.graded_by),
+        *((f"sha256 of {key}", value[:16]) for key, value in facts.hashes.items()),
+        *_flat(facts.config),
+        *((f"version of {name}", version) for name, version in facts.software.items()),
+    ]
+    return Section("What it was made of", (Table("Settings", ("key", "value"), tuple(rows)),))
+
+
+def _flat(config: Mapping[str, object], prefix: str = "") -> Sequence[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", str(value)))
+    return rows

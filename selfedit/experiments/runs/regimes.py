@@ -1,0 +1,122 @@
+"""What a report says of many passages in one adapter, and of passages learnt one after another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from selfedit.experiments.runs.records import MEASURES, RunRecords, Value, graded, graded_trials
+from selfedit.report import Block, Bullets, Figure, Measure, Section, Table, comparison_table, forgetting, heat_map
+from selfedit.types import Evaluation
+
+_MANY = re.compile(r"many(\d+)-base")
+_SEQUENCE = re.compile(r"(sequence\d+)-base")
+
+Matrix = list[list[float]]
+"""The mean value of the answers about passage j after edit i; j up to i."""
+
+
+def many_sections(run: RunRecords) -> list[Section]:
+    """For each number of passages, the conditions against no update."""
+    blocks: list[Block] = []
+    for key in run.keys("before"):
+        if not (match := _MANY.fullmatch(key)):
+            continue
+        begin = f"many{match[1]}-"
+        sources = _sources(run.keys("trials"), begin, ".0")
+        tasks, base, reference = run.tasks("v")[: int(match[1])], run.base(key), run.name("base")
+        for title, measure, value in MEASURES:
+            found = {reference: graded(tasks, base, value)}
+            for source in sources:
+                found[run.name(source)], _ = graded_trials(tasks, run.trials(begin + source), base, value)
+            title = f"{len(tasks)} passages in one adapter: {title}"
+            blocks.append(comparison_table(found, reference, title=title, measure=measure))
+        blocks += _unusable(run, {source: [begin + source] for source in sources})
+    return [Section("Many passages at once", tuple(blocks))] if blocks else []
+
+
+def sequence_sections(run: RunRecords) -> list[Section]:
+    """What was left of each passage while others were learnt after it, mean over the sequences."""
+    sequences = [match[1] for key in run.keys("before") if (match := _SEQUENCE.fullmatch(key))]
+    sources = _sources(run.keys("sequence"), f"{sequences[0]}-", "-0") if sequences else []
+    blocks: list[Block] = []
+    for title, measure, value in MEASURES:
+        found = {source: _matrices(run, sequences, source, value) for source in sources}
+        found = {source: matrices for source, matrices in found.items() if matrices}
+        rows = tuple(_row(run, source, matrices, measure, value) for source, matrices in found.items())
+        if rows:
+            blocks.append(Table(f"One after another: {title}", _COLUMNS, rows, _NOTE.format(measure.words)))
+            blocks += [_chart(run, n, source, _mean(m), measure) for n, (source, m) in enumerate(found.items(), 1)]
+    places = range(len(run.base(f"{sequences[0]}-base"))) if sequences else ()
+    blocks += _unusable(run, {s: [f"{q}-{s}-{place}" for q in sequences for place in places] for s in sources})
+    return [Section("Sequential edits", tuple(blocks))] if blocks else []
+
+
+def _sources(keys: Sequence[str], begin: str, end: str) -> list[str]:
+    """What stands between a beginning and an end in the keys that have both."""
+    return [key[len(begin) : -len(end)] for key in keys if key.startswith(begin) and key.endswith(end)]
+
+
+def _unusable(run: RunRecords, keys: Mapping[str, Sequence[str]]) -> list[Block]:
+    """A note for each source of whose edits about some passage none could be used."""
+    counts = {source: sum(len(run.get("unusable", k, list[str]) or ()) for k in own) for source, own in keys.items()}
+    notes = (
+        f"{run.name(source)}: nothing was learnt about {count} of the passages, for want of a usable edit."
+        for source, count in counts.items()
+        if count
+    )
+    return [Bullets(tuple(notes))] if any(counts.values()) else []
+
+
+_COLUMNS = ("edits", "sequences", "no update", "right after its edit", "after the last edit", "forgotten")
+_NOTE = (
+    "{}: means over the passages. Forgotten is the mean fall of a passage from right after its edit to after the last "
+    "one."
+)
+
+
+def _matrices(run: RunRecords, sequences: Sequence[str], source: str, value: Value) -> dict[str, Matrix]:
+    """The matrix of each sequence that came to its end."""
+    found = {}
+    for sequence in sequences:
+        rows: Matrix = []
+        while (row := run.get("sequence", f"{sequence}-{source}-{len(rows)}", tuple[Evaluation, ...])) is not None:
+            rows.append([_value(evaluation, value) for evaluation in row])
+        if len(rows) == len(run.base(f"{sequence}-base")):
+            found[sequence] = rows
+    return found
+
+
+def _value(evaluation: Evaluation, value: Value) -> float:
+    return fmean(map(value, evaluation.answers)) if evaluation.answers else 0.0
+
+
+def _mean(matrices: Mapping[str, Matrix]) -> Matrix:
+    size = len(next(iter(matrices.values())))
+    return [[fmean(matrix[i][j] for matrix in matrices.values()) for j in range(i + 1)] for i in range(size)]
+
+
+def _row(
+    run: RunRecords, source: str, matrices: Mapping[str, Matrix], measure: Measure, value: Value
+) -> tuple[str, ...]:
+    measured = forgetting(_mean(matrices))
+    base = fmean(_value(one, value) for sequence in matrices for one in run.base(f"{sequence}-base"))
+    shown = (base, measured.right_after, measured.final, measured.forgetting)
+    figures = ("-" if one is None else f"{measure.factor * one:.{measure.digits}f}" for one in shown)
+    return run.name(source), str(len(matrices)), *figures
+
+
+def _chart(run: RunRecords, number: int, source: str, mean: Matrix, measure: Measure) -> Figure:
+    labels = [str(index + 1) for index in range(len(mean))]
+    title = f"{run.name(source)}: each passage after each edit, {measure.column}"
+    rows: list[list[float | None]] = [[*row] for row in mean]
+    chart = heat_map(
+        rows,
+        [f"after {label}" for label in labels],
+        labels,
+        title=title,
+        show=lambda cell: f"{measure.factor * cell:.{measure.digits}f}",
+    )
+    # Numbered, since a source is called what its user likes.
+    return Figure(f"sequence-{number}-{measure.column.partition(',')[0]}", chart)

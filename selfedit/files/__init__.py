@@ -1,0 +1,1 @@
+"""Files written whole or not at all, journals of unfinished work, and what is stored as JSON and safetensors."""

@@ -1,0 +1,75 @@
+"""What all settings have in common: checked before anything is loaded, and unknown names answered by the nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from selfedit.errors import UserError, nearest
+from selfedit.generate import GENERATORS
+from selfedit.graders import GRADERS
+from selfedit.inner import INNER_LOOPS
+from selfedit.policies.formats import get_format
+from selfedit.rewards import make_reward
+from selfedit.types import Hyperparameters, LoraSpec
+
+
+def one_of(what: str, known: Iterable[str]) -> AfterValidator:
+    """Checks a name against a registry; the nearest is suggested."""
+    names = tuple(known)
+
+    def check(value: str) -> str:
+        if value not in names:
+            raise UserError(f"Unknown {what} '{value}'. {nearest(value, names)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _listed(value: Any) -> Any:
+    """One value where a list is wanted is a list of it."""
+    return value if value is None or isinstance(value, list | tuple) else [value]
+
+
+Listed = BeforeValidator(_listed)
+FormatName = Annotated[str, AfterValidator(lambda value: get_format(value).name)]
+GraderName = Annotated[str, one_of("grader", GRADERS)]
+RewardName = Annotated[str, AfterValidator(lambda value: make_reward(value).name)]
+InnerLoopName = Annotated[str, one_of("inner loop", INNER_LOOPS)]
+GeneratorName = Annotated[str, one_of("generator", GENERATORS)]
+
+
+class Settings(BaseModel):
+    """What all groups of settings have in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TrainingSettings(Settings):
+    """How adapters are trained. `rank` 32, `alpha` 64, learning rate 1e-3, 10 epochs, batch 1: the paper's."""
+
+    rank: int = Field(default=32, ge=1)
+    alpha: float = Field(default=64.0, gt=0)
+    target_modules: str | tuple[str, ...] = "all-linear"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    epochs: int = Field(default=10, ge=1)
+    batch_size: int = Field(default=1, ge=1)
+    gradient_accumulation: int = Field(default=1, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    rslora: bool = False
+    full: bool = Field(default=False, description="train all weights instead of an adapter")
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+
+    def hyperparameters(self) -> Hyperparameters:
+        """The same as the engine takes it."""
+        return Hyperparameters(
+            lora=LoraSpec(self.rank, self.alpha, self.dropout, self.rslora, self.target_modules),
+            learning_rate=self.learning_rate,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            gradient_accumulation=self.gradient_accumulation,
+            schedule=self.schedule,
+            full=self.full,
+        )

@@ -1,0 +1,1 @@
+"""Few-shot tasks, solved one by one."""

@@ -1,0 +1,161 @@
+"""Solving, with a tiny model that is really trained: a task it cannot do but by training, and the choice of an edit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from selfedit.domains.fewshot.choices import FIXED, choices_of, without_paraphrases, write
+from selfedit.domains.fewshot.domain import FewshotDomain
+from selfedit.domains.fewshot.problem import Pair, make_task
+from selfedit.domains.fewshot.values import KINDS
+from selfedit.errors import UserError
+from selfedit.generate.base import Completion
+from selfedit.generate.batched import BatchedGenerator
+from selfedit.inner.batched import BatchedInnerLoop
+from selfedit.models.prompt import Prompter
+from selfedit.policies.base import OnEdit, Policy
+from selfedit.progress import QuietProgress
+from selfedit.solve.run import Solver, check_window, is_solved, leave_one_out
+from selfedit.types import Hyperparameters, LoraSpec, SelfEdit, Task
+from tests.engine import load_tiny
+from tests.tiny import make_tiny_tokenizer
+
+GRIDS = KINDS["grid"]
+PAIRS = [Pair(((i,),), ((5,),)) for i in range(4)]
+
+
+class Written(Policy):
+    """Proposes the given texts."""
+
+    def __init__(self, *texts: str) -> None:
+        self._texts = texts
+
+    def propose(self, tasks: Sequence[Task], edits: int, seed: int, on_edit: OnEdit | None = None) -> list[SelfEdit]:
+        return [
+            SelfEdit(f"{task.id}.e{i}", task.id, "settings", "", text, i)
+            for task in tasks
+            for i, text in enumerate(self._texts[:edits])
+        ]
+
+
+def with_rate(rate: float, epochs: int = 10) -> str:
+    training = FIXED["grid"].training.model_copy(update={"learning_rate": rate, "num_train_epochs": epochs})
+    return write(FIXED["grid"].model_copy(update={"training": training}))
+
+
+@pytest.fixture(scope="module")
+def make_solver(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Solver]:
+    model: Any = load_tiny(tmp_path_factory.mktemp("tiny"))
+    # Fresh random weights are so small that no logit could stand out, and the row of the token that pads is zero.
+    torch.manual_seed(0)
+    head = model.get_output_embeddings().weight
+    head.data.copy_(0.5 * torch.randn(head.shape))
+    tokenizer = make_tiny_tokenizer(vocab=model.config.vocab_size)
+    end = tokenizer.eos_token_id
+    generator = BatchedGenerator(model, tokenizer, frozenset({end}))
+    domain = FewshotDomain(Prompter(tokenizer, chat=True), end, most_examples=24)
+    hyperparameters = Hyperparameters(lora=LoraSpec(rank=8, alpha=64), batch_size=1)
+
+    def make(*texts: str, vote: bool = False) -> Solver:
+        inner = BatchedInnerLoop(model, 4, 400)
+        return Solver(domain, Written(*texts), inner, generator, QuietProgress(), hyperparameters, vote)
+
+    return make
+
+
+@pytest.fixture
+def task() -> Task:
+    return make_task("t", "t", GRIDS, PAIRS, [(((7,),), ((5,),))])
+
+
+def test_trained_it_predicts_what_it_could_not(make_solver: Callable[..., Solver], task: Task) -> None:
+    solver = make_solver(with_rate(1e-2))
+    assert not is_solved(task, solver.predict(task))
+    solution = solver.solve(task, 1, 0)
+    assert solution.predictions == ("5",)
+    assert solution.solved is True
+    assert solution.losses[-1] < solution.losses[0]
+    assert (solution.attempts[0].right, solution.attempts[0].asked) == (0, 0)
+
+
+def test_the_edit_is_chosen_by_the_demonstrations(make_solver: Callable[..., Solver], task: Task) -> None:
+    solution = make_solver("nothing", with_rate(1e-6, 1), with_rate(1e-2)).solve(task, 3, 0)
+    assert solution.attempts[0].failure is not None
+    assert [attempt.right for attempt in solution.attempts] == [0, 0, 3]
+    assert solution.chosen == 2
+    unknown = make_task("t", "t", GRIDS, PAIRS, [(((7,),), None)])
+    blind = make_solver("nothing", with_rate(1e-6, 1), with_rate(1e-2)).solve(unknown, 3, 0)
+    assert blind.attempts == solution.attempts
+    assert blind.predictions == solution.predictions
+    assert blind.solved is None
+
+
+def test_without_a_usable_edit_nothing_is_predicted(make_solver: Callable[..., Solver], task: Task) -> None:
+    solution = make_solver("no", "still no").solve(task, 2, 0)
+    assert (solution.chosen, solution.predictions, solution.solved) == (None, (), None)
+    assert all(attempt.failure for attempt in solution.attempts)
+
+
+def test_views_are_turned_back_before_they_vote(make_solver: Callable[..., Solver], task: Task) -> None:
+    """Eight looks at the task, one answer."""
+    solver = make_solver(with_rate(1e-2), vote=True)
+    seen: list[Any] = []
+    real = solver._generator.generate
+
+    def spy(requests: Any, *rest: Any) -> Any:
+        seen.append(list(requests))
+        return real(requests, *rest)
+
+    solver._generator.generate = spy  # type: ignore[method-assign,assignment]
+    try:
+        predictions = solver.solve(task, 1, 0).predictions
+    finally:
+        del solver._generator.generate
+    assert len(seen[-1]) == 8
+    assert predictions == ("5",)
+
+
+def test_views_that_say_nothing_readable_do_not_vote(make_solver: Callable[..., Solver], task: Task) -> None:
+    solver = make_solver(with_rate(1e-2), vote=True)
+    said = iter(["", "", "", "5", "6", "6", "x", ""])
+    real = solver._generator.generate
+    solver._generator.generate = lambda requests, *_: [  # type: ignore[method-assign]
+        Completion(next(said), (), (), "stop") for _ in requests
+    ]
+    try:
+        assert solver.predict(task) == ("6",)
+    finally:
+        solver._generator.generate = real  # type: ignore[method-assign]
+
+
+def test_paraphrases_are_left_out_where_demonstrations_are() -> None:
+    chosen = FIXED["text"].model_dump()
+    chosen["data_generation"]["paraphrases"] = [{"demonstration": 2, "input": "the number two"}]
+    edit = SelfEdit("e", "t", "settings", "", json.dumps(chosen), 0)
+    pairs = [Pair(word, str(number)) for number, word in enumerate(("one", "two", "three", "four"), 1)]
+    task = make_task("t", "t", KINDS["text"], pairs, [("five", None)])
+    assert [p.demonstration for p in choices_of(task, edit).paraphrases] == [2]
+    for fold in leave_one_out(task):
+        assert choices_of(fold, without_paraphrases(edit)).paraphrases == ()
+    assert choices_of(task, without_paraphrases(edit)).groups == choices_of(task, edit).groups
+
+
+def test_folds_show_all_but_what_they_ask(task: Task) -> None:
+    folds = leave_one_out(task)
+    assert [fold.probes[0].answers for fold in folds] == [("5",)] * 3
+    assert [fold.probes[0].question for fold in folds] == ["[[0]]", "[[1]]", "[[2]]"]
+    assert all(f"[{fold.probes[0].question}" not in fold.context for fold in folds)
+    assert leave_one_out(make_task("t", "t", GRIDS, PAIRS[:1], [(((7,),), None)])) == []
+
+
+def test_a_task_too_long_for_the_window(task: Task, tmp_path: Path) -> None:
+    domain = FewshotDomain(Prompter(make_tiny_tokenizer(vocab=400), chat=True), 2)
+    check_window(domain, task, 4096)
+    with pytest.raises(UserError, match=r"Task t takes \d+ tokens with its demonstrations.* window is 20"):
+        check_window(domain, task, 20)
