@@ -15,14 +15,15 @@ from selfedit.models import DEFAULT_MODEL, resolve
 from selfedit.policies.formats import get_format
 from selfedit.progress import Progress, QuietProgress
 from selfedit.store import Store, check_base
-from selfedit.types import ModelRef, Version
+from selfedit.types import Model, Version
 
 if TYPE_CHECKING:
     from selfedit.domains.knowledge import KnowledgeDomain
     from selfedit.generate.base import Generator
     from selfedit.learn.prepare import Material, Sources
-    from selfedit.learn.run import LearnResult, Stages
+    from selfedit.learn.run import LearnResult
     from selfedit.models.load import BaseModel
+    from selfedit.models.prompt import Prompter
     from selfedit.policies.file import FilePolicy
 
 DEFAULT_STORE = Path(".selfedit")
@@ -119,20 +120,20 @@ class Session:
 
         if not question.strip():
             raise UserError('The question is empty. Write it in quotes: selfedit ask "Who ...?"')
-        adapters = {}
+        model = Model(self.base.ref)
         chosen = None
         if not base:
             chosen = self.store.get(version)
             check_base(chosen, self.base.fingerprint, self.model_name)
-            adapters = {chosen.id: self.store.adapter(chosen)}
+            model = model.with_update(self.store.adapter(chosen))
         prompt = self._domain.ask(question, topic)
         if len(prompt) + max_new_tokens > self.base.context_window:
             raise UserError(
                 f"The question has {len(prompt)} tokens; with {max_new_tokens} for the answer it does not fit "
                 f"{self.model_name}'s window of {self.base.context_window}. Ask something shorter."
             )
-        request = Request(prompt, chosen.id if chosen else None, max_new_tokens, stop=("\n",))
-        completion = self._generator.generate([request], adapters)[0]
+        request = Request(prompt, model, max_new_tokens, stop=("\n",))
+        completion = self._generator.generate([request])[0]
         return Reply(completion.text.strip(), chosen.id if chosen else None)
 
     def versions(self) -> list[Version]:
@@ -156,6 +157,7 @@ class Session:
         return export(self.store, chosen, Path(target), merged=merged, base_folder=folder)
 
     def _learn(self, sources: Sources, config: LearnConfig, policy: FilePolicy | None) -> LearnResult:
+        from selfedit.compose import compose
         from selfedit.learn.prepare import work_key
         from selfedit.learn.run import LearnRun
 
@@ -167,9 +169,10 @@ class Session:
         Store.check(self._store_path, self._adapter_bytes(config))
         store = Store.open(self._store_path, create=True)
         with store.journal(key) as journal:
-            stages = self._stages(config, policy)
-            run = LearnRun(stages, store, journal, ModelRef(base.name, base.fingerprint), config, self._progress)
-            result = run.run(material, fan_in_fan_out=base.has_conv1d)
+            generator = self._generator if config.generator == "batched" else None
+            stages = compose(base, config.composition, self._progress.note, policy, generator)
+            run = LearnRun(stages, store, journal, Model(base.ref), config, self._progress)
+            result = run.run(material)
             store.clear_journal(key)
         return result
 
@@ -199,43 +202,17 @@ class Session:
         layers = resolve_targets(self.base.model, final.target_modules)
         return sum(4 * final.rank * sum(shape) for shape in layer_shapes(self.base.model, layers).values())
 
-    def _stages(self, config: LearnConfig, policy: FilePolicy | None) -> Stages:
-        from selfedit.generate import make_generator
-        from selfedit.inner import make_inner_loop
-        from selfedit.learn.run import Stages
-        from selfedit.policies.model import ModelPolicy
-        from selfedit.policies.questions import QuestionWriter
-        from selfedit.rewards import make_reward
-        from selfedit.search.evaluator import Evaluator
-
-        format_ = get_format(config.format)
-        generator = self._generator if config.generator == "batched" else make_generator(config.generator, self.base)
-        model_policy = ModelPolicy(
-            generator, self._prompter, format_, config.temperature, config.top_p, config.max_edit_tokens
-        )
-        return Stages(
-            policy or model_policy,
-            QuestionWriter(generator, self._prompter),
-            self._make_domain(config.sentences),
-            make_inner_loop(config.inner_loop, self.base.model, config.slots, config.token_budget, self._progress.note),
-            Evaluator(generator, self._domain, GRADERS[config.grader](), config.max_answer_tokens),
-            make_reward(config.reward),
-        )
-
     @cached_property
-    def _prompter(self) -> Any:
-        from selfedit.models.prompt import Prompter
+    def _prompter(self) -> Prompter:
+        from selfedit.compose import make_prompter
 
-        return Prompter(self.base.tokenizer, self.base.has_chat_template)
+        return make_prompter(self.base)
 
     @cached_property
     def _domain(self) -> KnowledgeDomain:
-        return self._make_domain()
-
-    def _make_domain(self, sentences: bool = True) -> KnowledgeDomain:
         from selfedit.domains.knowledge import KnowledgeDomain
 
-        return KnowledgeDomain(self._prompter, self.base.stop_token_ids[0], sentences=sentences)
+        return KnowledgeDomain(self._prompter, self.base.stop_token_ids[0])
 
     @cached_property
     def _generator(self) -> Generator:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -61,6 +62,9 @@ class TrainingSettings(Settings):
     rslora: bool = False
     full: bool = Field(default=False, description="train all weights instead of an adapter")
     schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup_steps: int = Field(default=0, ge=0, description="steps in which the learning rate rises to its height")
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0, description="of each adapter's gradient")
 
     def hyperparameters(self) -> Hyperparameters:
         """The same as the engine takes it."""
@@ -71,5 +75,37 @@ class TrainingSettings(Settings):
             batch_size=self.batch_size,
             gradient_accumulation=self.gradient_accumulation,
             schedule=self.schedule,
+            warmup_steps=self.warmup_steps,
+            weight_decay=self.weight_decay,
+            max_grad_norm=self.max_grad_norm,
             full=self.full,
         )
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Which implementation of each stage, by name, and its settings.
+
+    Attributes:
+        format: of self-edits; one of the domain's.
+        attempts: samples for one edit, until it is usable and new.
+        training: what edits are trained with, by which it is known whether one can be used.
+        slots, token_budget: adapters trained at once, and tokens of one training pass.
+    """
+
+    format: str
+    domain: str = "knowledge"
+    domain_settings: Mapping[str, Any] = field(default_factory=dict)
+    temperature: float = 1.0
+    top_p: float = 0.95
+    max_edit_tokens: int = 512
+    constrained: bool = True
+    attempts: int = 1
+    training: Hyperparameters = field(default_factory=Hyperparameters)
+    grader: str = "match"
+    max_answer_tokens: int = 64
+    reward: str = "accuracy"
+    inner_loop: str = "batched"
+    generator: str = "batched"
+    slots: int = 16
+    token_budget: int = 1024

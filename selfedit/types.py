@@ -1,12 +1,13 @@
 """The data that flows through selfedit, in the order in which it flows. Frozen, standard library only.
 
-Task -> SelfEdit -> Recipe -> Adapter -> Evaluation -> Rollout -> Version
+Task -> SelfEdit -> Recipe -> Adapter -> Evaluation -> Trial -> Rollout -> Group -> Version
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -60,11 +61,27 @@ class Lesson:
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """What another model would say instead of an example's tokens: a sparse distribution for each of them.
+
+    `ids` and `probabilities` have one tuple a token, of any length; an empty one leaves the token itself as the target.
+    """
+
+    ids: tuple[tuple[int, ...], ...]
+    probabilities: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
 class Example:
-    """One training sequence: token ids and, for each, whether predicting it bears loss (the first never can)."""
+    """One training sequence: token ids and, for each, the weight of predicting it (the first never is predicted).
+
+    A weight of 0 bears no loss; a negative one makes the token less likely, as policy gradients do. Where there is a
+    teacher, the loss is the cross-entropy to it, whose gradient is that of the forward KL divergence.
+    """
 
     tokens: tuple[int, ...]
-    loss_mask: tuple[bool, ...]
+    weights: tuple[float, ...]
+    teacher: Teacher | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +128,7 @@ class Recipe:
     examples: tuple[Example, ...]
     hyperparameters: Hyperparameters
     seed: int
-    start: Adapter | None = None
+    start: Update | None = None
 
     @property
     def tokens_per_epoch(self) -> int:
@@ -126,18 +143,81 @@ class LoraFactors:
     b_OR: torch.Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Adapter:
     """LoRA weights by module name, and the mean loss of each optimizer step that made them.
 
-    After full finetuning there are no factors; `weights` are then the model's own, by parameter name.
+    `fan_in_fan_out` says whether the adapted layers are transformers' Conv1D, as in GPT-2. No two are equal but the
+    same one: comparing weights is `update_sha256`'s.
     """
 
     recipe_id: str
     lora: LoraSpec
     factors: Mapping[str, LoraFactors]
     losses: tuple[float, ...] = ()
-    weights: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    fan_in_fan_out: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class FullWeights:
+    """What came of full finetuning: all of the model's weights, by parameter name."""
+
+    recipe_id: str
+    weights: Mapping[str, torch.Tensor]
+    losses: tuple[float, ...] = ()
+
+
+Update = Adapter | FullWeights
+"""What training makes of a model."""
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A base model by name, and the hash of its weights and configuration."""
+
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a stage runs on: a base, what was merged into it, and perhaps an adapter on top.
+
+    A value that means the same in another process, as long as the base of that fingerprint is loaded there. Merged
+    updates are part of the weights, in the base's own precision, as the paper has it after each round and each
+    sequential edit; the adapter on top is exact. How both come about for a pass is the engine's business.
+    """
+
+    base: ModelRef
+    merged: tuple[Update, ...] = ()
+    adapter: Adapter | None = None
+
+    def merge(self, update: Update) -> Model:
+        """The model with one more update in its weights.
+
+        Raises:
+            ValueError: there is an adapter on top, which would then lie below.
+        """
+        if self.adapter is not None:
+            raise ValueError(f"{update.recipe_id} cannot be merged below the adapter {self.adapter.recipe_id}")
+        return replace(self, merged=(*self.merged, update))
+
+    def with_update(self, update: Update) -> Model:
+        """The model under an update, an adapter on top where it is one.
+
+        Raises:
+            ValueError: there is an adapter on top already.
+        """
+        if isinstance(update, FullWeights):
+            return self.merge(update)
+        if self.adapter is not None:
+            raise ValueError(f"{update.recipe_id} cannot lie on the adapter {self.adapter.recipe_id}: merge that first")
+        return replace(self, adapter=update)
+
+    @property
+    def updates(self) -> tuple[Update, ...]:
+        """All of them, in their order."""
+        return self.merged if self.adapter is None else (*self.merged, self.adapter)
 
 
 @dataclass(frozen=True)
@@ -177,23 +257,78 @@ class Evaluation:
         return sum(a.gold_logprob for a in self.answers) / max(1, len(self.answers))
 
 
+def pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
+    """All answers as those of one task."""
+    answers = tuple(answer for evaluation in evaluations for answer in evaluation.answers)
+    return Evaluation("all", evaluations[0].grader if evaluations else "", answers)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One adapter: trained on one self-edit with one seed, and asked. `failure` says why there are no answers."""
+
+    edit_id: str
+    task_id: str
+    seed: int
+    adapter_sha256: str = ""
+    losses: tuple[float, ...] = ()
+    after: Evaluation | None = None
+    failure: str | None = None
+
+
 @dataclass(frozen=True)
 class Rollout:
-    """One self-edit with what became of it. `failure` says why there is no evaluation, where there is none."""
+    """One self-edit with what became of it.
+
+    Attributes:
+        trials: the adapters trained on it, one a training seed; none where its reward needs no training.
+        rewards: what each adapter that came out sound is worth, or the edit itself where none is needed.
+        base_reward: what no update is worth by the same reward; None where the reward cannot say.
+        kept: whether it is learnt from.
+    """
 
     edit: SelfEdit
-    after: Evaluation | None = None
-    losses: tuple[float, ...] = ()
-    failure: str | None = None
+    trials: tuple[Trial, ...] = ()
+    rewards: tuple[float, ...] = ()
+    base_reward: float | None = None
     kept: bool = False
+
+    @property
+    def reward(self) -> float | None:
+        """The mean of `rewards`, without the last digits, by which a mean of equal numbers differs from each."""
+        return round(fmean(self.rewards), 12) if self.rewards else None
+
+    @property
+    def afters(self) -> tuple[Evaluation, ...]:
+        """What the adapters that came out sound answered."""
+        return tuple(trial.after for trial in self.trials if trial.after is not None)
+
+    @property
+    def gold_logprob(self) -> float:
+        """The mean over `afters`; minus infinity where there are none."""
+        return fmean(after.gold_logprob for after in self.afters) if self.afters else float("-inf")
+
+    @property
+    def failure(self) -> str | None:
+        """Why no adapter could be asked; None if one could, or if none was tried."""
+        return None if self.afters or not self.trials else self.trials[0].failure
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """Of the first adapter that came out sound."""
+        return next((trial.losses for trial in self.trials if trial.after is not None), ())
 
 
 @dataclass(frozen=True)
-class ModelRef:
-    """A base model by name, and the hash of its weights and configuration."""
+class Group:
+    """All self-edits of one task with all that is known of them: what a reward sees.
 
-    name: str
-    fingerprint: str
+    `before` is what the model that the adapters were trained on answered without any update.
+    """
+
+    task: Task
+    before: Evaluation
+    rollouts: tuple[Rollout, ...]
 
 
 @dataclass(frozen=True)
@@ -240,14 +375,9 @@ class Version:
     @property
     def base_accuracy(self) -> float:
         """The share of all probes that the base answered rightly."""
-        return _share_correct(self.before)
+        return pooled(self.before).accuracy
 
     @property
     def adapted_accuracy(self) -> float:
         """The share of all probes that the adapted model answered rightly."""
-        return _share_correct(self.after)
-
-
-def _share_correct(evaluations: tuple[Evaluation, ...]) -> float:
-    verdicts = [answer.verdict.correct for evaluation in evaluations for answer in evaluation.answers]
-    return sum(verdicts) / max(1, len(verdicts))
+        return pooled(self.after).accuracy

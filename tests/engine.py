@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from selfedit.inner.base import InnerLoop
 from selfedit.multilora.model import layer_shapes, resolve_targets
-from selfedit.types import Adapter, LoraFactors, LoraSpec
+from selfedit.types import Adapter, LoraFactors, LoraSpec, Model, ModelRef, Recipe, Update
 from tests.tiny import make_tiny_model
 
 VOCAB = 400
+BARE = Model(ModelRef("tiny", "0"))
+"""The model that is loaded, whatever it is."""
 
 
 def load_tiny(folder: Path, family: str = "llama") -> Any:
@@ -34,6 +38,18 @@ def random_adapter(model: Any, name: str, rank: int, seed: int, size: float = 0.
         for layer, (inputs, outputs) in shapes.items()
     }
     return Adapter(name, LoraSpec(rank=rank, alpha=2.0 * rank), factors)
+
+
+def train(loop: InnerLoop, recipes: Sequence[Recipe]) -> Iterator[Adapter]:
+    """What a loop makes of the loaded model as it is, where it makes adapters."""
+    for update in loop.adapt(recipes, BARE):
+        assert isinstance(update, Adapter)
+        yield update
+
+
+def under(updates: Mapping[str, Update]) -> dict[str | None, Model]:
+    """The loaded model under each of the updates, by name, and as it is."""
+    return {None: BARE} | {name: BARE.with_update(update) for name, update in updates.items()}
 
 
 def in_peft(model: Any, adapter: Adapter) -> Any:

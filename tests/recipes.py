@@ -11,7 +11,7 @@ def example(rng: random.Random, vocab: int, low: int = 3, high: int = 24) -> Exa
     """A random sequence; half of them bear loss on their second half only."""
     length = rng.randint(low, high)
     masked = length // 2 if rng.random() < 0.5 else 0
-    return Example(tuple(rng.randrange(vocab) for _ in range(length)), (False,) * masked + (True,) * (length - masked))
+    return Example(tuple(rng.randrange(vocab) for _ in range(length)), (0.0,) * masked + (1.0,) * (length - masked))
 
 
 def recipe(

@@ -16,7 +16,8 @@ from selfedit.errors import UserError, nearest
 from selfedit.files.disk import exists, write_whole, writing
 from selfedit.models import DEFAULT_MODEL
 from selfedit.progress import make_progress
-from selfedit.solve.load import SolveOptions, TaskSolver, one_task
+from selfedit.solve.load import TaskSolver, one_task
+from selfedit.solve.run import SolveOptions, left_out_right
 from selfedit.text.reading import decode, parse_json, read_bytes
 
 if TYPE_CHECKING:
@@ -104,14 +105,14 @@ def as_json(solution: Solution) -> dict[str, Any]:
         "solved": solution.solved,
         "edits": [
             {
-                "text": attempt.edit.text or attempt.edit.format,
-                "failure": attempt.failure,
-                "samples": attempt.edit.attempts,
-                "left_out_right": attempt.right,
-                "left_out_asked": attempt.asked,
+                "text": rollout.edit.text or rollout.edit.format,
+                "failure": rollout.failure,
+                "samples": rollout.edit.attempts,
+                "left_out_right": left_out_right(rollout),
+                "left_out_asked": len(rollout.afters),
                 "chosen": place == solution.chosen,
             }
-            for place, attempt in enumerate(solution.attempts)
+            for place, rollout in enumerate(solution.rollouts)
         ],
         "examples": solution.examples,
         "losses": [round(loss, 4) for loss in solution.losses],
@@ -132,10 +133,10 @@ def _print(solution: Solution) -> None:
     rows = [
         (
             "*" if place == solution.chosen else "",
-            attempt.edit.text or "fixed recipe",
-            f"{attempt.right} of {attempt.asked}" if attempt.asked else attempt.failure or "-",
+            rollout.edit.text or "fixed recipe",
+            f"{left_out_right(rollout)} of {len(rollout.afters)}" if rollout.afters else rollout.failure or "-",
         )
-        for place, attempt in enumerate(solution.attempts)
+        for place, rollout in enumerate(solution.rollouts)
     ]
     output.table(("", "self-edit", "left out and right"), rows)
     output.say()

@@ -79,10 +79,10 @@ def _settings(settings: Mapping[str, Any]) -> str:
 def _print_rollout(version: Version, number: int, rollout: Rollout) -> None:
     title = next((task.title for task in version.tasks if task.id == rollout.edit.task_id), rollout.edit.task_id)
     parts = [f"Self-edit {number}", title, "kept" if rollout.kept else "not kept"]
-    if rollout.after is not None:
-        right = sum(answer.verdict.correct for answer in rollout.after.answers)
-        parts.append(f"{right} of {len(rollout.after.answers)} right ({output.percent(rollout.after.accuracy)})")
-        parts.append(f"gold log-probability {rollout.after.gold_logprob:.3f} a token")
+    for after in rollout.afters:
+        right = sum(answer.verdict.correct for answer in after.answers)
+        parts.append(f"{right} of {len(after.answers)} right ({output.percent(after.accuracy)})")
+        parts.append(f"gold log-probability {after.gold_logprob:.3f} a token")
     if rollout.failure is not None:
         parts.append(rollout.failure)
     output.say()

@@ -77,12 +77,12 @@ class KnowledgeDomain(Domain):
 
     def _statement(self, title: str, text: str) -> Example:
         tokens = (*self._prompter.text(f"{title}\n{text}"), self._end_token)
-        return Example(tokens, (True,) * len(tokens))
+        return Example(tokens, (1.0,) * len(tokens))
 
     def _pair(self, title: str, lesson: Lesson) -> Example:
         prompt = self.ask(lesson.question, title)
         answer = (*self.answer(lesson.text), self._end_token)
-        return Example(prompt + answer, (False,) * len(prompt) + (True,) * len(answer))
+        return Example(prompt + answer, (0.0,) * len(prompt) + (1.0,) * len(answer))
 
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^a-z])|\n+")

@@ -11,9 +11,12 @@ from pydantic import Field, ValidationError, model_validator
 from selfedit.domains import check_settings, load_domain
 from selfedit.errors import UserError, nearest
 from selfedit.files.disk import exists
+from selfedit.gates import make_gate
 from selfedit.models import DEFAULT_MODEL
+from selfedit.release_0_1 import renamed
 from selfedit.rewards import make_reward
 from selfedit.settings import (
+    Composition,
     GeneratorName,
     GraderName,
     InnerLoopName,
@@ -57,7 +60,10 @@ class PolicySettings(Settings):
 class OuterSettings(Settings):
     """The rounds. The defaults are the paper's (section 4.2, appendix B): rank 64, learning rate 3e-4, batch 10."""
 
-    algorithm: Literal["rest-em"] = "rest-em"
+    algorithm: str = Field(default="rest-em", description="rest-em, or package.module:Class of your own")
+    gates: Annotated[tuple[str, ...], Listed] = Field(
+        default=(), description="what a new policy has to pass on the validation passages: better, or your own"
+    )
     rounds: int = Field(default=2, ge=0)
     edits: int = Field(default=5, ge=1, description="K, self-edits for each passage")
     training_seeds: int = Field(default=3, ge=1, description="S, adapters trained on each")
@@ -67,7 +73,7 @@ class OuterSettings(Settings):
     finalists: int | None = Field(default=None, ge=1, description="edits of each passage that are trained")
     top_k: int = Field(default=1, ge=1, description="edits of each passage that the policy learns from")
     must_beat_base: bool = Field(default=True, description="only from edits with more reward than no update")
-    least_reward: float | None = Field(default=None, description="and only from edits with at least this reward")
+    min_reward: float | None = Field(default=None, description="and only from edits with at least this reward")
     inner_from: Literal["policy", "base"] = Field(default="policy", description="what adapters are trained on")
     training: TrainingSettings = TrainingSettings(rank=64, alpha=128.0, learning_rate=3e-4, epochs=2, batch_size=10)
 
@@ -81,6 +87,8 @@ class OuterSettings(Settings):
             raise UserError("outer.screen and outer.finalists go together: give both or neither.")
         if self.screen is not None and make_reward(self.screen).needs_training:
             raise UserError(f"outer.screen is '{self.screen}', which needs training; 'rubric' does not.")
+        for gate in self.gates:
+            make_gate(gate)
         if self.finalists is not None and not self.top_k <= self.finalists <= self.edits:
             raise UserError(f"outer.finalists is {self.finalists}: it must be between top_k and edits.")
         return self
@@ -130,12 +138,36 @@ class TrainConfig(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     engine: EngineSettings = EngineSettings()
 
+    @property
+    def composition(self) -> Composition:
+        """The stages that a run is composed of."""
+        policy, evaluation, engine = self.policy, self.evaluation, self.engine
+        return Composition(
+            format=policy.format,
+            domain=self.domain,
+            domain_settings=self.domain_settings,
+            temperature=policy.temperature,
+            top_p=policy.top_p,
+            max_edit_tokens=policy.max_edit_tokens,
+            constrained=policy.constrained,
+            attempts=policy.attempts,
+            training=self.inner.hyperparameters(),
+            grader=evaluation.grader,
+            max_answer_tokens=evaluation.max_answer_tokens,
+            reward=self.outer.reward,
+            inner_loop=engine.inner_loop,
+            generator=engine.generator,
+            slots=engine.slots,
+            token_budget=engine.token_budget,
+        )
+
     @model_validator(mode="before")
     @classmethod
     def _with_defaults(cls, raw: Any) -> Any:
         """The domain's format and grader where none is named."""
         if not isinstance(raw, dict):
             return raw
+        raw = renamed(raw)
         groups = [raw.get(key, {}) for key in ("policy", "evaluation", "domain_settings")]
         if not all(isinstance(group, dict) for group in groups):
             return raw  # pydantic says what is wrong with it.

@@ -8,173 +8,171 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from selfedit.experiments.compare import Comparison
+from selfedit.experiments.conditions import Conditions
 from selfedit.experiments.config import TrainConfig
-from selfedit.experiments.stages import OuterStages
-from selfedit.experiments.trials import Trial, fingerprint
-from selfedit.files.peft_folder import load_adapter, save_adapter
-from selfedit.multilora.merge import merged
+from selfedit.experiments.runs.policy_folders import load_checked
+from selfedit.experiments.runs.stages import Source, Stage
+from selfedit.files.hashing import update_sha256
+from selfedit.files.journal import Journal
+from selfedit.files.peft_folder import save_adapter
 from selfedit.policies.base import Policy
 from selfedit.progress import Progress
-from selfedit.search.training import train_one
-from selfedit.store import Journal
-from selfedit.types import Adapter, Evaluation, Example, Hyperparameters, Recipe, SelfEdit, Task
+from selfedit.search.keys import RecordKey
+from selfedit.search.stages import Stages
+from selfedit.types import Adapter, Evaluation, Example, Hyperparameters, Model, Recipe, SelfEdit, Task, Trial, Update
 
 
 class EvalRun:
     """Runs every condition in every regime; what is recorded is not done again.
 
     Args:
+        base: the model that everything begins with.
         files: policies that are files, by name.
-        policies: the policies of a training run by the number of their round, in order.
+        policies: of a training run, by the number of their round: each with those that it lies on before it.
     """
 
     def __init__(
         self,
-        stages: OuterStages,
+        stages: Stages,
         config: TrainConfig,
+        base: Model,
         folder: Path,
         journal: Journal,
         progress: Progress,
         files: Mapping[str, Policy],
-        policies: Mapping[int, Adapter] = MappingProxyType({}),
+        policies: Mapping[int, tuple[Adapter, ...]] = MappingProxyType({}),
     ) -> None:
-        self._stages, self._config, self._folder = stages, config, folder
-        self._journal, self._progress = journal, progress
-        self._files = {f"from-{name}": policy for name, policy in files.items()}
-        self._policies, self._rounds = tuple(policies.values()), tuple(policies)
-        self._compare = Comparison(stages, config, journal, progress)
+        self._stages, self._config, self._base, self._folder, self._journal = stages, config, base, folder, journal
+        self._files, self._policies = files, policies
+        self._conditions = Conditions(stages, config, journal, progress)
+        self._search = self._conditions.search
 
     def run(self, tasks: Sequence[Task]) -> None:
         """All regimes that are asked for."""
         self._journal.put("tasks", "v", tuple(tasks))
-        regimes = self._config.evaluation.regimes
-        if "single" in regimes:
-            self._compare.baselines(tasks)
-            for key, rounds in self._writers().items():
-                edits = self._edits(key, key, tasks, self._policies[:rounds])
-                with merged(self._stages.base.model, self._inner_base(rounds)):
-                    self._compare.adapted(key, tasks, edits)
-        if "many" in regimes:
-            for count in self._config.evaluation.many:
-                key, part = f"many{count}", tasks[:count]
-                self._compare.unadapted(f"{key}-base", part)
-                for source, rounds in self._sources().items():
-                    self._many(f"{key}-{source}", source, rounds, part)
-        if "sequential" in regimes:
-            length = self._config.evaluation.sequence
-            for index in range(self._config.evaluation.sequences):
-                key, part = f"sequence{index}", tasks[index * length : (index + 1) * length]
-                self._compare.unadapted(f"{key}-base", part)
-                for source, rounds in self._sources().items():
-                    self._sequence(f"{key}-{source}", source, rounds, part)
+        evaluation = self._config.evaluation
+        if "single" in evaluation.regimes:
+            self._conditions.baselines(tasks, self._base)
+            for source in self._writers():
+                stage = Stage("single", source)
+                self._conditions.adapted(stage, tasks, self._edits(stage, tasks), self._inner_model(source))
+        if "many" in evaluation.regimes:
+            for count in evaluation.many:
+                self._conditions.unadapted(Stage("many", Source("base"), count), tasks[:count], self._base)
+                for source in self._sources():
+                    self._many(Stage("many", source, count), tasks[:count])
+        if "sequential" in evaluation.regimes:
+            for index in range(evaluation.sequences):
+                part = tasks[index * evaluation.sequence : (index + 1) * evaluation.sequence]
+                self._conditions.unadapted(Stage("sequential", Source("base"), index), part, self._base)
+                for source in self._sources():
+                    self._sequence(Stage("sequential", source, index), part)
 
-    def _writers(self) -> dict[str, int]:
-        """Who writes edits: a key, and how many policies are merged (0 for files and the base model)."""
-        wanted = self._config.evaluation.conditions
-        writers = {"v0": 0} if "own" in wanted else {}
-        writers |= dict.fromkeys(self._files, 0)
-        if "policy" in wanted:
-            writers |= {f"policy-r{number}": rounds for rounds, number in enumerate(self._rounds, 1)}
+    def _writers(self) -> list[Source]:
+        """Who writes edits."""
+        conditions = self._config.evaluation.conditions
+        writers = [Source("validation")] if "own" in conditions else []
+        writers += [Source("file", name=name) for name in self._files]
+        if "policy" in conditions:
+            writers += [Source("policy", number) for number in self._policies]
         return writers
 
-    def _sources(self) -> dict[str, int]:
+    def _sources(self) -> list[Source]:
         """What is trained on where passages share a model: the passages alone, and what is written about them."""
-        alone = {"passage": 0} if "passage" in self._config.evaluation.conditions else {}
-        return alone | self._writers()
+        alone = [Source("passage")] if "passage" in self._config.evaluation.conditions else []
+        return alone + self._writers()
 
-    def _inner_base(self, rounds: int) -> Sequence[Adapter]:
-        return self._policies[:rounds] if self._config.outer.inner_from == "policy" else ()
+    def _policy_updates(self, source: Source) -> tuple[Update, ...]:
+        """The source's policy with those that it lies on; none for files and the base model."""
+        return self._policies[source.number] if source.kind == "policy" else ()
 
-    def _edits(self, key: str, source: str, tasks: Sequence[Task], policies: Sequence[Adapter]) -> Sequence[SelfEdit]:
-        """The edits that a source writes about the tasks, with policies merged; recorded under `key`."""
-        if source == "passage":
-            return self._compare.passages_alone(tasks)
-        writer = self._files.get(source, self._stages.writer)
-        return self._compare.edits(key, tasks, self._config.evaluation.edits, writer, policies)
+    def _inner_model(self, source: Source) -> Model:
+        """What adapters are trained on."""
+        updates = self._policy_updates(source) if self._config.outer.inner_from == "policy" else ()
+        return replace(self._base, merged=updates)
 
-    def _many(self, key: str, source: str, rounds: int, tasks: Sequence[Task]) -> None:
+    def _edits(self, stage: Stage, tasks: Sequence[Task], model: Model | None = None) -> list[SelfEdit]:
+        """The edits that a stage's source writes about the tasks, as the base with its policies or as another model."""
+        assert stage.source is not None
+        if stage.source.kind == "passage":
+            return self._conditions.passages_alone(tasks)
+        model = model or replace(self._base, merged=self._policy_updates(stage.source))
+        writer = self._files[stage.source.name] if stage.source.kind == "file" else None
+        return self._conditions.edits(stage, tasks, model, writer=writer)
+
+    def _many(self, stage: Stage, tasks: Sequence[Task]) -> None:
         """One adapter on all passages; each passage's answers are a trial of its own."""
-        if self._journal.get("trials", f"{key}.0", tuple[Trial, ...]) is not None:
+        assert stage.source is not None
+        key = RecordKey("trials", str(stage), chunk=0)
+        if self._journal.get(key.kind, str(key), tuple[Trial, ...]) is not None:
             return
-        training, seed = self._config.evaluation.many_training.hyperparameters(), self._config.seed
-        edits = self._edits(f"{key}-edits", source, tasks, self._policies[:rounds])
-        with merged(self._stages.base.model, self._inner_base(rounds)):
-            examples = self._examples(key, tasks, edits, training)
-            if not examples:
-                failed = (Trial(key, task.id, seed, failure="no edit could be used") for task in tasks)
-                self._journal.put("trials", f"{key}.0", tuple(failed))
-                return
-            adapter = self._train(Recipe(key, examples, training, seed), "evaluation.many_training")
-            evaluations = self._stages.evaluator.evaluate([(task, key) for task in tasks], {key: adapter})
-        sha256 = fingerprint(adapter)
-        trials = tuple(Trial(key, after.task_id, seed, sha256, adapter.losses, after) for after in evaluations)
-        self._journal.put("trials", f"{key}.0", trials)
+        training, seed, name = self._config.evaluation.many_training.hyperparameters(), self._config.seed, str(stage)
+        examples = self._examples(name, tasks, self._edits(stage, tasks), training)
+        if not examples:
+            failed = tuple(Trial(name, task.id, seed, failure="no edit could be used") for task in tasks)
+            self._journal.put(key.kind, str(key), failed)
+            return
+        model = self._inner_model(stage.source)
+        update = self._train(Recipe(name, examples, training, seed), model, "evaluation.many_training")
+        learnt = model.with_update(update)
+        evaluations = self._stages.evaluator.evaluate([(task, learnt) for task in tasks])
+        sha256 = update_sha256(update)
+        trials = tuple(Trial(name, after.task_id, seed, sha256, update.losses, after) for after in evaluations)
+        self._journal.put(key.kind, str(key), trials)
+        self._search.done_with(name)
 
     def _examples(
-        self, key: str, tasks: Sequence[Task], edits: Sequence[SelfEdit], hyperparameters: Hyperparameters
+        self, name: str, tasks: Sequence[Task], edits: Sequence[SelfEdit], hyperparameters: Hyperparameters
     ) -> tuple[Example, ...]:
-        """What all passages' edits teach; those passages without a usable one are recorded under `key`."""
-        found: dict[Example, None] = {}
-        unusable = []
-        for task in tasks:
-            own = [edit for edit in edits if edit.task_id == task.id]
-            recipes = [r for edit in own if (r := self._recipe(task, edit, hyperparameters)) is not None]
-            if not recipes:
-                unusable.append(task.id)
-            for recipe in recipes:
-                found |= dict.fromkeys(recipe.examples)
-        self._journal.put("unusable", key, unusable)
-        return tuple(found)
+        """What all passages' edits teach; those passages without a usable one are recorded under `name`."""
+        joined = self._search.join(tasks, edits, hyperparameters, self._config.seed, unique=True)
+        self._journal.put("unusable", name, joined.unusable)
+        return joined.examples
 
-    def _recipe(self, task: Task, edit: SelfEdit, hyperparameters: Hyperparameters) -> Recipe | None:
-        """None for an edit that cannot be used."""
-        try:
-            return self._stages.domain.recipe(task, edit, hyperparameters, self._config.seed)
-        except ValueError:
-            return None
-
-    def _sequence(self, key: str, source: str, rounds: int, tasks: Sequence[Task]) -> None:
+    def _sequence(self, sequence: Stage, tasks: Sequence[Task]) -> None:
         """The lower-triangular matrix of one sequence: row i is asked after passage i was merged."""
-        names = [f"{key}-{place}" for place in range(len(tasks))]
-        rows = [self._journal.get("sequence", name, tuple[Evaluation, ...]) for name in names]
+        assert sequence.source is not None
+        stages = [replace(sequence, place=place) for place in range(len(tasks))]
+        rows = [self._journal.get("sequence", str(stage), tuple[Evaluation, ...]) for stage in stages]
         if None not in rows:
             return
-        base = self._inner_base(rounds)
+        model = self._inner_model(sequence.source)
         # The policy writes as the model then is: on top of what it has learnt so far.
-        policies = self._policies[:rounds] if not base else ()
-        with merged(self._stages.base.model, base) as merge:
-            for place, (name, task) in enumerate(zip(names, tasks, strict=True)):
-                adapter = self._learnt(name, source, task, policies)
-                if adapter is not None:
-                    merge(adapter)
-                if rows[place] is None:
-                    row = self._stages.evaluator.evaluate([(seen, None) for seen in tasks[: place + 1]])
-                    self._journal.put("sequence", name, tuple(row))
+        policies = () if model.merged else self._policy_updates(sequence.source)
+        for place, (stage, task) in enumerate(zip(stages, tasks, strict=True)):
+            writer = replace(model, merged=(*model.merged, *policies))
+            update = self._learnt(stage, task, model, writer)
+            if update is not None:
+                model = model.merge(update)
+            if rows[place] is None:
+                row = self._stages.evaluator.evaluate([(seen, model) for seen in tasks[: place + 1]])
+                self._journal.put("sequence", str(stage), tuple(row))
 
-    def _learnt(self, name: str, source: str, task: Task, policies: Sequence[Adapter]) -> Adapter | None:
-        """An adapter on the passage's edits, from the run's folder where it was learnt before; None without any.
+    def _learnt(self, stage: Stage, task: Task, model: Model, writer: Model) -> Update | None:
+        """An update by the passage's edits, from the run's folder where it was learnt before; None without any.
 
         What full finetuning leaves is as large as the model; it is not kept, and an interrupted sequence learns again.
         """
+        name = str(stage)
         folder = self._folder / "sequences" / name
         full = self._config.inner.full
         recorded = self._journal.get("sequence-adapter", name, str)
         if recorded is not None and (not recorded or not full):
-            return load_adapter(folder) if recorded else None
+            return load_checked(folder, recorded) if recorded else None
         training = self._config.inner.hyperparameters()
-        examples = self._examples(name, [task], self._edits(name, source, [task], policies), training)
-        adapter = self._train(Recipe(name, examples, training, self._config.seed), "inner") if examples else None
-        if adapter is not None and not full:
+        examples = self._examples(name, [task], self._edits(stage, [task], writer), training)
+        update = self._train(Recipe(name, examples, training, self._config.seed), model, "inner") if examples else None
+        if isinstance(update, Adapter):
             folder.mkdir(parents=True, exist_ok=True)
-            save_adapter(adapter, folder, self._stages.base.name, self._stages.base.has_conv1d)
+            save_adapter(update, folder, self._base.base.name)
         if recorded is None:
-            self._journal.put("sequence-adapter", name, fingerprint(adapter) if adapter is not None else "")
-        return adapter
+            self._journal.put("sequence-adapter", name, update_sha256(update) if update is not None else "")
+        self._search.done_with(name)
+        return update
 
-    def _train(self, recipe: Recipe, settings: str) -> Adapter:
-        label = f"Training {recipe.id}"
-        return train_one(self._stages.inner, recipe, label, self._progress, f"{settings}.learning_rate")
+    def _train(self, recipe: Recipe, model: Model, settings: str) -> Update:
+        return self._search.train(recipe, model, f"Training {recipe.id}", f"{settings}.learning_rate")

@@ -1,162 +1,224 @@
-"""The outer loop. Each round: write, train, ask, keep the best, finetune the policy on it, merge (paper, algorithm 1).
+"""The outer loop: rounds of the search, after each of which the policy learns from what came out (paper, algorithm 1).
 
-contexts -> Policy.propose (K edits) -> Trials (S adapters an edit) -> Reward -> rank -> finetune -> merged policy
+contexts -> propose (K edits) -> evaluate_edits (S adapters an edit) -> rank -> Algorithm -> finetune -> gates -> policy
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
+from dataclasses import replace
 from statistics import fmean
 
 from selfedit.errors import UserError
-from selfedit.experiments.algorithms.rest_em import rank, screened
-from selfedit.experiments.compare import Comparison
+from selfedit.experiments.algorithms import Algorithm, Round, make_algorithm
+from selfedit.experiments.conditions import Conditions
 from selfedit.experiments.config import TrainConfig
 from selfedit.experiments.data import RunData
-from selfedit.experiments.runs.records import RoundRecord
-from selfedit.experiments.stages import OuterStages
+from selfedit.experiments.policies import ROOT, PolicyNode, PolicyTree
+from selfedit.experiments.runs.policy_folders import PolicyFolders
+from selfedit.experiments.runs.records import RoundRecord, get_round
+from selfedit.experiments.runs.stages import round_stage, single
 from selfedit.experiments.tracking import Tracker
-from selfedit.experiments.trials import OnChunk, Trial, fingerprint, make_jobs
-from selfedit.files.peft_folder import load_adapter, save_adapter
-from selfedit.multilora.merge import merged
+from selfedit.files.hashing import update_sha256
+from selfedit.files.journal import Journal
+from selfedit.gates import GateCase, first_reason, make_gate
 from selfedit.progress import Progress
 from selfedit.rewards import make_reward
-from selfedit.search.training import train_one
-from selfedit.store import Journal
-from selfedit.types import Adapter, Evaluation, Recipe, SelfEdit, Task
+from selfedit.search.selection import finalists, make_groups, rank
+from selfedit.search.stages import Stages
+from selfedit.search.step import OnChunk, Search
+from selfedit.seeds import training_seeds
+from selfedit.types import Evaluation, Example, Group, Model, Recipe, SelfEdit, Task, Trial
 
 
 class TrainRun:
     """A run that can be killed at any point: done alike again, it goes on with what is missing.
 
     Args:
-        folder: where the policies go, one PEFT folder a round.
+        base: the model that the run begins with.
+        folders: where the policies are kept.
         tracker: is told each round's figures.
     """
 
     def __init__(
         self,
-        stages: OuterStages,
+        stages: Stages,
         config: TrainConfig,
-        folder: Path,
+        base: Model,
+        folders: PolicyFolders,
         journal: Journal,
         progress: Progress,
         tracker: Tracker,
     ) -> None:
-        self._stages, self._config, self._folder, self._tracker = stages, config, folder, tracker
-        self._journal, self._progress = journal, progress
-        self._compare = Comparison(stages, config, journal, progress)
+        self._stages, self._config, self._base, self._folders = stages, config, base, folders
+        self._journal, self._progress, self._tracker = journal, progress, tracker
+        self._algorithm: Algorithm = make_algorithm(config.outer)
+        self._gates = [make_gate(name) for name in config.outer.gates]
+        self._conditions = Conditions(stages, config, journal, progress)
+        self._search: Search = self._conditions.search
 
     def run(self, data: RunData) -> None:
         """All rounds; the validation passages are tried with fresh edits before the first and after each."""
-        policies: list[Adapter] = []
+        policies = PolicyTree()
         self._journal.put("tasks", "v", data.validation)
-        self._validate(data.validation, policies, 0)
+        if data.validation:
+            self._conditions.baselines(data.validation, self._base)
+        self._validate(data.validation, 0, self._base)
         for number, tasks in enumerate(data.rounds, 1):
-            self._journal.put("tasks", f"r{number}", tasks)
-            policy = self._round(number, tasks, policies)
-            if policy is not None:
-                policies.append(policy)
-            self._validate(data.validation, policies, number)
+            self._journal.put("tasks", str(round_stage(number)), tasks)
+            node = self._round(number, tasks, policies, data.validation)
+            if node is not None:
+                policies = policies.add(node)
+            self._validate(data.validation, number, self._model(policies, policies.newest))
 
-    def _validate(self, tasks: Sequence[Task], policies: Sequence[Adapter], number: int) -> None:
+    def _model(self, policies: PolicyTree, id: str) -> Model:
+        """The base with a policy, and those that it lies on, on top."""
+        return replace(self._base, merged=tuple(map(self._folders.load, policies.path(id))))
+
+    def _inner_model(self, model: Model) -> Model:
+        """What adapters are trained on: the policy itself, as in the paper, or always the first model."""
+        return model if self._config.outer.inner_from == "policy" else self._base
+
+    def _validate(self, tasks: Sequence[Task], number: int, model: Model) -> list[Trial]:
         """Train on edits that the policy of round `number` writes about the validation passages, and ask."""
-        if not tasks:
-            return
-        settings = self._config.evaluation
-        if number == 0:
-            self._compare.baselines(tasks)
-        if ("policy" if number else "own") not in settings.conditions:
-            return
-        edits = self._compare.edits(f"v{number}", tasks, settings.edits, self._stages.writer, policies)
-        with self._inner_base(policies):
-            trials = self._compare.adapted(f"v{number}", tasks, edits)
-        afters = [trial.after for trial in trials if trial.after is not None]
-        if afters:
-            accuracy, logprob = (
-                fmean(getattr(after, name) for after in afters) for name in ("accuracy", "gold_logprob")
-            )
-            self._tracker.log(number, {"validation/accuracy": accuracy, "validation/gold_logprob": logprob})
+        condition = "policy" if number else "own"
+        if not tasks or not ({condition} & set(self._config.evaluation.conditions) or self._gates):
+            return []
+        stage = single("validation", number)
+        edits = self._conditions.edits(stage, tasks, model)
+        trials = self._conditions.adapted(stage, tasks, edits, self._inner_model(model))
+        if afters := [trial.after for trial in trials if trial.after is not None]:
+            figures = {name: fmean(getattr(after, name) for after in afters) for name in ("accuracy", "gold_logprob")}
+            self._tracker.log(number, {f"validation/{name}": value for name, value in figures.items()})
+        return trials
 
-    def _round(self, number: int, tasks: Sequence[Task], policies: Sequence[Adapter]) -> Adapter | None:
-        """One round: what the policy gained, or None if no edit was good enough to learn from.
+    def _round(
+        self, number: int, tasks: Sequence[Task], policies: PolicyTree, validation: Sequence[Task]
+    ) -> PolicyNode | None:
+        """One round: the policy that came of it, or None if nothing was good enough to learn from.
 
         Raises:
             UserError: no self-edit of any passage could be used.
         """
-        outer, key = self._config.outer, f"r{number}"
-        ended = self._journal.get("round", key, RoundRecord)
+        ended = get_round(self._journal, number, policies)
         if ended is not None:
-            chosen = [entry.edit for entry in ended.ranked if entry.chosen]
-            return self._finetune(number, chosen, policies) if chosen else None
-        edits: Sequence[SelfEdit] = self._compare.edits(key, tasks, outer.edits, self._stages.writer, policies)
-        with self._inner_base(policies):
-            before = self._compare.unadapted(key, tasks)
-            if outer.screen is not None and outer.finalists is not None:
-                edits = screened(tasks, edits, before, make_reward(outer.screen), outer.finalists)
-            jobs = make_jobs(tasks, edits, outer.training_seeds, self._config.seed)
-            trials = self._compare.trials.run(
-                key, f"Round {number}, adapters", jobs, self._best_so_far(number, tasks, edits, before)
-            )
-        if all(trial.after is None for trial in trials):
+            return ended.policy
+        parent = self._algorithm.parent(policies)
+        groups = self._search_edits(number, tasks, self._model(policies, parent))
+        update = self._algorithm.update(Round(number, parent, policies, groups), self._stages.student.example)
+        rollouts = tuple(rollout for group in update.groups for rollout in group.rollouts)
+        rewards = [rollout.reward for rollout in rollouts if rollout.reward is not None]
+        kept = sum(rollout.kept for rollout in rollouts)
+        figures = {"reward/mean": fmean(rewards), "reward/best": max(rewards), "chosen": float(kept)}
+        self._tracker.log(number, figures)
+        self._progress.note(f"Round {number}: best reward {max(rewards):.3f}, {kept} edits to learn from.")
+        node = None
+        if update.examples:
+            node, losses = self._next_policy(number, update.examples, update.parent, policies, figures, validation)
+        note = update.note if node is None else node.refused
+        if note:
+            self._progress.note(f"Round {number}: {note}.")
+        # The trials are recorded already.
+        slim = tuple(replace(rollout, trials=()) for rollout in rollouts)
+        sha256 = node.sha256 if node else ""
+        record = RoundRecord(number, slim, sha256, losses if node else (), note, node)
+        self._journal.put("round", str(round_stage(number)), record)
+        return node
+
+    def _search_edits(self, number: int, tasks: Sequence[Task], model: Model) -> tuple[Group, ...]:
+        """The round's edits with their rewards."""
+        outer, stage = self._config.outer, round_stage(number)
+        edits: Sequence[SelfEdit] = self._conditions.edits(stage, tasks, model, outer.edits)
+        model = self._inner_model(model)
+        before = self._search.evaluate_base(str(stage), tasks, model, f"Asking without update, {stage}")
+        if outer.screen is not None and outer.finalists is not None:
+            proxy = make_reward(outer.screen)
+            untried = make_groups(tasks, edits, (), before)
+            edits = [edit for group in untried for edit in finalists(group, proxy, outer.finalists)]
+        training, seeds = self._config.inner.hyperparameters(), training_seeds(self._config.seed, outer.training_seeds)
+        reward = self._stages.reward
+        if reward.needs_training:
+            label, show = f"Round {number}, adapters", self._best_so_far(number, tasks, edits, before)
+            trials = self._search.evaluate_edits(str(stage), tasks, edits, model, training, seeds, label, show)
+        else:
+            trials = self._search.check_edits(str(stage), tasks, edits, training, seeds[0])
+        groups = tuple(rank(group, reward) for group in make_groups(tasks, edits, trials, before))
+        if all(rollout.reward is None for group in groups for rollout in group.rollouts):
             raise UserError(
                 f"Round {number} has no usable self-edit: {trials[0].failure}. Try another policy.format, a lower "
                 "policy.temperature or a larger model."
             )
-        ranked = tuple(rank(tasks, edits, trials, before, self._stages.reward, outer))
-        chosen = [entry.edit for entry in ranked if entry.chosen]
-        rewards = [entry.reward for entry in ranked if entry.reward is not None]
-        self._tracker.log(number, {"reward/mean": fmean(rewards), "reward/best": max(rewards), "chosen": len(chosen)})
-        self._progress.note(f"Round {number}: best reward {max(rewards):.3f}, {len(chosen)} edits to learn from.")
-        if not chosen:
-            note = "no edit was better than no update, so the policy stays as it was"
-            self._progress.note(f"Round {number}: {note}.")
-            self._journal.put("round", key, RoundRecord(number, ranked, "", (), note))
-            return None
-        policy = self._finetune(number, chosen, policies)
-        self._tracker.log(number, {"policy/loss": policy.losses[-1]})
-        self._journal.put("round", key, RoundRecord(number, ranked, fingerprint(policy), policy.losses))
-        return policy
+        return groups
 
     def _best_so_far(
         self, number: int, tasks: Sequence[Task], edits: Sequence[SelfEdit], before: Sequence[Evaluation]
     ) -> OnChunk:
         """Shows, after each chunk of adapters, the best reward that any had since the command began."""
-        task_of, edit_of = {task.id: task for task in tasks}, {edit.id: edit for edit in edits}
-        base_of = {evaluation.task_id: evaluation for evaluation in before}
-        rewards: list[float] = []
+        trials: list[Trial] = []
 
-        def show(trials: Sequence[Trial], count: str) -> None:
-            for trial in trials:
-                if trial.after is not None:
-                    task, edit = task_of[trial.task_id], edit_of[trial.edit_id]
-                    rewards.append(self._stages.reward.value(task, edit, base_of[task.id], trial.after))
+        def show(chunk: Sequence[Trial], count: str) -> None:
+            trials.extend(chunk)
+            groups = make_groups(tasks, edits, trials, before)
+            rewards = [value for group in groups for values in self._stages.reward.rewards(group) for value in values]
             if rewards:
                 self._progress.note(f"Round {number}, adapters {count}: best reward so far {max(rewards):.3f}")
 
         return show
 
-    def _finetune(self, number: int, chosen: Sequence[SelfEdit], policies: Sequence[Adapter]) -> Adapter:
-        """Supervised finetuning of the policy on its best edits, from the policy as it was."""
-        folder = self._folder / f"policy-r{number}"
-        sha256 = self._journal.get("policy", f"r{number}", str)
-        if sha256 is not None and folder.exists():
-            return load_adapter(folder)
-        examples = tuple(self._stages.policy.example(edit, self._stages.base.stop_token_ids) for edit in chosen)
-        hyperparameters = self._config.outer.training.hyperparameters()
-        recipe = Recipe(f"policy-r{number}", examples, hyperparameters, self._config.seed)
-        label = f"Round {number}, finetuning the policy"
-        with merged(self._stages.base.model, policies):
-            policy = train_one(self._stages.inner, recipe, label, self._progress, "outer.training.learning_rate")
-        folder.mkdir(exist_ok=True)
-        save_adapter(policy, folder, self._stages.base.name, self._stages.base.has_conv1d)
-        self._journal.put("policy", f"r{number}", fingerprint(policy))
-        return policy
+    def _next_policy(
+        self,
+        number: int,
+        examples: tuple[Example, ...],
+        parent: str,
+        policies: PolicyTree,
+        figures: dict[str, float],
+        validation: Sequence[Task],
+    ) -> tuple[PolicyNode, tuple[float, ...]]:
+        """Finetune a policy, from what it was, and hold it against the gates; its losses with it."""
+        stage = round_stage(number)
+        node = PolicyNode(str(stage), parent, self._journal.get("policy", str(stage), str) or "", number, figures)
+        model = self._model(policies, parent)
+        if not node.sha256 or not self._folders.holds(node):
+            recipe = Recipe(
+                f"policy-{stage}", examples, self._config.outer.training.hyperparameters(), self._config.seed
+            )
+            label = f"Round {number}, finetuning the policy"
+            policy = self._search.train(recipe, model, label, "outer.training.learning_rate")
+            node = replace(node, sha256=update_sha256(policy))
+            self._folders.save(node, policy)
+            self._journal.put("policy", str(stage), node.sha256)
+            self._search.done_with(recipe.id)
+        policy = self._folders.load(node)
+        self._tracker.log(number, {"policy/loss": policy.losses[-1]})
+        if self._gates:
+            node = replace(node, refused=self._refused(number, policies, parent, model.merge(policy), validation))
+        return node, policy.losses
 
-    def _inner_base(self, policies: Sequence[Adapter]) -> AbstractContextManager[object]:
-        """The model that adapters are trained on: the policy itself, as in the paper, or always the first one."""
-        if self._config.outer.inner_from == "policy":
-            return merged(self._stages.base.model, policies)
-        return nullcontext()
+    def _refused(
+        self, number: int, policies: PolicyTree, parent: str, candidate: Model, validation: Sequence[Task]
+    ) -> str:
+        """Why the gates do not let a policy take effect; empty if they do. It is held against its parent's validation.
+
+        Where no adapter came of an edit, the model as it was answers, as it would for a user.
+        """
+        round_of_parent = next((node.round for node in policies.nodes if node.id == parent), 0)
+        base = {e.task_id: e for e in self._conditions.unadapted(single("base"), validation, self._base)}
+        tasks = {task.id: task for task in validation}
+        cases, asked = [], []
+        for trials in (
+            self._validate(validation, round_of_parent, self._model(policies, parent)),
+            self._validate(validation, number, candidate),
+        ):
+            cases.append(tuple(trial.after or base[trial.task_id] for trial in trials))
+            asked.append([tasks[trial.task_id] for trial in trials])
+        without = [base[task.id] for task in asked[1]]
+        before, after = cases
+        worths = (
+            self._stages.reward.overall(asked[0], [base[task.id] for task in asked[0]], before),
+            self._stages.reward.overall(asked[1], without, after),
+        )
+        what, than = (
+            f"the policy of round {number}",
+            f"the policy of round {round_of_parent}" if parent != ROOT else "the base",
+        )
+        return first_reason(self._gates, GateCase(before, after, *worths, what=what, than=than)) or ""

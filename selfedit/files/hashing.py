@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from selfedit.paths import home
+from selfedit.types import FullWeights, Update
 
 _CHUNK_BYTES = 1 << 22
 
@@ -85,3 +86,18 @@ def _write_cache(data: dict[str, list[str]]) -> None:
             partial.unlink(missing_ok=True)
     except OSError:
         return  # A cache folder that cannot be written costs time, not correctness.
+
+
+def update_sha256(update: Update) -> str:
+    """The hash of an update's weights."""
+    digest = hashlib.sha256()
+    if isinstance(update, FullWeights):
+        for name, weight in sorted(update.weights.items()):
+            digest.update(name.encode())
+            digest.update(weight.float().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+    for name, factors in sorted(update.factors.items()):
+        digest.update(name.encode())
+        for part in (factors.a_RI, factors.b_OR):
+            digest.update(part.contiguous().numpy().tobytes())
+    return digest.hexdigest()

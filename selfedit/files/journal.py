@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,21 +17,50 @@ from selfedit.files.disk import sync, writing
 from selfedit.files.serialize import decode, encode
 
 T = TypeVar("T")
-W = TypeVar("W")
-R = TypeVar("R")
 
 _INSTEAD = "use another --store"
 
 
-class Journal:
-    """Records by kind and key, one JSON line each, on the disk before `put` returns.
+class Records(ABC):
+    """What was done, by kind and key.
+
+    Attributes:
+        folder: where what does not fit a record may be kept beside them; None where nothing is.
+    """
+
+    folder: Path | None
+
+    @abstractmethod
+    def put(self, kind: str, key: str, value: object) -> None:
+        """Record a dataclass, or anything else that JSON holds; it replaces an earlier one of that kind and key."""
+
+    @abstractmethod
+    def get(self, kind: str, key: str, type_: type[T]) -> T | None:
+        """The value recorded last under `kind` and `key`; None where there is none, or none of that type."""
+
+
+class Unrecorded(Records):
+    """For work that takes minutes and begins anew."""
+
+    folder = None
+
+    def put(self, kind: str, key: str, value: object) -> None:
+        return
+
+    def get(self, kind: str, key: str, type_: type[T]) -> T | None:
+        return None
+
+
+class Journal(Records):
+    """Records one JSON line each, on the disk before `put` returns.
 
     Held by one process at a time, for as long as it is open. The lock is a file beside the folder, which stays
     when the folder goes: removing a lock file lets two processes hold the same lock.
     """
 
     def __init__(self, folder: Path, lock: BaseFileLock, instead: str = _INSTEAD) -> None:
-        self._folder, self._lock, self._instead = folder, lock, instead
+        self.folder: Path = folder
+        self._lock, self._instead = lock, instead
         path = folder / "journal.jsonl"
         # Opened for appending, and unbuffered, so that a failed write leaves nothing to be written later.
         self._file = path.open("ab", buffering=0)
@@ -68,7 +97,7 @@ class Journal:
                 raise
 
     def put(self, kind: str, key: str, value: object) -> None:
-        """Record a dataclass, or anything else that JSON holds; it replaces an earlier one of that kind and key.
+        """Record a value.
 
         Raises:
             UserError: the disk is full or cannot be written. The journal stays as it was.
@@ -76,7 +105,7 @@ class Journal:
             TypeError: something in `value` has no form in JSON.
         """
         line = encode({"kind": kind, "key": key, "value": value}) + b"\n"
-        with writing(self._folder.parent.parent, self._instead):
+        with writing(self.folder.parent.parent, self._instead):
             try:
                 self._append(line)
             except OSError:
@@ -86,49 +115,17 @@ class Journal:
         self._end += len(line)
         self._records[kind, key] = json.loads(line)["value"]
 
+    def keys(self, kind: str) -> list[str]:
+        """Every key recorded under `kind`, in the order of recording."""
+        return [key for other, key in self._records if other == kind]
+
     def get(self, kind: str, key: str, type_: type[T]) -> T | None:
-        """The value recorded last under `kind` and `key`; None where there is none, or none of that type."""
         if (kind, key) not in self._records:
             return None
         try:
             return decode(type_, encode(self._records[kind, key]))
         except ValueError:
             return None
-
-    def in_chunks(
-        self,
-        kind: str,
-        key: str,
-        type_: type[tuple[R, ...]],
-        items: Sequence[W],
-        size: int,
-        work: Callable[[Sequence[W], str], tuple[R, ...]],
-        on_chunk: Callable[[tuple[R, ...], str], None] | None = None,
-    ) -> list[R]:
-        """What `work` makes of the items, one result each, done `size` at a time and recorded chunk by chunk.
-
-        A chunk is recorded whole or not at all: what is left of work that was killed then has the neighbours that it
-        would have had. What is there may have been recorded in chunks of another size.
-
-        Args:
-            work: takes a chunk and how far it goes, as "16/48".
-            on_chunk: is given what `work` made, once it is recorded, and how far it goes.
-        """
-        results: list[R] = []
-        number = 0
-        while len(results) < len(items):
-            name = f"{key}.{number}"
-            done = self.get(kind, name, type_)
-            if done is None:
-                chunk = items[len(results) : len(results) + size]
-                count = f"{len(results) + len(chunk)}/{len(items)}"
-                done = work(chunk, count)
-                self.put(kind, name, done)
-                if on_chunk is not None:
-                    on_chunk(done, count)
-            results += done
-            number += 1
-        return results
 
     def close(self) -> None:
         """Let other processes have the journal."""

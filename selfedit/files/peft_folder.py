@@ -26,14 +26,13 @@ _KEY = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
 _UNSUPPORTED = ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save", "trainable_token_indices", "lora_bias")
 
 
-def save_adapter(adapter: Adapter, folder: Path, base_name: str, fan_in_fan_out: bool = False) -> None:
+def save_adapter(adapter: Adapter, folder: Path, base_name: str) -> None:
     """Write an adapter into an existing folder, the same bytes each time. Raises OSError or SafetensorError.
 
     Args:
         adapter: the weights; they are stored in the type that they have.
         folder: where to.
         base_name: the base model's name, which PEFT only passes on.
-        fan_in_fan_out: whether the adapted layers are transformers' Conv1D, as in GPT-2.
     """
     from peft import LoraConfig
     from safetensors.torch import save_file
@@ -55,7 +54,7 @@ def save_adapter(adapter: Adapter, folder: Path, base_name: str, fan_in_fan_out:
         use_rslora=lora.rslora,
         # Whole names, so that PEFT wraps these layers and no others.
         target_modules=sorted(adapter.factors),
-        fan_in_fan_out=fan_in_fan_out,
+        fan_in_fan_out=adapter.fan_in_fan_out,
         base_model_name_or_path=base_name,
         task_type="CAUSAL_LM",
         inference_mode=True,
@@ -93,7 +92,8 @@ def load_adapter(folder: Path) -> Adapter:
         rslora=bool(config.get("use_rslora")),
         target_modules=targets if isinstance(targets, str) else tuple(targets),
     )
-    return Adapter(str(facts.get("recipe_id", "")), lora, factors, tuple(facts.get("losses", ())))
+    losses, transposed = tuple(facts.get("losses", ())), bool(config.get("fan_in_fan_out"))
+    return Adapter(str(facts.get("recipe_id", "")), lora, factors, losses, transposed)
 
 
 def _config(folder: Path) -> dict[str, Any]:

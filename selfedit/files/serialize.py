@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-
-from selfedit.types import Rollout, Version
 
 T = TypeVar("T")
 
@@ -24,7 +22,7 @@ def encode(value: object, *, indent: int | None = None) -> bytes:
         ValueError: a number is not finite.
         TypeError: something in `value` has no form in JSON.
     """
-    text = json.dumps(value, default=_plain, allow_nan=False, ensure_ascii=False, indent=indent)
+    text = json.dumps(value, default=plain_dict, allow_nan=False, ensure_ascii=False, indent=indent)
     return text.encode("utf-8", "replace")
 
 
@@ -43,34 +41,8 @@ def decode(type_: type[T], data: bytes) -> T:
     return value
 
 
-def encode_version(version: Version) -> tuple[bytes, bytes]:
-    """Write a version as version.json, indented and without its rollouts, and rollouts.jsonl, one on each line.
-
-    Raises ValueError and TypeError as `encode` does.
-    """
-    head = _plain(version)
-    del head["rollouts"]
-    return encode(head, indent=2) + b"\n", b"".join(encode(rollout) + b"\n" for rollout in version.rollouts)
-
-
-def decode_version(head: bytes, rollouts: bytes) -> Version:
-    """Read back what `encode_version` wrote. Raises ValueError when either part is damaged."""
-    plain = json.loads(head)
-    if not isinstance(plain, dict):
-        raise ValueError("version.json is not an object")
-    version = decode(Version, encode({**plain, "rollouts": []}))
-    return replace(version, rollouts=tuple(_decode_lines(rollouts.splitlines())))
-
-
-def _decode_lines(lines: Iterable[bytes]) -> Iterable[Rollout]:
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield decode(Rollout, line)
-        except ValueError as error:
-            raise ValueError(f"rollouts.jsonl, line {number}: {error}") from error
-
-
-def _plain(value: object) -> dict[str, Any]:
+def plain_dict(value: object) -> dict[str, Any]:
+    """The fields of a dataclass, or the entries of a mapping, by name. Raises TypeError for anything else."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, Mapping):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from selfedit.types import Adapter
+from selfedit.types import Model
 
 OnCompletion = Callable[[int, "Completion"], None]
 """Called with a request's index and its completion as soon as that one ends."""
@@ -19,7 +19,7 @@ class Request:
 
     Args:
         prompt: token ids.
-        adapter: name of the adapter to run under; None for the base model.
+        model: what completes it.
         temperature: 0 is greedy.
         top_p: sample from the smallest set of tokens that holds this much probability.
         seed: of this row's own random numbers; the same seed gives the same text in any batch.
@@ -28,7 +28,7 @@ class Request:
     """
 
     prompt: tuple[int, ...]
-    adapter: str | None = None
+    model: Model
     max_new_tokens: int = 64
     temperature: float = 0.0
     top_p: float = 1.0
@@ -53,26 +53,24 @@ class Scored:
 
     prompt: tuple[int, ...]
     target: tuple[int, ...]
-    adapter: str | None = None
+    model: Model
 
 
 class Generator(ABC):
-    """Decodes and scores under any of several adapters at once."""
+    """Decodes and scores under any of several models at once, all over the base that it holds."""
 
     @abstractmethod
     def generate(
         self,
         requests: Sequence[Request],
-        adapters: Mapping[str, Adapter] | None = None,
         on_completion: OnCompletion | None = None,
     ) -> list[Completion]:
         """Complete every request, in the order given.
 
         Raises:
-            KeyError: a request names an adapter that is not in `adapters`.
-            ValueError: a prompt is empty, or leaves no room in the model's window.
+            ValueError: a prompt is empty, or a request's model is over another base.
         """
 
     @abstractmethod
-    def score(self, items: Sequence[Scored], adapters: Mapping[str, Adapter] | None = None) -> list[float]:
+    def score(self, items: Sequence[Scored]) -> list[float]:
         """Mean natural-log probability a token of each target, in the order given."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -13,9 +14,9 @@ from selfedit.generate.base import Completion, Generator, OnCompletion, Request,
 from selfedit.generate.grammar import Grammar, GrammarMaker
 from selfedit.generate.sampling import greedy, nucleus
 from selfedit.multilora.kv_cache import RowCache
-from selfedit.multilora.merge import merged
+from selfedit.multilora.merge import check_base, merged
 from selfedit.multilora.model import MultiLoraModel
-from selfedit.types import Adapter
+from selfedit.types import Adapter, Model, ModelRef, Update
 
 
 class BatchedGenerator(Generator):
@@ -25,6 +26,7 @@ class BatchedGenerator(Generator):
         stop_ids: tokens that end a text.
         token_budget: prompt tokens of one prefill, and tokens of one scoring pass.
         slots: adapters held at once; requests of more adapters run in groups.
+        base: what the model is; None takes requests for any.
     """
 
     def __init__(
@@ -35,18 +37,17 @@ class BatchedGenerator(Generator):
         max_rows: int = 32,
         token_budget: int = 2048,
         slots: int = 32,
+        base: ModelRef | None = None,
     ) -> None:
-        self.model, self.tokenizer, self.stop_ids = model, tokenizer, stop_ids
+        self.model, self.tokenizer, self.stop_ids, self.base = model, tokenizer, stop_ids, base
         self.max_rows, self.token_budget, self.slots = max_rows, token_budget, slots
         self._grammars = GrammarMaker(tokenizer, stop_ids)
 
     def generate(
         self,
         requests: Sequence[Request],
-        adapters: Mapping[str, Adapter] | None = None,
         on_completion: OnCompletion | None = None,
     ) -> list[Completion]:
-        """See `Generator.generate`."""
         for request in requests:
             if not request.prompt:
                 raise ValueError("a prompt is empty")
@@ -57,82 +58,70 @@ class BatchedGenerator(Generator):
             if on_completion is not None:
                 on_completion(index, completion)
 
-        for names, indices in self._groups([request.adapter for request in requests], adapters or {}):
-            with _adapted(self.model, names, adapters or {}) as loaded:
-                rows = [
-                    _Row(i, requests[i], loaded.slot(requests[i].adapter), self._grammars.make(requests[i].schema))
-                    for i in indices
-                ]
-                _Decoder(loaded.multi, self.tokenizer, self.stop_ids, self.max_rows, self.token_budget).run(
-                    rows, finish
-                )
+        for group in self._groups([request.model for request in requests]):
+            with self._adapted(group) as multi:
+                rows = [_Row(i, requests[i], slot, self._grammars.make(requests[i].schema)) for i, slot in group.slots]
+                _Decoder(multi, self.tokenizer, self.stop_ids, self.max_rows, self.token_budget).run(rows, finish)
         return [done[i] for i in range(len(requests))]
 
     @torch.no_grad()
-    def score(self, items: Sequence[Scored], adapters: Mapping[str, Adapter] | None = None) -> list[float]:
-        """See `Generator.score`."""
+    def score(self, items: Sequence[Scored]) -> list[float]:
         scores: dict[int, float] = {}
-        for names, indices in self._groups([item.adapter for item in items], adapters or {}):
-            with _adapted(self.model, names, adapters or {}) as loaded:
-                waiting = deque(indices)
+        for group in self._groups([item.model for item in items]):
+            with self._adapted(group) as multi:
+                waiting = deque(group.slots)
                 while waiting:
                     batch = [waiting.popleft()]
-                    room = self.token_budget - _length(items[batch[0]])
-                    while waiting and _length(items[waiting[0]]) <= room:
-                        room -= _length(items[waiting[0]])
+                    room = self.token_budget - _length(items[batch[0][0]])
+                    while waiting and _length(items[waiting[0][0]]) <= room:
+                        room -= _length(items[waiting[0][0]])
                         batch.append(waiting.popleft())
-                    means = _score_pass(loaded, [items[i] for i in batch])
-                    scores.update(zip(batch, means, strict=True))
+                    means = _score_pass(multi, [items[i] for i, _ in batch], [slot for _, slot in batch])
+                    scores.update(zip((i for i, _ in batch), means, strict=True))
         return [scores[i] for i in range(len(items))]
 
-    def _groups(
-        self, adapter_names: Sequence[str | None], adapters: Mapping[str, Adapter]
-    ) -> list[tuple[list[str], list[int]]]:
-        """Split indices so that no group needs more adapters than there are slots; neighbours share an adapter.
-
-        What came of full finetuning is a group of its own.
-        """
-        by_name: dict[str | None, list[int]] = {}
-        for index, name in enumerate(adapter_names):
-            by_name.setdefault(name, []).append(index)
-        groups: list[tuple[list[str], list[int]]] = []
-        is_closed = True
-        for name, indices in by_name.items():
-            is_full = name is not None and bool(adapters[name].weights)
-            if is_closed or is_full or len(groups[-1][0]) == self.slots:
-                groups.append(([], []))
-            is_closed = is_full
-            if name is not None:
-                groups[-1][0].append(name)
-            groups[-1][1].extend(indices)
+    def _groups(self, models: Sequence[Model]) -> list[_Group]:
+        """Split indices so that each group shares what is merged and has no more adapters than there are slots."""
+        check_base(models, self.base)
+        by_model: dict[Model, list[int]] = {}
+        for index, model in enumerate(models):
+            by_model.setdefault(model, []).append(index)
+        open_groups: dict[tuple[Update, ...], _Group] = {}
+        groups: list[_Group] = []
+        for model, indices in by_model.items():
+            group = open_groups.get(model.merged)
+            if group is None or (model.adapter is not None and len(group.adapters) == self.slots):
+                group = open_groups[model.merged] = _Group(model.merged)
+                groups.append(group)
+            slot = None
+            if model.adapter is not None:
+                slot = len(group.adapters)
+                group.adapters.append(model.adapter)
+            group.slots.extend((index, slot) for index in indices)
         return groups
 
+    @contextmanager
+    def _adapted(self, group: _Group) -> Iterator[MultiLoraModel]:
+        """The model as a group's requests need it, for the time of the block."""
+        rank = max((adapter.lora.rank for adapter in group.adapters), default=1)
+        layers = {layer for adapter in group.adapters for layer in adapter.factors}
+        with merged(self.model, group.merged):
+            multi = MultiLoraModel(self.model, max(1, len(group.adapters)), rank, layers)
+            try:
+                for slot, adapter in enumerate(group.adapters):
+                    multi.load(slot, adapter)
+                yield multi
+            finally:
+                multi.unwrap()
 
-class _Adapted:
-    """A model with adapters in its slots, by name; None for the model as it is."""
 
-    def __init__(self, multi: MultiLoraModel, slots: dict[str, int]) -> None:
-        self.multi, self._slots = multi, slots
+@dataclass
+class _Group:
+    """Requests that run together: what is merged for them, the adapters in the slots, and each request's slot."""
 
-    def slot(self, name: str | None) -> int | None:
-        return self._slots.get(name) if name is not None else None
-
-
-@contextmanager
-def _adapted(model: PreTrainedModel, names: list[str], adapters: Mapping[str, Adapter]) -> Iterator[_Adapted]:
-    """The model with the named adapters, for the time of the block."""
-    full = [adapters[name] for name in names if adapters[name].weights]
-    low_rank = {name: adapters[name] for name in names if not adapters[name].weights}
-    rank = max((adapter.lora.rank for adapter in low_rank.values()), default=1)
-    layers = {layer for adapter in low_rank.values() for layer in adapter.factors}
-    with merged(model, full):
-        multi = MultiLoraModel(model, max(1, len(low_rank)), rank, layers)
-        try:
-            for slot, adapter in enumerate(low_rank.values()):
-                multi.load(slot, adapter)
-            yield _Adapted(multi, {name: slot for slot, name in enumerate(low_rank)})
-        finally:
-            multi.unwrap()
+    merged: tuple[Update, ...]
+    adapters: list[Adapter] = field(default_factory=list)
+    slots: list[tuple[int, int | None]] = field(default_factory=list)
 
 
 class _Row:
@@ -258,17 +247,17 @@ def _length(item: Scored) -> int:
     return len(item.prompt) + len(item.target)
 
 
-def _score_pass(loaded: _Adapted, items: list[Scored]) -> list[float]:
+def _score_pass(multi: MultiLoraModel, items: list[Scored], slots: list[int | None]) -> list[float]:
     """Mean log-probability of each item's target, in one packed forward pass."""
     # The last token predicts nothing that is scored.
     sequences = [(item.prompt + item.target)[:-1] for item in items]
-    layout = loaded.multi.layout(list(map(len, sequences)), [loaded.slot(item.adapter) for item in items])
-    hidden_TH = loaded.multi.hidden_states([token for sequence in sequences for token in sequence], layout)
+    layout = multi.layout(list(map(len, sequences)), slots)
+    hidden_TH = multi.hidden_states([token for sequence in sequences for token in sequence], layout)
     means = []
     start = 0
     for item, sequence in zip(items, sequences, strict=True):
         hidden = hidden_TH[start + len(item.prompt) - 1 : start + len(sequence)]
-        logprobs_LV = loaded.multi.logits(hidden).log_softmax(-1)
+        logprobs_LV = multi.logits(hidden).log_softmax(-1)
         targets = torch.tensor(item.target, device=hidden.device)
         means.append(float(logprobs_LV.gather(1, targets[:, None]).mean()))
         start += len(sequence)

@@ -7,7 +7,7 @@ model in this process (`multilora.merge`) is unknown to it.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from selfedit.errors import UserError
 from selfedit.files.peft_folder import save_adapter
 from selfedit.generate.base import Completion, Generator, OnCompletion, Request, Scored
-from selfedit.types import Adapter
+from selfedit.types import Adapter, Model
 
 _MAX_RANK = 512
 
@@ -68,17 +68,16 @@ class VllmGenerator(Generator):
     def generate(
         self,
         requests: Sequence[Request],
-        adapters: Mapping[str, Adapter] | None = None,
         on_completion: OnCompletion | None = None,
     ) -> list[Completion]:
-        """See `Generator.generate`. The same seed gives the same text as long as vLLM batches alike."""
+        """The same seed gives the same text as long as vLLM batches alike."""
         for request in requests:
             if not request.prompt:
                 raise ValueError("a prompt is empty")
         outputs = self._engine.generate(
             [{"prompt_token_ids": list(request.prompt)} for request in requests],
             [self._sampling(request) for request in requests],
-            lora_request=[self._lora(request.adapter, adapters or {}) for request in requests],
+            lora_request=[self._lora(request.model) for request in requests],
             use_tqdm=False,
         )
         completions = [_completion(output.outputs[0]) for output in outputs]
@@ -87,14 +86,13 @@ class VllmGenerator(Generator):
                 on_completion(index, completion)
         return completions
 
-    def score(self, items: Sequence[Scored], adapters: Mapping[str, Adapter] | None = None) -> list[float]:
-        """See `Generator.score`."""
+    def score(self, items: Sequence[Scored]) -> list[float]:
         # Prompt log-probabilities come with a generation, so one token is written and thrown away.
         sampling = self._vllm.SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0)
         outputs = self._engine.generate(
             [{"prompt_token_ids": [*item.prompt, *item.target]} for item in items],
             [sampling] * len(items),
-            lora_request=[self._lora(item.adapter, adapters or {}) for item in items],
+            lora_request=[self._lora(item.model) for item in items],
             use_tqdm=False,
         )
         means = []
@@ -118,13 +116,13 @@ class VllmGenerator(Generator):
             else None,
         )
 
-    def _lora(self, name: str | None, adapters: Mapping[str, Adapter]) -> Any:
-        """vLLM's name for an adapter, whose files are written the first time it is seen."""
-        if name is None:
+    def _lora(self, model: Model) -> Any:
+        """vLLM's name for a model's adapter, whose files are written the first time it is seen."""
+        if model.merged:
+            raise UserError("The generator 'vllm' does not see what is merged into the base; use 'batched'.")
+        adapter = model.adapter
+        if adapter is None:
             return None
-        adapter = adapters[name]
-        if adapter.weights:
-            raise UserError("The generator 'vllm' runs LoRA adapters only; use 'batched' after full finetuning.")
         if id(adapter) not in self._known:
             from vllm.lora.request import LoRARequest
 

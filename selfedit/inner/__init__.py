@@ -6,21 +6,20 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from selfedit.inner.base import InnerLoop
+    from selfedit.models.load import BaseModel
 
 INNER_LOOPS = ("batched", "peft")
 
 
 def make_inner_loop(
-    name: str, model: PreTrainedModel, slots: int, token_budget: int, tell: Callable[[str], None] | None = None
+    name: str, base: BaseModel, slots: int, token_budget: int, tell: Callable[[str], None] | None = None
 ) -> InnerLoop:
-    """One of `INNER_LOOPS` over a model. Imported on call: naming a backend must not load torch."""
+    """One of `INNER_LOOPS` over a base model. Imported on call: naming a backend must not load torch."""
     if name == "peft":
         from selfedit.inner.peft import PeftInnerLoop
 
-        return PeftInnerLoop(model)
+        return PeftInnerLoop(base.model, base.ref)
     from selfedit.inner.batched import BatchedInnerLoop
 
-    return BatchedInnerLoop(model, slots, token_budget, tell=tell)
+    return BatchedInnerLoop(base.model, slots, token_budget, tell=tell, base=base.ref)

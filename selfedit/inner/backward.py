@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from selfedit.inner.loss import chunked_cross_entropy
+from selfedit.inner.loss import chunked_cross_entropy, pad_and_join, targets
 from selfedit.multilora.model import MultiLoraModel
 from selfedit.multilora.packed_batch import SequenceDropout
 from selfedit.types import Example
@@ -15,7 +15,7 @@ from selfedit.types import Example
 
 @dataclass(frozen=True)
 class Piece:
-    """An example of one slot's optimizer step, and the weight of each of its labelled tokens.
+    """An example of one slot's optimizer step, and by what the weights of its tokens are multiplied.
 
     `dropout` is the share of a layer's inputs that the adapter does not see, drawn from `seed`.
     """
@@ -34,22 +34,23 @@ def accumulate_gradients(multi: MultiLoraModel, pieces: Sequence[Piece]) -> list
     dropouts = [SequenceDropout(piece.dropout, piece.seed) if piece.dropout else None for piece in pieces]
     layout = multi.training_layout(lengths, [piece.slot for piece in pieces], dropouts)
     hidden_TH = multi.hidden_states(tokens, layout)
-    positions, targets, weights, owners = [], [], [], []
+    positions, weights, owners, parts = [], [], [], []
     start = 0
     for index, piece in enumerate(pieces):
-        for offset, bears_loss in enumerate(piece.example.loss_mask[1:]):
-            if bears_loss:
-                positions.append(start + offset)
-                targets.append(piece.example.tokens[offset + 1])
-                weights.append(piece.weight)
-                owners.append(index)
+        labelled = [offset for offset, weight in enumerate(piece.example.weights[1:]) if weight]
+        positions += [start + offset for offset in labelled]
+        weights += [piece.weight * piece.example.weights[offset + 1] for offset in labelled]
+        owners += [index] * len(labelled)
+        parts.append([part[labelled] for part in targets(piece.example)])
         start += lengths[index]
     device = multi.device
     weights_T = torch.tensor(weights, device=device)
+    ids_TK, probabilities_TK = (pad_and_join(list(column)).to(device) for column in zip(*parts, strict=True))
     loss_T = chunked_cross_entropy(
         hidden_TH[torch.tensor(positions, device=device)],
         multi.model.get_output_embeddings(),
-        torch.tensor(targets, device=device),
+        ids_TK,
+        probabilities_TK,
         weights_T,
         getattr(multi.model.config, "final_logit_softcapping", None),
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,12 +13,14 @@ from transformers import PreTrainedModel
 
 from selfedit.inner.backward import Piece
 from selfedit.inner.base import InnerLoop, OnTokens
+from selfedit.inner.checkpoint import CheckpointFolder, Snapshot, work_key
 from selfedit.inner.full import FullInnerLoop
 from selfedit.inner.halves import Halves
 from selfedit.inner.job import TrainingJob, initial_factors
 from selfedit.inner.memory import is_out_of_memory, plan_memory
+from selfedit.multilora.merge import check_base, merged
 from selfedit.multilora.model import MultiLoraModel, resolve_targets
-from selfedit.types import Adapter, Recipe
+from selfedit.types import Adapter, Model, ModelRef, Recipe, Update
 
 
 class BatchedInnerLoop(InnerLoop):
@@ -32,6 +35,7 @@ class BatchedInnerLoop(InnerLoop):
         token_budget: the most tokens of one pass; an example that is longer is a pass of its own.
         memory_limit: bytes to use beside the model's weights; by default most of what is free.
         tell: where a line goes when memory ran out and the budget was halved.
+        base: what the model is; None takes work for any.
     """
 
     def __init__(
@@ -41,33 +45,106 @@ class BatchedInnerLoop(InnerLoop):
         token_budget: int = 1024,
         memory_limit: int | None = None,
         tell: Callable[[str], None] | None = None,
+        base: ModelRef | None = None,
     ) -> None:
-        self.model, self.slots, self.token_budget = model, slots, token_budget
+        self.model, self.slots, self.token_budget, self.base = model, slots, token_budget, base
         self.memory_limit, self._tell = memory_limit, tell
 
-    def adapt(self, recipes: Sequence[Recipe], on_tokens: OnTokens | None = None) -> Iterator[Adapter]:
-        """See `InnerLoop.adapt`. Recipes with other target modules are trained in a pass of their own.
+    def adapt(
+        self,
+        recipes: Sequence[Recipe],
+        model: Model,
+        on_tokens: OnTokens | None = None,
+        checkpoint: CheckpointFolder | None = None,
+    ) -> Iterator[Update]:
+        """Recipes with other target modules are trained in a pass of their own; full finetuning comes last.
 
         Raises:
             UserError: not even one adapter and one example fit into memory.
         """
-        jobs = [TrainingJob(recipe) for recipe in recipes]
+        check_base([model], self.base)
         groups: dict[str | tuple[str, ...], list[TrainingJob]] = {}
-        for job in jobs:
-            if not job.hyperparameters.full:
+        full: list[Recipe] = []
+        for job in [TrainingJob(recipe) for recipe in recipes]:
+            if job.hyperparameters.full:
+                full.append(job.recipe)
+            else:
                 groups.setdefault(job.lora.target_modules, []).append(job)
-        for targets, group in groups.items():
-            layers = resolve_targets(self.model, targets)
-            group_recipes = [job.recipe for job in group]
-            plan = plan_memory(self.model, group_recipes, layers, self.slots, self.token_budget, self.memory_limit)
-            multi = MultiLoraModel(self.model, plan.slots, max(job.lora.rank for job in group), layers, train=True)
-            try:
-                with Halves(multi) as halves:
-                    yield from _Run(multi, halves, group, plan.token_budget, on_tokens, self._tell).adapters()
-            finally:
-                multi.unwrap()
-        full = [job.recipe for job in jobs if job.hyperparameters.full]
-        yield from FullInnerLoop(self.model).adapt(full, on_tokens)
+        keeper = _Keeper(checkpoint, work_key(recipes, model, self.slots, self.token_budget)) if checkpoint else None
+        yield from keeper.ended() if keeper is not None else ()
+        for number, (targets, jobs) in enumerate(groups.items()):
+            if keeper is not None and (jobs := keeper.left(jobs)) == []:
+                continue
+            with merged(self.model, model.updates):
+                yield from self._adapters(number, targets, jobs, on_tokens, keeper)
+        yield from FullInnerLoop(self.model).adapt(full, model, on_tokens)
+
+    def _adapters(
+        self,
+        group: int,
+        targets: str | tuple[str, ...],
+        jobs: list[TrainingJob],
+        on_tokens: OnTokens | None,
+        keeper: _Keeper | None,
+    ) -> Iterator[Adapter]:
+        """The adapters of one group of recipes, which have the same layers."""
+        layers = resolve_targets(self.model, targets)
+        recipes = [job.recipe for job in jobs]
+        state = keeper.state(group) if keeper is not None else None
+        if state is not None:  # Of a size that did fit.
+            slots, token_budget, rank = (int(state.facts[name]) for name in ("slots", "token_budget", "rank"))
+        else:
+            plan = plan_memory(self.model, recipes, layers, self.slots, self.token_budget, self.memory_limit)
+            slots, token_budget = plan.slots, plan.token_budget
+            rank = max(job.lora.rank for job in jobs)
+        multi = MultiLoraModel(self.model, slots, rank, layers, train=True)
+        try:
+            with Halves(multi) as halves:
+                run = _Run(multi, halves, jobs, token_budget, on_tokens, self._tell)
+                if state is not None:
+                    run.restore(state)
+                for adapter in run.adapters(lambda: keeper.tick(group, run) if keeper is not None else None):
+                    if keeper is not None:
+                        keeper.keep(adapter)
+                    yield adapter
+        finally:
+            multi.unwrap()
+
+
+class _Keeper:
+    """Keeps what one call of `adapt` has done, and knows what an earlier one had."""
+
+    def __init__(self, checkpoint: CheckpointFolder, key: str) -> None:
+        self._checkpoint, self._key = checkpoint, key
+        self._resumed = checkpoint.resume(key)
+        facts: Mapping[str, Any] = self._resumed.facts if self._resumed is not None else {}
+        self._ended: list[str] = list(facts.get("ended", ()))
+        self._group = facts.get("group")
+
+    def ended(self) -> Iterator[Adapter]:
+        """The adapters that had ended."""
+        for number in range(len(self._ended)):
+            yield self._checkpoint.ended(number)
+
+    def left(self, jobs: Sequence[TrainingJob]) -> list[TrainingJob]:
+        """The jobs that had not ended."""
+        return [job for job in jobs if job.recipe.id not in self._ended]
+
+    def state(self, group: int) -> Snapshot | None:
+        """Where a group of recipes was; None if it had not begun."""
+        return self._resumed if self._group == group else None
+
+    def keep(self, adapter: Adapter) -> None:
+        """Keep an adapter that ended."""
+        self._checkpoint.keep_ended(adapter, len(self._ended))
+        self._ended.append(adapter.recipe_id)
+
+    def tick(self, group: int, run: _Run) -> None:
+        """After each pass: keep the state of a group if it is time."""
+        if self._checkpoint.is_due():
+            state = run.snapshot()
+            facts = {**state.facts, "group": group, "ended": self._ended}
+            self._checkpoint.keep(self._key, Snapshot(state.tensors, facts))
 
 
 class _Run:
@@ -89,10 +166,11 @@ class _Run:
         self._running: dict[int, TrainingJob] = {}
         self._optimizers: dict[int, torch.optim.AdamW] = {}
 
-    def adapters(self) -> Iterator[Adapter]:
+    def adapters(self, after_pass: Callable[[], None]) -> Iterator[Adapter]:
         """Train until the queue is empty, yielding adapters as they end."""
-        for slot in range(self._multi.slots):
-            self._start_next(slot)
+        if not self._running:
+            for slot in range(self._multi.slots):
+                self._start_next(slot)
         while self._running:
             pieces = self._choose_pieces()
             losses = self._run_pass(pieces)
@@ -109,6 +187,49 @@ class _Run:
                 if job.is_done:
                     yield self._multi.read(slot, job.recipe.id, job.lora, tuple(job.losses))
                     self._start_next(slot)
+            after_pass()
+
+    def snapshot(self) -> Snapshot:
+        """All that the passes to come depend on."""
+        tensors: dict[str, torch.Tensor] = {}
+        running: dict[str, Any] = {}
+        for slot, job in self._running.items():
+            tensors[f"{slot}.weights"] = self._multi.weights_NP.detach()[slot].cpu()
+            tensors[f"{slot}.gradients"] = self._multi.grads_NP[slot].cpu()
+            (state,) = self._optimizers[slot].state.values() or ({},)
+            tensors |= {f"{slot}.optimizer.{name}": value.cpu() for name, value in state.items()}
+            running[str(slot)] = {"id": job.recipe.id, "step": job.step, "losses": job.losses, "taken": job.taken}
+        facts = {
+            "slots": self._multi.slots,
+            "rank": self._multi.rank,
+            "token_budget": self._token_budget,
+            "queue": [job.recipe.id for job in self._queue],
+            "turns": list(self._turns),
+            "stale": sorted(self._multi.stale),
+            "running": running,
+        }
+        return Snapshot(tensors, facts)
+
+    @torch.no_grad()
+    def restore(self, snapshot: Snapshot) -> None:
+        """Be where a run of the same jobs was."""
+        facts, tensors = snapshot.facts, snapshot.tensors
+        jobs = {job.recipe.id: job for job in self._queue}
+        self._queue = deque(jobs[name] for name in facts["queue"])
+        for text, at in facts["running"].items():
+            slot, job = int(text), jobs[at["id"]]
+            job.resume(at["step"], at["losses"], at["taken"])
+            self._open(slot, job)
+            self._multi.weights_NP[slot] = tensors[f"{text}.weights"].to(self._multi.device)
+            self._multi.grads_NP[slot] = tensors[f"{text}.gradients"].to(self._multi.device)
+            begin = f"{text}.optimizer."
+            state = {name.removeprefix(begin): t for name, t in tensors.items() if name.startswith(begin)}
+            if state:
+                (weights,) = self._optimizers[slot].param_groups[0]["params"]
+                device = self._multi.device
+                self._optimizers[slot].state[weights] = {name: t.to(device) for name, t in state.items()}
+        self._turns = deque(facts["turns"])
+        self._multi.stale = set(facts["stale"])
 
     def _run_pass(self, pieces: list[Piece]) -> list[float] | None:
         """The losses of a pass; None if memory ran out, after which the steps in it begin anew with half the budget."""
@@ -137,7 +258,11 @@ class _Run:
             self._turns.remove(slot)
         if not self._queue:
             return
-        job = self._queue.popleft()
+        self._open(slot, self._queue.popleft())
+        self._turns.append(slot)
+
+    def _open(self, slot: int, job: TrainingJob) -> None:
+        """Put a job into a slot, at its beginning."""
         factors = initial_factors(job.recipe, self._multi.shapes)
         self._multi.load(slot, Adapter(job.recipe.id, job.lora, factors))
         weights = nn.Parameter(self._multi.weights_NP.detach()[slot])
@@ -146,7 +271,6 @@ class _Run:
             [weights], lr=job.learning_rate, weight_decay=job.hyperparameters.weight_decay, fused=True
         )
         self._running[slot] = job
-        self._turns.append(slot)
 
     def _choose_pieces(self) -> list[Piece]:
         """Fill the token budget with examples, the slots that waited longest first; at least one example."""

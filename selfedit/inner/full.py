@@ -9,38 +9,49 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from selfedit.inner.base import InnerLoop, OnTokens
+from selfedit.inner.checkpoint import CheckpointFolder
 from selfedit.inner.job import TrainingJob
 from selfedit.inner.plain import plain_backward
-from selfedit.types import Adapter, Recipe
+from selfedit.multilora.merge import check_base, merged
+from selfedit.types import Adapter, FullWeights, Model, ModelRef, Recipe
 
 
 class FullInnerLoop(InnerLoop):
     """Trains a copy of every weight, in fp32 whatever the model's type, and leaves the model as it was.
 
-    Needs 16 bytes a weight besides the model, and an adapter as large as the model for each recipe.
+    Needs 16 bytes a weight besides the model, and a copy of the model for each recipe.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        self.model = model
+    def __init__(self, model: PreTrainedModel, base: ModelRef | None = None) -> None:
+        self.model, self.base = model, base
 
-    def adapt(self, recipes: Sequence[Recipe], on_tokens: OnTokens | None = None) -> Iterator[Adapter]:
-        """See `InnerLoop.adapt`; in the order given.
+    def adapt(
+        self,
+        recipes: Sequence[Recipe],
+        model: Model,
+        on_tokens: OnTokens | None = None,
+        checkpoint: CheckpointFolder | None = None,
+    ) -> Iterator[FullWeights]:
+        """In the order given. Nothing is kept in between: a checkpoint would be four times as large as the model.
 
         Raises:
             ValueError: a recipe starts from an adapter, which full finetuning cannot.
         """
+        check_base([model], self.base)
         jobs = [TrainingJob(recipe) for recipe in recipes]
         for job in jobs:
-            if job.recipe.start is not None and job.recipe.start.factors:
+            if isinstance(job.recipe.start, Adapter):
                 raise ValueError(f"recipe {job.recipe.id}: full finetuning cannot start from a LoRA adapter")
         for job in jobs:
-            yield self._train(job, on_tokens)
+            with merged(self.model, model.updates):
+                weights = self._train(job, on_tokens)
+            yield weights
 
-    def _train(self, job: TrainingJob, on_tokens: OnTokens | None) -> Adapter:
+    def _train(self, job: TrainingJob, on_tokens: OnTokens | None) -> FullWeights:
         weights = dict(self.model.named_parameters())
         before = {name: weight.detach().clone() for name, weight in weights.items()}
         # bf16 would swallow the small steps.
-        start = job.recipe.start.weights if job.recipe.start is not None else before
+        start = job.recipe.start.weights if isinstance(job.recipe.start, FullWeights) else before
         masters = {
             name: nn.Parameter(start[name].to(weight.device, torch.float32, copy=True))
             for name, weight in weights.items()
@@ -62,7 +73,7 @@ class FullInnerLoop(InnerLoop):
                 _copy(masters, weights)
                 job.finish_step()
             trained = {name: weight.detach().to("cpu", copy=True) for name, weight in weights.items()}
-            return Adapter(job.recipe.id, job.lora, {}, tuple(job.losses), trained)
+            return FullWeights(job.recipe.id, trained, tuple(job.losses))
         finally:
             self.model.requires_grad_(False)
             for weight in weights.values():

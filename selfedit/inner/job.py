@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
-from selfedit.types import Example, Hyperparameters, LoraFactors, LoraSpec, Recipe
+from selfedit.types import Adapter, Example, Hyperparameters, LoraFactors, LoraSpec, Recipe
 
 
 def learning_rate(hyperparameters: Hyperparameters, step: int, total_steps: int) -> float:
@@ -46,7 +47,7 @@ def initial_factors(recipe: Recipe, shapes: dict[str, tuple[int, int]]) -> dict[
     Raises:
         ValueError: the recipe starts from an adapter of another shape.
     """
-    if recipe.start is not None:
+    if isinstance(recipe.start, Adapter):
         start, lora = recipe.start, recipe.hyperparameters.lora
         if start.factors.keys() != shapes.keys() or (start.lora.rank, start.lora.scaling) != (lora.rank, lora.scaling):
             raise ValueError(f"recipe {recipe.id} cannot start from adapter {start.recipe_id}: layers or rank differ")
@@ -63,7 +64,7 @@ def initial_factors(recipe: Recipe, shapes: dict[str, tuple[int, int]]) -> dict[
 
 @dataclass(frozen=True)
 class Taken:
-    """An example of an optimizer step, the weight of each of its labelled tokens, and the seed of its dropout."""
+    """An example of an optimizer step, by what its tokens' weights are multiplied, and the seed of its dropout."""
 
     example: Example
     weight: float
@@ -73,15 +74,16 @@ class Taken:
 class TrainingJob:
     """A recipe's progress through its optimizer steps.
 
-    A step's batch may be taken in several bites (`take`); its loss is the mean over all its labelled tokens, as
-    transformers' Trainer defines it, so bites change nothing but float rounding.
+    A step's batch may be taken in several bites (`take`); its loss is the weighted sum over its tokens
+    divided by how many have a weight. With weights of 1 that is the mean, as transformers' Trainer defines it, and
+    bites change nothing but float rounding.
     """
 
     def __init__(self, recipe: Recipe) -> None:
         if not recipe.examples:
             raise ValueError(f"recipe {recipe.id} has no examples")
         for example in recipe.examples:
-            if not any(example.loss_mask[1:]):
+            if not any(example.weights[1:]):
                 raise ValueError(f"recipe {recipe.id} has an example without a token that bears loss")
         self.recipe = recipe
         self.steps = data_order(recipe)
@@ -123,10 +125,22 @@ class TrainingJob:
 
     def take(self) -> Taken:
         """Take the next example of this step."""
-        place = len(self.steps[self.step]) - len(self._pending)
+        place = self.taken
         # The same example draws the same dropout whatever pass it comes into.
         seed = ((self.recipe.seed * 1_000_003 + self.step) * 10_007 + place) % 2**63
         return Taken(self._pending.pop(0), 1.0 / self._labels, seed)
+
+    @property
+    def taken(self) -> int:
+        """Examples of this step that were taken."""
+        return len(self.steps[self.step]) - len(self._pending)
+
+    def resume(self, step: int, losses: Sequence[float], taken: int) -> None:
+        """Go on where another job of the same recipe was."""
+        self.step = step
+        self._open_step()
+        self.losses = list(losses)
+        del self._pending[:taken]
 
     def restart_step(self) -> None:
         """Put back what was taken for this step, whose gradients were lost."""
@@ -145,5 +159,5 @@ class TrainingJob:
 
     def _open_step(self) -> None:
         self._pending = [self.recipe.examples[i] for i in self.steps[self.step]]
-        self._labels = sum(sum(example.loss_mask[1:]) for example in self._pending)
+        self._labels = sum(weight != 0 for example in self._pending for weight in example.weights[1:])
         self.losses.append(0.0)

@@ -12,21 +12,33 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from selfedit.inner.base import InnerLoop, OnTokens
+from selfedit.inner.checkpoint import CheckpointFolder
 from selfedit.inner.job import TrainingJob, initial_factors
 from selfedit.inner.plain import plain_backward
-from selfedit.types import Adapter, LoraFactors, Recipe
+from selfedit.multilora.merge import check_base, merged
+from selfedit.multilora.model import fan_in_fan_out
+from selfedit.types import Adapter, LoraFactors, Model, ModelRef, Recipe
 
 
 class PeftInnerLoop(InnerLoop):
     """What the batched loop has to equal, and to beat. Same data order, initial weights, schedule and optimizer."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        self.model = model
+    def __init__(self, model: PreTrainedModel, base: ModelRef | None = None) -> None:
+        self.model, self.base = model, base
 
-    def adapt(self, recipes: Sequence[Recipe], on_tokens: OnTokens | None = None) -> Iterator[Adapter]:
-        """See `InnerLoop.adapt`; in the order given."""
+    def adapt(
+        self,
+        recipes: Sequence[Recipe],
+        model: Model,
+        on_tokens: OnTokens | None = None,
+        checkpoint: CheckpointFolder | None = None,
+    ) -> Iterator[Adapter]:
+        """In the order given. Nothing is kept in between."""
+        check_base([model], self.base)
         for recipe in recipes:
-            yield self._train(TrainingJob(recipe), on_tokens)
+            with merged(self.model, model.updates):
+                adapter = self._train(TrainingJob(recipe), on_tokens)
+            yield adapter
 
     def _train(self, job: TrainingJob, on_tokens: OnTokens | None) -> Adapter:
         peft_model = self._wrap(job)
@@ -42,7 +54,9 @@ class PeftInnerLoop(InnerLoop):
                 optimizer.step()
                 optimizer.zero_grad()
                 job.finish_step()
-            return Adapter(job.recipe.id, job.lora, self._factors(peft_model), tuple(job.losses))
+            factors = self._factors(peft_model)
+            is_transposed = fan_in_fan_out(self.model, factors)
+            return Adapter(job.recipe.id, job.lora, factors, tuple(job.losses), is_transposed)
         finally:
             peft_model.unload()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
 
 from selfedit.inner.base import OnTokens
 from selfedit.inner.job import TrainingJob
+from selfedit.inner.loss import targets
 
 
 def plain_backward(model: Any, job: TrainingJob, on_tokens: OnTokens | None) -> None:
@@ -17,9 +17,10 @@ def plain_backward(model: Any, job: TrainingJob, on_tokens: OnTokens | None) -> 
         taken = job.take()
         tokens = torch.tensor([taken.example.tokens], device=model.device)
         logits_TV = model(input_ids=tokens, use_cache=False).logits[0, :-1].float()
-        mask_T = torch.tensor(taken.example.loss_mask[1:], device=model.device)
-        loss_T = nn.functional.cross_entropy(logits_TV, tokens[0, 1:], reduction="none")
-        loss = (loss_T * mask_T).sum() * taken.weight
+        weights_T = torch.tensor(taken.example.weights[1:], device=model.device)
+        ids_TK, probabilities_TK = (part.to(model.device) for part in targets(taken.example))
+        loss_T = -(logits_TV.log_softmax(-1).gather(1, ids_TK) * probabilities_TK).sum(1)
+        loss = (loss_T * weights_T).sum() * taken.weight
         loss.backward()
         job.add_loss(loss.item())
         if on_tokens is not None:

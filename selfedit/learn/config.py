@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from selfedit.errors import UserError, nearest
+from selfedit.gates import make_gate
 from selfedit.settings import (
+    Composition,
     FormatName,
     GeneratorName,
     GraderName,
     InnerLoopName,
+    Listed,
     RewardName,
     Settings,
     TrainingSettings,
@@ -38,12 +41,44 @@ class LearnConfig(Settings):
     seed: int = Field(default=0, ge=0, lt=2**31)
     grader: GraderName = "match"
     reward: RewardName = "accuracy"
+    gates: Annotated[tuple[str, ...], Listed] = Field(
+        default=("better",), description="what a version has to pass: better, or package.module:Class of your own"
+    )
+    keep_untested: bool = Field(default=False, description="learn passages that no question asks about, too")
     edit_training: TrainingSettings = TrainingSettings()
     final_training: TrainingSettings = TrainingSettings(learning_rate=2e-3, epochs=8, batch_size=4)
     inner_loop: InnerLoopName = Field(default="batched", description="what trains the adapters")
     generator: GeneratorName = Field(default="batched", description="what writes and answers")
     slots: int = Field(default=12, ge=1, description="adapters trained at once")
     token_budget: int = Field(default=1024, ge=16, description="tokens of one training pass")
+
+    @model_validator(mode="after")
+    def _possible(self) -> LearnConfig:
+        for name in ("edit_training", "final_training"):
+            if getattr(self, name).full:
+                raise UserError(f"{name}.full: a version is an adapter. Full finetuning is for `selfedit eval`.")
+        for gate in self.gates:
+            make_gate(gate)
+        return self
+
+    @property
+    def composition(self) -> Composition:
+        """The stages that a run is composed of."""
+        return Composition(
+            format=self.format,
+            domain_settings={"sentences": self.sentences},
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_edit_tokens=self.max_edit_tokens,
+            training=self.edit_training.hyperparameters(),
+            grader=self.grader,
+            max_answer_tokens=self.max_answer_tokens,
+            reward=self.reward,
+            inner_loop=self.inner_loop,
+            generator=self.generator,
+            slots=self.slots,
+            token_budget=self.token_budget,
+        )
 
 
 def learn_config(**settings: Any) -> LearnConfig:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from selfedit.documents import Document, Passage, Question, assign, check_titles, read_documents, read_questions, split
 from selfedit.learn.config import LearnConfig
+from selfedit.release_0_1 import later_settings
 from selfedit.types import DocumentRef, Probe, ProbeSource, Task
 
 
@@ -36,11 +37,6 @@ class Material:
     tasks: tuple[Task, ...]
     probe_source: ProbeSource | None
     cut_paragraphs: int
-
-    @property
-    def unasked(self) -> int:
-        """Passages that no question is about."""
-        return sum(not task.probes for task in self.tasks)
 
 
 def read_sources(paths: Sequence[Path], config: LearnConfig) -> Sources:
@@ -98,8 +94,8 @@ def work_key(material: Material, config: LearnConfig, fingerprint: str, grader: 
     """A hash of all that decides the outcome: the same key is the same work, which may be taken up again."""
     digest = hashlib.sha256(fingerprint.encode())
     # `slots` and `token_budget` say how fast, not what; paths may change while contents stay.
-    ignored = {"slots", "token_budget", "questions", "edits_from"}
-    digest.update(config.model_dump_json(exclude=ignored).encode())
+    ignored = dict.fromkeys(("slots", "token_budget", "questions", "edits_from"), True)
+    digest.update(config.model_dump_json(exclude=later_settings(config) | ignored).encode())
     digest.update(repr(material.tasks).encode())
     digest.update(grader.encode())
     if config.edits_from is not None:

@@ -12,6 +12,7 @@ from selfedit.errors import UserError, nearest
 from selfedit.models.fingerprint import fingerprint
 from selfedit.models.quiet import quiet_transformers
 from selfedit.progress import Progress, QuietProgress
+from selfedit.types import ModelRef
 
 # Importing this module must not import torch and transformers, which takes seconds: the functions do.
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ class BaseModel:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     has_chat_template: bool
+
+    @property
+    def ref(self) -> ModelRef:
+        """The same by name and hash."""
+        return ModelRef(self.name, self.fingerprint)
 
     @property
     def context_window(self) -> int:

@@ -54,6 +54,7 @@ class MultiLoraModel:
         self.packed = can_pack(model) if packed is None else packed
         self.model, self.slots, self.rank = model, slots, rank
         self.shapes = layer_shapes(model, layers)
+        self._fan_in_fan_out = fan_in_fan_out(model, layers)
         size = sum(rank * (inputs + outputs) for inputs, outputs in self.shapes.values())
         self.weights_NP = torch.zeros(slots, size, device=model.device, requires_grad=train)
         self.grads_NP = torch.zeros(slots if train else 0, size, device=model.device)
@@ -150,7 +151,7 @@ class MultiLoraModel:
     def read(self, slot: int, recipe_id: str, lora: LoraSpec, losses: tuple[float, ...] = ()) -> Adapter:
         """Copy a slot out as an adapter on the CPU."""
         factors = {name: _copy_slot(stack.a_NRI, stack.b_NOR, slot, lora.rank) for name, stack in self._stacks.items()}
-        return Adapter(recipe_id, lora, factors, losses)
+        return Adapter(recipe_id, lora, factors, losses, self._fan_in_fan_out)
 
     def gradients(self, slot: int, rank: int) -> dict[str, LoraFactors]:
         """A copy of a slot's gradients by layer, shaped as the factors they belong to."""
@@ -213,6 +214,11 @@ def layer_shapes(model: PreTrainedModel, layers: Collection[str]) -> dict[str, t
             outputs, inputs = weight.shape if isinstance(module, nn.Linear) else weight.T.shape
             shapes[name] = (inputs, outputs)
     return shapes
+
+
+def fan_in_fan_out(model: PreTrainedModel, layers: Collection[str]) -> bool:
+    """Whether the named layers of a bare model store their weights transposed, as GPT-2's do: PEFT has to be told."""
+    return any(not isinstance(model.get_submodule(name), nn.Linear) for name in layers)
 
 
 def _copy_slot(a_NRI: torch.Tensor, b_NOR: torch.Tensor, slot: int, rank: int) -> LoraFactors:

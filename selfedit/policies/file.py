@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from selfedit.errors import UserError, nearest
-from selfedit.policies.base import OnEdit, Policy, edit_seed
+from selfedit.policies.base import OnEdit, Policy
 from selfedit.policies.formats import Format
+from selfedit.seeds import derive_seed
 from selfedit.text.matching import normalise
 from selfedit.text.reading import read_json_lines
-from selfedit.types import SelfEdit, Task
+from selfedit.types import Model, SelfEdit, Task
 
 
 class FilePolicy(Policy):
@@ -39,8 +40,10 @@ class FilePolicy(Policy):
         """Whether a row is about the task."""
         return bool(self._rows_for(task))
 
-    def propose(self, tasks: Sequence[Task], edits: int, seed: int, on_edit: OnEdit | None = None) -> list[SelfEdit]:
-        """See `Policy.propose`. A passage gets the rows with its context, or else those with its title."""
+    def propose(
+        self, tasks: Sequence[Task], edits: int, seed: int, model: Model, on_edit: OnEdit | None = None
+    ) -> list[SelfEdit]:
+        """A passage gets the rows with its context, or else those with its title."""
         proposed = []
         for task in tasks:
             for number, row in enumerate(self._rows_for(task)[:edits]):
@@ -50,7 +53,7 @@ class FilePolicy(Policy):
                     self._format.name,
                     "",
                     row["self_edit"],
-                    edit_seed(seed, task.id, number),
+                    derive_seed(seed, task.id, number),
                 )
                 proposed.append(edit)
                 if on_edit is not None:

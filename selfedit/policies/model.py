@@ -7,15 +7,17 @@ from dataclasses import replace
 
 from selfedit.generate.base import Completion, Generator, Request
 from selfedit.models.prompt import Prompter
-from selfedit.policies.base import OnEdit, Policy, edit_seed
+from selfedit.policies.base import OnEdit, Policy
 from selfedit.policies.formats import Format
-from selfedit.types import Example, SelfEdit, Task
+from selfedit.seeds import derive_seed
+from selfedit.types import Example, Model, SelfEdit, Task
 
 
 class ModelPolicy(Policy):
-    """Samples self-edits in one format from a generator's base model.
+    """Samples self-edits in one format.
 
     Args:
+        end_tokens: any of them may end a text; the first is written where an edit to learn from has none.
         temperature, top_p: 1.0 and 0.95 in the paper (section 4.2).
         max_new_tokens: of one self-edit; a longer one is cut, and what it says until there is used.
         constrained: sample only what follows the format's schema, where it has one.
@@ -26,17 +28,19 @@ class ModelPolicy(Policy):
         generator: Generator,
         prompter: Prompter,
         format_: Format,
+        end_tokens: Sequence[int],
         temperature: float = 1.0,
         top_p: float = 0.95,
         max_new_tokens: int = 512,
         constrained: bool = True,
     ) -> None:
-        self._generator, self._prompter, self._format = generator, prompter, format_
+        self._generator, self._prompter, self._format, self._end_tokens = generator, prompter, format_, end_tokens
         self._temperature, self._top_p, self._max_new_tokens = temperature, top_p, max_new_tokens
         self._constrained = constrained
 
-    def propose(self, tasks: Sequence[Task], edits: int, seed: int, on_edit: OnEdit | None = None) -> list[SelfEdit]:
-        """See `Policy.propose`."""
+    def propose(
+        self, tasks: Sequence[Task], edits: int, seed: int, model: Model, on_edit: OnEdit | None = None
+    ) -> list[SelfEdit]:
         blanks = [self._blank(task, number, seed) for task in tasks for number in range(edits)]
         if not self._format.instruction:
             if on_edit is not None:
@@ -44,7 +48,7 @@ class ModelPolicy(Policy):
                     on_edit(edit)
             return blanks
         schemas = {task.id: self._format.schema(task.context) if self._constrained else "" for task in tasks}
-        requests = [replace(self._request(edit), schema=schemas[edit.task_id]) for edit in blanks]
+        requests = [self._request(edit, model, schemas[edit.task_id]) for edit in blanks]
         written: dict[int, SelfEdit] = {}
 
         def done(index: int, completion: Completion) -> None:
@@ -52,35 +56,36 @@ class ModelPolicy(Policy):
             if on_edit is not None:
                 on_edit(written[index])
 
-        self._generator.generate(requests, on_completion=done)
+        self._generator.generate(requests, done)
         return [written[index] for index in range(len(blanks))]
 
     def prompt_tokens(self, task: Task) -> int:
         """Tokens of the request for an edit about a task."""
-        return len(self._request(self._blank(task, 0, 0)).prompt) if self._format.instruction else 0
+        return len(self._prompt(self._blank(task, 0, 0))) if self._format.instruction else 0
 
-    def example(self, edit: SelfEdit, end_tokens: Sequence[int]) -> Example:
-        """An edit as the policy is to learn it: the prompt without loss, then the edit and its end.
-
-        Args:
-            end_tokens: any may end a text; the first is written where none is there.
-        """
-        prompt = self._request(edit).prompt
+    def example(self, edit: SelfEdit) -> Example:
+        """An edit as the policy is to learn it: the prompt without loss, then the edit and its end."""
+        prompt = self._prompt(edit)
         written = edit.token_ids or self._prompter.encode(edit.text.removeprefix(self._format.opening))
         # An edit that was cut off at its longest is not taught to end there.
-        is_open = len(written) < self._max_new_tokens and written[-1] not in end_tokens
-        ended = (*written, end_tokens[0]) if is_open else written
-        return Example(prompt + ended, (False,) * len(prompt) + (True,) * len(ended))
+        is_open = len(written) < self._max_new_tokens and written[-1] not in self._end_tokens
+        ended = (*written, self._end_tokens[0]) if is_open else written
+        return Example(prompt + ended, (0.0,) * len(prompt) + (1.0,) * len(ended))
 
     def _blank(self, task: Task, number: int, seed: int) -> SelfEdit:
         prompt = self._format.prompt(task.title, task.context) if self._format.instruction else ""
         return SelfEdit(
-            f"{task.id}.e{number}", task.id, self._format.name, prompt, "", edit_seed(seed, task.id, number)
+            f"{task.id}.e{number}", task.id, self._format.name, prompt, "", derive_seed(seed, task.id, number)
         )
 
-    def _request(self, edit: SelfEdit) -> Request:
+    def _prompt(self, edit: SelfEdit) -> tuple[int, ...]:
+        return self._prompter.request(edit.prompt, self._format.opening, self._format.examples)
+
+    def _request(self, edit: SelfEdit, model: Model, schema: str) -> Request:
         return Request(
-            self._prompter.request(edit.prompt, self._format.opening, self._format.examples),
+            self._prompt(edit),
+            model,
+            schema=schema,
             max_new_tokens=self._max_new_tokens,
             temperature=self._temperature,
             top_p=self._top_p,

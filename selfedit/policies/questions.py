@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from selfedit.generate.base import Generator, Request
 from selfedit.models.prompt import Prompter
-from selfedit.policies.base import edit_seed
 from selfedit.policies.formats import get_format, parse_pairs
+from selfedit.seeds import derive_seed
 from selfedit.text.matching import answer_in_passage, normalise
-from selfedit.types import Probe, Task
+from selfedit.types import Model, Probe, Task
 
 MAX_NEW_TOKENS = 256
 """Of all questions about one passage."""
@@ -24,17 +24,20 @@ class QuestionWriter:
     def __init__(self, generator: Generator, prompter: Prompter, max_new_tokens: int = MAX_NEW_TOKENS) -> None:
         self._generator, self._prompter, self._max_new_tokens = generator, prompter, max_new_tokens
 
-    def write(self, tasks: Sequence[Task], per_task: int, seed: int) -> tuple[dict[str, tuple[Probe, ...]], int]:
+    def write(
+        self, tasks: Sequence[Task], per_task: int, seed: int, model: Model
+    ) -> tuple[dict[str, tuple[Probe, ...]], int]:
         """Probes by task id, at most `per_task` each, and how many questions were dropped."""
         self_qa = get_format("self-qa")
         requests = [
             Request(
                 self._prompter.request(self_qa.prompt(task.title, task.context), self_qa.opening, self_qa.examples),
+                model,
                 max_new_tokens=self._max_new_tokens,
                 temperature=0.7,
                 top_p=0.95,
                 # Not a seed that any self-edit has, so that the writer of edits does not write the same questions.
-                seed=edit_seed(seed, f"questions/{task.id}", 0),
+                seed=derive_seed(seed, f"questions/{task.id}", 0),
             )
             for task in tasks
         ]

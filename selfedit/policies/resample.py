@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from selfedit.policies.base import OnEdit, Policy
-from selfedit.types import SelfEdit, Task
+from selfedit.types import Model, SelfEdit, Task
 
 
 class ResamplingPolicy(Policy):
@@ -19,12 +19,13 @@ class ResamplingPolicy(Policy):
     def __init__(self, policy: Policy, is_usable: Callable[[Task, SelfEdit], bool], attempts: int) -> None:
         self._policy, self._is_usable, self._attempts = policy, is_usable, attempts
 
-    def propose(self, tasks: Sequence[Task], edits: int, seed: int, on_edit: OnEdit | None = None) -> list[SelfEdit]:
-        """See `Policy.propose`."""
+    def propose(
+        self, tasks: Sequence[Task], edits: int, seed: int, model: Model, on_edit: OnEdit | None = None
+    ) -> list[SelfEdit]:
         found: dict[str, dict[int, SelfEdit]] = {task.id: {} for task in tasks}
         open_tasks = list(tasks)
         for attempt in range(1, self._attempts + 1):
-            samples = self._policy.propose(open_tasks, edits, seed + 1_000_003 * (attempt - 1))
+            samples = self._policy.propose(open_tasks, edits, seed + 1_000_003 * (attempt - 1), model)
             is_last = attempt == self._attempts
             for task in open_tasks:
                 own = iter([edit for edit in samples if edit.task_id == task.id])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from selfedit.errors import UserError, nearest
 from selfedit.rewards.accuracy import AccuracyReward
 from selfedit.rewards.base import Reward
-from selfedit.rewards.function import FunctionReward
+from selfedit.rewards.function import own_reward
 from selfedit.rewards.gain import GainReward
 from selfedit.rewards.logprob import LogprobReward
 from selfedit.rewards.rubric import RubricReward
@@ -18,13 +18,13 @@ __all__ = ["REWARDS", "Reward", "make_reward"]
 
 
 def make_reward(name: str) -> Reward:
-    """The reward of that name.
+    """The reward of that name. A user's own is a function of a task and its answers, or a subclass of `Reward`.
 
     Raises:
         UserError: there is none; the nearest is suggested.
     """
     if ":" in name:
-        return FunctionReward(name)
+        return own_reward(name)
     if name not in REWARDS:
         raise UserError(
             f"Unknown reward '{name}'. {nearest(name, REWARDS)} One of your own is package.module:function."

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from selfedit.rewards.base import Reward
-from selfedit.types import Evaluation, SelfEdit, Task
+from selfedit.rewards.answers import AnswersReward
+from selfedit.types import Evaluation
 
 
-class AccuracyReward(Reward):
+class AccuracyReward(AnswersReward):
     """The share of right answers."""
 
     name = "accuracy"
 
-    def value(self, task: Task, edit: SelfEdit, before: Evaluation, after: Evaluation) -> float:
-        """See `Reward.value`."""
+    def of_answers(self, before: Evaluation, after: Evaluation) -> float:
         return after.accuracy

@@ -3,25 +3,64 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from statistics import fmean
 
-from selfedit.types import Evaluation, SelfEdit, Task
+from selfedit.types import Evaluation, Group, Task
 
 
 class Reward(ABC):
-    """Orders the self-edits of one task.
+    """Orders the self-edits of one task. It sees all of them, with all that their adapters answered.
 
     Attributes:
-        needs_training: whether it looks at what an adapter answers; if not, it can screen edits before training.
+        needs_training: whether it looks at what adapters answer; if not, none is trained for it, and it can screen
+            edits before training.
     """
 
     name: str
     needs_training: bool = True
 
     @abstractmethod
-    def value(self, task: Task, edit: SelfEdit, before: Evaluation, after: Evaluation) -> float:
+    def rewards(self, group: Group) -> list[tuple[float, ...]]:
+        """What each edit of a group is worth, larger is better: a number for each of its `afters`, in their order.
+
+        A reward that needs no training gives one number an edit.
+        """
+
+    def no_update(self, group: Group) -> float | None:
+        """What no update is worth by the same measure; None where that cannot be said."""
+        return None
+
+    def overall(self, tasks: Sequence[Task], before: Sequence[Evaluation], after: Sequence[Evaluation]) -> float | None:
+        """What answers to all tasks are worth together, for gates; None where the reward says nothing of answers.
+
+        Args:
+            before: what the model answered without update.
+            after: what is to be judged; `before` itself for no update.
+        """
+        return None
+
+
+class TrialReward(Reward):
+    """A reward that looks at one adapter's answers at a time."""
+
+    @abstractmethod
+    def value(self, task: Task, before: Evaluation, after: Evaluation) -> float:
         """A number to compare, larger is better.
 
         Args:
-            before: the task's probes asked of the base.
-            after: the same asked of an adapter trained on the edit; `before` itself for the worth of no update.
+            before: the task's probes asked of the model without update.
+            after: the same asked of an adapter; `before` itself for the worth of no update.
         """
+
+    def rewards(self, group: Group) -> list[tuple[float, ...]]:
+        return [
+            tuple(self.value(group.task, group.before, after) for after in rollout.afters) for rollout in group.rollouts
+        ]
+
+    def no_update(self, group: Group) -> float | None:
+        return self.value(group.task, group.before, group.before)
+
+    def overall(self, tasks: Sequence[Task], before: Sequence[Evaluation], after: Sequence[Evaluation]) -> float | None:
+        """The mean over tasks."""
+        return fmean(self.value(*triple) for triple in zip(tasks, before, after, strict=True))

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from selfedit.errors import UserError
 from selfedit.imports import import_named
-from selfedit.rewards.base import Reward
-from selfedit.types import Answer, Evaluation, SelfEdit, Task
+from selfedit.rewards.base import Reward, TrialReward
+from selfedit.types import Answer, Evaluation, Task
 
 RewardFunction = Callable[[Task, Sequence[Answer]], float]
 
 
-class FunctionReward(Reward):
+class FunctionReward(TrialReward):
     """Calls `function(task, answers)` with the answers after the update.
 
     Raises:
         UserError: the function raises, or does not give a finite number. What was trained is kept.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._function = _import(name)
+    def __init__(self, name: str, function: RewardFunction) -> None:
+        self.name, self._function = name, function
 
-    def value(self, task: Task, edit: SelfEdit, before: Evaluation, after: Evaluation) -> float:
-        """See `Reward.value`."""
+    def value(self, task: Task, before: Evaluation, after: Evaluation) -> float:
         try:
             value = float(self._function(task, after.answers))
         except Exception as error:  # Whatever goes wrong in a user's code.
@@ -40,8 +39,17 @@ class FunctionReward(Reward):
         )
 
 
-def _import(name: str) -> RewardFunction:
-    function: RewardFunction = import_named(name, f"the reward '{name}'", "package.module:function")
-    if not callable(function):
+def own_reward(name: str) -> Reward:
+    """What a user's `package.module:function` names: a function, or a subclass of `Reward` that sees whole groups.
+
+    Raises:
+        UserError: it cannot be imported, or is neither.
+    """
+    own: Any = import_named(name, f"the reward '{name}'", "package.module:function")
+    if isinstance(own, type) and issubclass(own, Reward):
+        reward = own()
+        reward.name = name
+        return reward
+    if not callable(own):
         raise UserError(f"The reward '{name}' is not a function (task, answers) -> float.")
-    return function
+    return FunctionReward(name, own)

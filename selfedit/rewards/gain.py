@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from selfedit.rewards.base import Reward
-from selfedit.types import Evaluation, SelfEdit, Task
+from selfedit.rewards.answers import AnswersReward
+from selfedit.types import Evaluation
 
 
-class GainReward(Reward):
+class GainReward(AnswersReward):
     """The accuracy after the update less the base's: unlike accuracy, comparable between tasks."""
 
     name = "gain"
 
-    def value(self, task: Task, edit: SelfEdit, before: Evaluation, after: Evaluation) -> float:
-        """See `Reward.value`."""
+    def of_answers(self, before: Evaluation, after: Evaluation) -> float:
         return after.accuracy - before.accuracy

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from selfedit.rewards.base import Reward
-from selfedit.types import Evaluation, SelfEdit, Task
+from selfedit.rewards.answers import AnswersReward
+from selfedit.types import Evaluation
 
 
-class LogprobReward(Reward):
+class LogprobReward(AnswersReward):
     """The gain in the gold answers' mean log-probability a token, in nats. We add it to the paper's.
 
     With five questions accuracy has six values, and most edits of a passage tie.
@@ -14,6 +14,5 @@ class LogprobReward(Reward):
 
     name = "logprob"
 
-    def value(self, task: Task, edit: SelfEdit, before: Evaluation, after: Evaluation) -> float:
-        """See `Reward.value`."""
+    def of_answers(self, before: Evaluation, after: Evaluation) -> float:
         return after.gold_logprob - before.gold_logprob

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from selfedit.rewards.base import Reward
 from selfedit.text.matching import normalise
-from selfedit.types import Evaluation, SelfEdit, Task
+from selfedit.types import Group, SelfEdit, Task
 
 # An edit about as long as its passage says as much as there is to say; twice that is enough of repetition.
 _LONG_ENOUGH = 1.5
@@ -27,9 +27,9 @@ class RubricReward(Reward):
     name = "rubric"
     needs_training = False
 
-    def value(self, task: Task, edit: SelfEdit, before: Evaluation, after: Evaluation) -> float:
-        """See `Reward.value`; 0 for an empty edit, at most 1."""
-        return sum(self.shares(task, edit).values()) / 4
+    def rewards(self, group: Group) -> list[tuple[float, ...]]:
+        """Each edit's score: 0 for an empty one, at most 1."""
+        return [(sum(self.shares(group.task, rollout.edit).values()) / 4,) for rollout in group.rollouts]
 
     def shares(self, task: Task, edit: SelfEdit) -> dict[str, float]:
         """Each criterion's share, between 0 and 1."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from selfedit.domains.base import Domain
 from selfedit.generate.base import Generator, Request, Scored
 from selfedit.graders import Grader
-from selfedit.types import Adapter, Answer, Evaluation, Task
+from selfedit.types import Answer, Evaluation, Model, Task
 
 
 class Evaluator:
@@ -23,27 +23,26 @@ class Evaluator:
 
     def evaluate(
         self,
-        pairs: Sequence[tuple[Task, str | None]],
-        adapters: Mapping[str, Adapter] | None = None,
+        pairs: Sequence[tuple[Task, Model]],
         on_answer: Callable[[], None] | None = None,
         with_context: bool = False,
     ) -> list[Evaluation]:
-        """One evaluation for each (task, name of an adapter or None for the base), all decoded together.
+        """One evaluation for each task and model, all decoded together.
 
         Args:
             with_context: show the task's context with the question: what is asked for where all is well.
         """
         requests, golds = [], []
-        for task, name in pairs:
+        for task, model in pairs:
             for probe in task.probes:
                 prompt = self._domain.question(task, probe, with_context)
-                requests.append(Request(prompt, name, self._max_new_tokens, stop=self._domain.stop))
-                golds.append(Scored(prompt, self._domain.gold(task, probe), name))
-        generated = self._generator.generate(requests, adapters, lambda *_: on_answer() if on_answer else None)
+                requests.append(Request(prompt, model, self._max_new_tokens, stop=self._domain.stop))
+                golds.append(Scored(prompt, self._domain.gold(task, probe), model))
+        generated = self._generator.generate(requests, lambda *_: on_answer() if on_answer else None)
         asked = [(task, probe) for task, _ in pairs for probe in task.probes]
         texts = [self._domain.clean(task, answer.text) for (task, _), answer in zip(asked, generated, strict=True)]
         verdicts = self._grader.grade_all([(probe, text) for (_, probe), text in zip(asked, texts, strict=True)])
-        logprobs = self._generator.score(golds, adapters)
+        logprobs = self._generator.score(golds)
         graded = iter(zip(texts, verdicts, logprobs, strict=True))
         evaluations = []
         for task, _ in pairs:

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
 
 from selfedit.domains.fewshot import augment
 from selfedit.domains.fewshot.choices import without_paraphrases
@@ -14,14 +13,14 @@ from selfedit.domains.fewshot.domain import FewshotDomain, asked_value
 from selfedit.domains.fewshot.problem import Pair, make_task, read_context
 from selfedit.domains.fewshot.values import Kind, Value
 from selfedit.errors import UserError
-from selfedit.generate.base import Generator, Request
+from selfedit.files.journal import Unrecorded
+from selfedit.generate.base import Request
 from selfedit.graders.exact import ExactGrader
-from selfedit.inner.base import InnerLoop
-from selfedit.policies.base import Policy
 from selfedit.progress import Progress
 from selfedit.search.evaluator import Evaluator
-from selfedit.search.training import train_all
-from selfedit.types import Adapter, Hyperparameters, LoraSpec, Recipe, SelfEdit, Task
+from selfedit.search.stages import Stages
+from selfedit.search.step import Search
+from selfedit.types import Hyperparameters, LoraSpec, Model, Rollout, SelfEdit, Task, Trial
 
 TARGETS = ("q_proj", "v_proj", "gate_proj", "up_proj", "down_proj")
 HYPERPARAMETERS = Hyperparameters(
@@ -33,33 +32,37 @@ _MOST_FOLDS = 3
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """One self-edit with what leave-one-out on the demonstrations says of it.
+class SolveOptions:
+    """How to solve.
 
     Attributes:
-        failure: why it cannot be trained on; None if it can.
-        right: demonstrations predicted exactly when left out, of `asked`; 0 of 0 if there was nothing to choose.
-        logprob: the left-out outputs' mean log-probability a token.
+        fixed: train by the fixed recipe; no self-edit is written.
+        constrained: sample only valid self-edits; else, as in the paper, until one is valid.
+        vote: let the predictions for the task seen in all rigid ways vote.
+        most_tokens: training tokens of an edit; None for what suits the device, 0 for no bound.
     """
 
-    edit: SelfEdit
-    failure: str | None = None
-    right: int = 0
-    asked: int = 0
-    logprob: float = 0.0
+    fixed: bool = False
+    constrained: bool = True
+    vote: bool = False
+    most_tokens: int | None = None
+    temperature: float = 1.0
+    slots: int = 8
+    token_budget: int = 2048
 
 
 @dataclass(frozen=True)
 class Solution:
-    """What was predicted for each of a task's inputs, after training on the chosen attempt's edit.
+    """What was predicted for each of a task's inputs, after training on the chosen self-edit.
 
     Attributes:
+        rollouts: a trial for each demonstration that was left out; none where there was nothing to choose.
+        chosen: the place of the edit; None if none could be used, and nothing was predicted.
         solved: whether every prediction is exactly right; None where an answer is not known.
-        chosen: the attempt's place; None if no edit could be used, and nothing was predicted.
     """
 
     task: Task
-    attempts: tuple[Attempt, ...]
+    rollouts: tuple[Rollout, ...]
     chosen: int | None
     predictions: tuple[str, ...]
     solved: bool | None
@@ -69,61 +72,60 @@ class Solution:
 
 
 class Solver:
-    """Adapts one model to tasks, one by one.
+    """Adapts one model to tasks, one by one: the search step on a task's demonstrations, without records.
 
     Args:
-        vote: look at a task of grids in all rigid ways, and let the predictions vote.
+        domain: that of the stages, which predicts, too.
     """
 
     def __init__(
         self,
+        stages: Stages,
         domain: FewshotDomain,
-        policy: Policy,
-        inner: InnerLoop,
-        generator: Generator,
+        model: Model,
         progress: Progress,
         hyperparameters: Hyperparameters = HYPERPARAMETERS,
-        vote: bool = False,
+        options: SolveOptions = SolveOptions(),
     ) -> None:
-        self._domain, self._policy, self._inner, self._generator = domain, policy, inner, generator
-        self._progress, self._hyperparameters = progress, hyperparameters
-        self._vote = vote
+        self._stages, self._domain, self._model = stages, domain, model
+        self._progress, self._hyperparameters, self._vote = progress, hyperparameters, options.vote
+        self._search = Search(stages, Unrecorded(), progress, 2 * options.slots)
 
     def solve(self, task: Task, edits: int, seed: int) -> Solution:
         """Adapt to the task and predict. The known answers are looked at when all is done, to say `solved`."""
         started = time.monotonic()
-        with self._progress.bar("Writing self-edits", edits, "edits") as bar:
-            written = self._policy.propose([task], edits, seed, lambda _: bar.advance())
-        attempts: list[Attempt] = []
-        recipes: dict[int, Recipe] = {}
-        for place, edit in enumerate(written):
-            try:
-                recipes[place] = self._domain.recipe(task, edit, self._hyperparameters, seed)
-                attempts.append(Attempt(edit))
-            except ValueError as error:
-                attempts.append(Attempt(edit, str(error)))
-        usable = list(recipes)
-        if len(usable) > 1:
-            for place, held_out in zip(usable, self._held_out(task, [written[i] for i in usable], seed), strict=True):
-                attempts[place] = held_out
+        written = self._search.propose("", [task], edits, self._model, seed)
+        failures = {
+            failure.edit_id: failure
+            for failure in self._search.check_edits("", [task], written, self._hyperparameters, seed)
+        }
+        usable = [edit for edit in written if edit.id not in failures]
+        trials = self._held_out(task, usable, seed) if len(usable) > 1 else {}
+        rollouts = tuple(
+            Rollout(edit, trials.get(edit.id, (failures[edit.id],) if edit.id in failures else ())) for edit in written
+        )
         if not usable:
-            return Solution(task, tuple(attempts), None, (), None, 0, (), time.monotonic() - started)
-        chosen = max(usable, key=lambda place: (attempts[place].right, attempts[place].logprob, -place))
-        (adapter,) = train_all(self._inner, [recipes[chosen]], "Training", self._progress).values()
-        predictions = self.predict(task, adapter)
+            return Solution(task, rollouts, None, (), None, 0, (), time.monotonic() - started)
+        chosen = max(
+            (place for place, rollout in enumerate(rollouts) if rollout.edit.id not in failures),
+            key=lambda place: (left_out_right(rollouts[place]), rollouts[place].gold_logprob, -place),
+        )
+        recipe = self._domain.recipe(task, written[chosen], self._hyperparameters, seed)
+        update = self._search.train(recipe, self._model, "Training", "the self-edit's learning rate")
+        predictions = self.predict(task, self._model.with_update(update))
         return Solution(
             task,
-            tuple(attempts),
+            rollouts,
             chosen,
             predictions,
             is_solved(task, predictions),
-            len(recipes[chosen].examples),
-            adapter.losses,
+            len(recipe.examples),
+            update.losses,
             time.monotonic() - started,
         )
 
-    def predict(self, task: Task, adapter: Adapter | None = None) -> tuple[str, ...]:
-        """The text of each predicted output, by the adapted model or by the bare one."""
+    def predict(self, task: Task, model: Model | None = None) -> tuple[str, ...]:
+        """The text of each predicted output, by an adapted model or by the bare one."""
         kind, pairs = read_context(task.context)
         views = (augment.IDENTITY, *augment.RIGID) if self._vote and kind.name == "grid" else (augment.IDENTITY,)
         requests, undo = [], []
@@ -132,42 +134,32 @@ class Solver:
                 look = _through(view, kind)
                 shown = tuple(Pair(look(pair.input), look(pair.output)) for pair in pairs)
                 prompt = self._domain.prompt(kind, shown, look(asked_value(kind, probe)))
-                name = adapter.recipe_id if adapter is not None else None
-                requests.append(Request(prompt, name, self._longest(task), stop=kind.stop))
+                requests.append(Request(prompt, model or self._model, self._longest(task), stop=kind.stop))
                 undo.append(view.inverse)
-        named = {adapter.recipe_id: adapter} if adapter is not None else {}
         with self._progress.bar("Predicting", len(requests), "outputs") as bar:
-            written = self._generator.generate(requests, named, lambda *_: bar.advance())
+            written = self._stages.generator.generate(requests, lambda *_: bar.advance())
         texts = [self._read(kind, completion.text, back) for completion, back in zip(written, undo, strict=True)]
         ballots = [texts[i : i + len(views)] for i in range(0, len(texts), len(views))]
         return tuple(_most_common([text for text in b if kind.read(text) is not None] or b) for b in ballots)
 
-    def _held_out(self, task: Task, edits: Sequence[SelfEdit], seed: int) -> list[Attempt]:
-        """Train each edit without each of some demonstrations, and ask for it: all adapters at once."""
+    def _held_out(self, task: Task, edits: Sequence[SelfEdit], seed: int) -> dict[str, tuple[Trial, ...]]:
+        """Train each edit without each of some demonstrations, and ask for it: the trials by edit."""
         folds = leave_one_out(task)
-        jobs = [
-            (edit, fold, f"{place}.{number}") for place, edit in enumerate(edits) for number, fold in enumerate(folds)
-        ]
-        recipes = []
-        for edit, fold, name in jobs:
-            try:
-                recipe = self._domain.recipe(fold, without_paraphrases(edit), self._hyperparameters, seed)
-            except ValueError:  # As more steps than are allowed.
-                continue
-            recipes.append(replace(recipe, id=name))
-        adapters = train_all(self._inner, recipes, "Comparing self-edits", self._progress)
-        asked = [(edit, fold, name) for edit, fold, name in jobs if name in adapters]
-        evaluator = Evaluator(self._generator, self._domain, ExactGrader(), self._longest(task))
-        evaluations = evaluator.evaluate([(fold, name) for _, fold, name in asked], adapters)
-        found = []
-        for edit in edits:
-            mine = [
-                evaluation for (other, _, _), evaluation in zip(asked, evaluations, strict=True) if other.id == edit.id
-            ]
-            right = sum(evaluation.answers[0].verdict.correct for evaluation in mine)
-            mean = fmean(evaluation.gold_logprob for evaluation in mine) if mine else float("-inf")
-            found.append(Attempt(edit, None, right, len(mine), mean))
-        return found
+        jobs = {
+            f"{place}.{number}": (edit, fold) for place, edit in enumerate(edits) for number, fold in enumerate(folds)
+        }
+        without = [replace(without_paraphrases(edit), id=name, task_id=fold.id) for name, (edit, fold) in jobs.items()]
+        evaluator = Evaluator(self._stages.generator, self._domain, ExactGrader(), self._longest(task))
+        search = self._search.with_evaluator(evaluator)
+        trials = search.evaluate_edits(
+            "", folds, without, self._model, self._hyperparameters, (seed,), "Comparing self-edits"
+        )
+        of_edit: dict[str, tuple[Trial, ...]] = {edit.id: () for edit in edits}
+        for trial in trials:
+            edit, _ = jobs[trial.edit_id]
+            if trial.after is not None:  # Else it takes more steps than are allowed, say.
+                of_edit[edit.id] += (trial,)
+        return of_edit
 
     def _longest(self, task: Task) -> int:
         """Tokens of a prediction: twice what the largest known output, or input to predict for, takes."""
@@ -180,6 +172,11 @@ class Solver:
         if value is None:
             return text.strip()
         return kind.write(back(value) if isinstance(value, tuple) else value)
+
+
+def left_out_right(rollout: Rollout) -> int:
+    """Demonstrations predicted exactly when left out, of as many as `afters` has."""
+    return sum(after.answers[0].verdict.correct for after in rollout.afters)
 
 
 def leave_one_out(task: Task) -> list[Task]:

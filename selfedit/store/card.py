@@ -91,7 +91,7 @@ def _caveats(version: Version) -> list[str]:
         caveats.append(f"{version.probes_dropped} more question(s) were dropped and are not counted.")
     asked = {answer.probe_id for evaluation in version.after for answer in evaluation.answers}
     chosen_by = {
-        answer.probe_id for rollout in version.rollouts if rollout.after is not None for answer in rollout.after.answers
+        answer.probe_id for rollout in version.rollouts for after in rollout.afters for answer in after.answers
     }
     if asked & chosen_by:
         caveats.append(

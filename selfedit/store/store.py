@@ -26,8 +26,9 @@ from selfedit.files.disk import (
 from selfedit.files.hashing import sha256_of_file
 from selfedit.files.journal import Journal
 from selfedit.files.peft_folder import ADAPTER_FILE, CONFIG_FILE, load_adapter, save_adapter
-from selfedit.files.serialize import decode_version, encode, encode_version
+from selfedit.files.serialize import encode
 from selfedit.store.card import card
+from selfedit.store.version_files import decode_version, encode_version
 from selfedit.types import Adapter, Version
 
 # Importing this module must not import torch, which takes seconds: listing versions does not need it.
@@ -133,7 +134,7 @@ class Store:
                 try_writing(folder)
             ensure_space(self.path, need_bytes, _INSTEAD)
 
-    def commit(self, version: Version, adapter: Adapter, *, fan_in_fan_out: bool = False) -> Version:
+    def commit(self, version: Version, adapter: Adapter) -> Version:
         """Add a version, and return it as it can be read back: with its new id and the hash of its weights.
 
         Until the last step, one rename, nothing of it can be seen; from then on all of it.
@@ -141,7 +142,6 @@ class Store:
         Args:
             version: `id` and `adapter_sha256` are ignored.
             adapter: the weights.
-            fan_in_fan_out: whether the adapted layers are transformers' Conv1D, as in GPT-2.
 
         Raises:
             UserError: the store cannot be written, the disk is full, or another process blocks it.
@@ -157,7 +157,7 @@ class Store:
             folder = self._staging / secrets.token_hex(8)
             folder.mkdir()
             try:
-                save_adapter(adapter, folder, version.base.name, fan_in_fan_out)
+                save_adapter(adapter, folder, version.base.name)
                 version = replace(version, adapter_sha256=sha256_of_file(folder / ADAPTER_FILE))
                 return self._read(self._publish(version, folder))
             finally:

@@ -27,7 +27,7 @@ def edit(format_name: str, text: str) -> SelfEdit:
 def texts(prompter: Prompter, examples: tuple[Example, ...], labelled: bool = False) -> list[Any]:
     return [
         prompter.tokenizer.decode(
-            [t for t, bears in zip(e.tokens[:-1], e.loss_mask[:-1], strict=True) if bears or not labelled]
+            [t for t, bears in zip(e.tokens[:-1], e.weights[:-1], strict=True) if bears or not labelled]
         )
         for e in examples
     ]
@@ -38,7 +38,7 @@ def test_lines_stand_under_the_title_with_passage_and_sentences(prompter: Prompt
     assert texts(prompter, recipe.examples) == [
         f"The bridge\n{text}" for text in (TASK.context, "It is long.", "It was built in 1889.", "Long it is.")
     ]
-    assert all(example.tokens[-1] == END and all(example.loss_mask) for example in recipe.examples)
+    assert all(example.tokens[-1] == END and all(example.weights) for example in recipe.examples)
     assert (recipe.id, recipe.seed) == ("t.e0", 7)
 
 
@@ -48,8 +48,8 @@ def test_pairs_are_asked_as_they_will_be_with_the_loss_on_the_answer(prompter: P
     passage, pair = recipe.examples
     asked = domain.ask("How is it?", "The bridge")
     assert pair.tokens == (*asked, *domain.answer("long"), END)
-    assert pair.loss_mask == (False,) * len(asked) + (True,) * (len(pair.tokens) - len(asked))
-    assert all(passage.loss_mask)
+    assert pair.weights == (0.0,) * len(asked) + (1.0,) * (len(pair.tokens) - len(asked))
+    assert all(passage.weights)
 
 
 def test_ungrounded_pairs_and_the_probes_own_questions_are_never_trained_on(prompter: Prompter) -> None:

@@ -42,7 +42,7 @@ def test_the_worked_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     # A random model now and then writes an edit that ends before it has said anything.
     usable = {trial.edit_id: trial.after for trial in records.trials("r1") if trial.after is not None}
     assert usable
-    for entry in record.ranked:
+    for entry in record.rollouts:
         after = usable.get(entry.edit.id)
         if after is None:
             assert entry.reward is None

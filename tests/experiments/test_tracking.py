@@ -24,7 +24,7 @@ def test_tensorboard_shows_what_the_run_recorded(tmp_path: Path) -> None:
     events.Reload()
     shown = {name: {event.step: event.value for event in events.Scalars(name)} for name in events.Tags()["scalars"]}
     (record,) = RunRecords(tmp_path / "run").rounds()
-    rewards = [entry.reward for entry in record.ranked if entry.reward is not None]
+    rewards = [entry.reward for entry in record.rollouts if entry.reward is not None]
     assert shown["reward/best"] == {1: pytest.approx(max(rewards))}
     assert shown["reward/mean"] == {1: pytest.approx(fmean(rewards))}
     assert shown["policy/loss"] == {1: pytest.approx(record.policy_losses[-1])}

@@ -42,7 +42,7 @@ def outcome(records: RunRecords) -> list[Any]:
     """Every adapter's hash and scores, and the policies'."""
     keys = ("passage", "v0", "v1", "v2", "r1", "r2")
     trials = [(t.edit_id, t.seed, t.adapter_sha256, t.losses, t.after) for key in keys for t in records.trials(key)]
-    return [trials, [(r.policy_sha256, r.policy_losses, r.ranked) for r in records.rounds()]]
+    return [trials, [(r.policy_sha256, r.policy_losses, r.rollouts) for r in records.rounds()]]
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +59,16 @@ def test_a_run_records_all_that_happened(finished: RunRecords) -> None:
     assert all(trial.after is not None and len(trial.after.answers) == 2 for trial in finished.trials("r1"))
     assert len(finished.trials("v2")) == 2
     rounds = finished.rounds()
-    assert [sum(entry.chosen for entry in record.ranked) for record in rounds] == [2, 2]
+    assert [sum(entry.kept for entry in record.rollouts) for record in rounds] == [2, 2]
     assert rounds[0].policy_sha256 != rounds[1].policy_sha256
 
 
 def test_the_best_edit_of_each_passage_is_chosen(finished: RunRecords) -> None:
     for record in finished.rounds():
         for task in finished.tasks(f"r{record.number}"):
-            own = [entry for entry in record.ranked if entry.edit.task_id == task.id]
+            own = [entry for entry in record.rollouts if entry.edit.task_id == task.id]
             best = max(own, key=lambda entry: entry.reward or float("-inf"))
-            assert [entry.edit.id for entry in own if entry.chosen] == [best.edit.id]
+            assert [entry.edit.id for entry in own if entry.kept] == [best.edit.id]
 
 
 def test_the_policy_changes_what_is_written(finished: RunRecords) -> None:
@@ -197,7 +197,7 @@ def test_the_best_reward_so_far_is_shown(tmp_path: Path) -> None:
     shown = re.findall(r"Round 1, adapters (\d/8): best reward so far (-?[\d.]+)", lines.getvalue())
     assert [count for count, _ in shown] == ["4/8", "8/8"]
     (record,) = RunRecords(folder.path).rounds()
-    rewards = [reward for entry in record.ranked for reward in entry.rewards]
+    rewards = [reward for entry in record.rollouts for reward in entry.rewards]
     assert len(rewards) == 8
     assert float(shown[-1][1]) == round(max(rewards), 3)
     assert float(shown[0][1]) <= float(shown[1][1])
@@ -225,7 +225,7 @@ def test_a_reward_that_fails_loses_nothing_that_was_trained(tmp_path: Path, monk
     monkeypatch.setattr(failing_reward, "worth", lambda task, answers: 1.0)
     records = run(tmp_path, **changes)
     assert records.trials("r1")[:4] == trained
-    assert [entry.reward for entry in records.rounds()[0].ranked] == [1.0] * 4
+    assert [entry.reward for entry in records.rounds()[0].rollouts] == [1.0] * 4
 
 
 def test_a_round_that_ended_is_not_ranked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +248,7 @@ def test_a_round_that_ended_is_not_ranked_again(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(fickle_reward, "worth", lambda task, answers: -answers[0].gold_logprob)
     after = run(tmp_path, **changes).rounds()
     assert after[0] == before
-    assert all(entry.reward > 0 for entry in after[1].ranked if entry.reward is not None)
+    assert all(entry.reward > 0 for entry in after[1].rollouts if entry.reward is not None)
 
 
 def test_a_run_is_not_gone_on_with_by_another_grader(tmp_path: Path) -> None:
@@ -331,8 +331,8 @@ def test_a_reward_of_ones_own_and_a_cascade(tmp_path: Path) -> None:
         outer__finalists=1,
     )
     (record,) = records.rounds()
-    assert len(record.ranked) == 2  # One finalist a passage.
-    for entry in record.ranked:
+    assert len(record.rollouts) == 2  # One finalist a passage.
+    for entry in record.rollouts:
         lengths = [
             sum(len(answer.text) for answer in trial.after.answers)
             for trial in records.trials("r1")

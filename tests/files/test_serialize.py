@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from selfedit.files.serialize import decode, decode_version, encode, encode_version
+from selfedit.files.serialize import decode, encode
+from selfedit.store.version_files import decode_version, encode_version
 from selfedit.types import Evaluation, Hyperparameters, LoraSpec, Rollout
 from tests.store.make import make_evaluation, make_rollout, make_version
 
@@ -31,8 +32,8 @@ def test_every_float_survives() -> None:
     bits = random.Random(0)
     floats = [struct.unpack("d", struct.pack("Q", bits.getrandbits(64)))[0] for _ in range(5000)]
     losses = (-0.0, 5e-324, 1.7976931348623157e308, *filter(math.isfinite, floats))
-    rollout = replace(make_rollout(0), losses=losses)
-    back = decode(Rollout, encode(rollout)).losses
+    rollout = replace(make_rollout(0), rewards=losses)
+    back = decode(Rollout, encode(rollout)).rewards
     assert [struct.pack("d", x) for x in back] == [struct.pack("d", x) for x in losses]
     assert decode(dict[str, Any], encode({"x": losses}))["x"] == list(losses)
 
@@ -47,7 +48,7 @@ def test_plain_and_generic_types() -> None:
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_refuses_what_is_not_finite(number: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        encode(replace(make_rollout(0), losses=(number,)))
+        encode(replace(make_rollout(0), rewards=(number,)))
 
 
 @pytest.mark.parametrize("value", [Path("x"), {1}, b"x", object()])

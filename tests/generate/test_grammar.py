@@ -11,7 +11,7 @@ from selfedit.domains.fewshot.values import KINDS
 from selfedit.generate.base import Request
 from selfedit.generate.batched import BatchedGenerator
 from selfedit.generate.grammar import GrammarMaker
-from tests.engine import load_tiny
+from tests.engine import BARE, load_tiny
 from tests.tiny import make_tiny_tokenizer
 
 SCHEMA = schema(KINDS["grid"])
@@ -26,7 +26,7 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> BatchedGenerator:
 
 def request(seed: int, **changes: Any) -> Request:
     settings: dict[str, Any] = {"max_new_tokens": 400, "temperature": 1.0, "seed": seed, "schema": SCHEMA} | changes
-    return Request((5, 6, 7), **settings)
+    return Request((5, 6, 7), BARE, **settings)
 
 
 def test_a_model_of_noise_writes_only_valid_edits(generator: BatchedGenerator) -> None:

@@ -12,7 +12,7 @@ from selfedit.errors import UserError
 from selfedit.generate.base import Request, Scored
 from selfedit.generate.batched import BatchedGenerator
 from selfedit.generate.vllm import VllmGenerator
-from tests.engine import VOCAB, load_tiny, random_adapter
+from tests.engine import VOCAB, load_tiny, random_adapter, under
 from tests.tiny import make_tiny_model, make_tiny_tokenizer
 
 INSTALLED = find_spec("vllm") is not None
@@ -30,11 +30,10 @@ def test_vllm_writes_and_scores_as_our_own_generator(tmp_path: Path) -> None:
     model = load_tiny(tmp_path / "ours").cuda()
     folder = make_tiny_model(tmp_path / "theirs", vocab=VOCAB)
     adapters = {f"a{i}": random_adapter(model, f"a{i}", rank=8, seed=i) for i in range(2)}
-    requests = [Request((5, 6, 7 + i), name, max_new_tokens=6) for i, name in enumerate((None, "a0", "a1", "a0"))]
+    models = [under(adapters)[name] for name in (None, "a0", "a1", "a0")]
+    requests = [Request((5, 6, 7 + i), each, max_new_tokens=6) for i, each in enumerate(models)]
     ours = BatchedGenerator(model, make_tiny_tokenizer(vocab=VOCAB), frozenset())
     theirs = VllmGenerator(folder, frozenset())
-    assert [c.tokens for c in theirs.generate(requests, adapters)] == [
-        c.tokens for c in ours.generate(requests, adapters)
-    ]
-    items = [Scored(r.prompt, (8, 9, 10), r.adapter) for r in requests]
-    assert theirs.score(items, adapters) == pytest.approx(ours.score(items, adapters), abs=0.05)
+    assert [c.tokens for c in theirs.generate(requests)] == [c.tokens for c in ours.generate(requests)]
+    items = [Scored(r.prompt, (8, 9, 10), r.model) for r in requests]
+    assert theirs.score(items) == pytest.approx(ours.score(items), abs=0.05)

@@ -13,8 +13,8 @@ from selfedit.inner.backward import Piece, accumulate_gradients
 from selfedit.inner.batched import BatchedInnerLoop
 from selfedit.inner.peft import PeftInnerLoop
 from selfedit.multilora.model import MultiLoraModel
-from selfedit.types import Adapter, Example, Hyperparameters, Recipe
-from tests.engine import VOCAB, in_peft, load_tiny, random_adapter
+from selfedit.types import Adapter, Example, Hyperparameters, Model, Recipe
+from tests.engine import VOCAB, in_peft, load_tiny, random_adapter, train, under
 from tests.recipes import recipe
 from tests.tiny import FAMILIES
 
@@ -43,7 +43,7 @@ def peft_gradients(model: Any, adapter: Adapter, examples: list[tuple[Example, f
         loss_T = nn.functional.cross_entropy(
             peft_model(input_ids=tokens).logits[0, :-1], tokens[0, 1:], reduction="none"
         )
-        ((loss_T * torch.tensor(example.loss_mask[1:])).sum() * weight).backward()
+        ((loss_T * torch.tensor(example.weights[1:])).sum() * weight).backward()
     gradients = {}
     for name, layer in layers.items():
         gradients[f"{name}.a"] = layer.lora_A["default"].weight.grad.clone()
@@ -74,8 +74,8 @@ def test_gradients_equal_peft(family: str, tmp_path: Path) -> None:
 def test_adapters_equal_peft(model: Any) -> None:
     """Different data, lengths, ranks, batch sizes, schedules and step counts at once, with slots refilled."""
     recipes = [recipe(i, VOCAB, rank=(8, 4, 8, 2, 8)[i], rslora=i == 3) for i in range(5)]
-    batched = {a.recipe_id: a for a in BatchedInnerLoop(model, slots=3, token_budget=60).adapt(recipes)}
-    for alone in PeftInnerLoop(model).adapt(recipes):
+    batched = {a.recipe_id: a for a in train(BatchedInnerLoop(model, slots=3, token_budget=60), recipes)}
+    for alone in train(PeftInnerLoop(model), recipes):
         together = batched[alone.recipe_id]
         assert together.factors.keys() == alone.factors.keys()
         assert together.losses == pytest.approx(alone.losses, abs=2e-5)
@@ -88,13 +88,13 @@ def test_a_trajectory_is_within_pefts_own_noise(number: int, tmp_path: Path) -> 
     """PEFT against PEFT, with another way to compute the same attention, differs by rounding alone: the yardstick."""
     model = load_tiny(tmp_path)
     long = recipe(number, VOCAB, learning_rate=3e-3, epochs=12)
-    ours = next(BatchedInnerLoop(model, slots=4).adapt([long, *(recipe(i, VOCAB, epochs=12) for i in range(5, 8))]))
+    ours = next(train(BatchedInnerLoop(model, slots=4), [long, *(recipe(i, VOCAB, epochs=12) for i in range(5, 8))]))
     while ours.recipe_id != long.id:
-        ours = {a.recipe_id: a for a in BatchedInnerLoop(model, slots=4).adapt([long, recipe(5, VOCAB)])}[long.id]
+        ours = {a.recipe_id: a for a in train(BatchedInnerLoop(model, slots=4), [long, recipe(5, VOCAB)])}[long.id]
     model.set_attn_implementation("sdpa")
-    one = next(PeftInnerLoop(model).adapt([long]))
+    one = next(train(PeftInnerLoop(model), [long]))
     model.set_attn_implementation("eager")
-    other = next(PeftInnerLoop(model).adapt([long]))
+    other = next(train(PeftInnerLoop(model), [long]))
     noise = distance(flat(other), flat(one))
     assert 0 < noise < 1e-2
     assert distance(flat(ours), flat(one)) < 4 * noise
@@ -106,34 +106,38 @@ def test_answers_equal_peft(model: Any) -> None:
     from tests.tiny import make_tiny_tokenizer
 
     recipes = [recipe(i, VOCAB, learning_rate=1e-2, epochs=6) for i in range(4)]
-    together = {a.recipe_id: a for a in BatchedInnerLoop(model).adapt(recipes)}
-    alone = {a.recipe_id: a for a in PeftInnerLoop(model).adapt(recipes)}
-    requests = [Request(r.examples[0].tokens[:4], r.id, max_new_tokens=12) for r in recipes]
+    together = {a.recipe_id: a for a in train(BatchedInnerLoop(model), recipes)}
+    alone = {a.recipe_id: a for a in train(PeftInnerLoop(model), recipes)}
     generator = BatchedGenerator(model, make_tiny_tokenizer(vocab=VOCAB), frozenset())
-    answers = [c.tokens for c in generator.generate(requests, together)]
-    assert answers == [c.tokens for c in generator.generate(requests, alone)]
+
+    def answers_of(models: dict[str | None, Model]) -> list[tuple[int, ...]]:
+        requests = [Request(r.examples[0].tokens[:4], models[r.id], max_new_tokens=12) for r in recipes]
+        return [completion.tokens for completion in generator.generate(requests)]
+
+    answers = answers_of(under(together))
+    assert answers == answers_of(under(alone))
     assert len(set(answers)) > 1
 
 
 @pytest.mark.parametrize("budget", [1, 40, 10_000])
 def test_an_adapter_does_not_depend_on_its_neighbours(model: Any, budget: int) -> None:
     first = recipe(1, VOCAB)
-    alone = next(BatchedInnerLoop(model).adapt([first]))
+    alone = next(train(BatchedInnerLoop(model), [first]))
     others = [recipe(i, VOCAB, learning_rate=1e-2) for i in range(2, 8)]
     for order in ([first, *others], [*others, first]):
-        adapters = {a.recipe_id: a for a in BatchedInnerLoop(model, slots=4, token_budget=budget).adapt(order)}
+        adapters = {a.recipe_id: a for a in train(BatchedInnerLoop(model, slots=4, token_budget=budget), order)}
         assert distance(flat(adapters[first.id]), flat(alone)) < 1e-3
 
 
 def test_the_same_run_is_bitwise_the_same(model: Any) -> None:
     recipes = [recipe(i, VOCAB) for i in range(4)]
-    runs = [{a.recipe_id: flat(a) for a in BatchedInnerLoop(model, slots=2).adapt(recipes)} for _ in range(2)]
+    runs = [{a.recipe_id: flat(a) for a in train(BatchedInnerLoop(model, slots=2), recipes)} for _ in range(2)]
     assert all(torch.equal(runs[0][name], runs[1][name]) for name in runs[0])
 
 
 def test_other_targets_train_in_one_call(model: Any) -> None:
     recipes = [recipe(0, VOCAB), recipe(1, VOCAB, targets=("q_proj", "v_proj"))]
-    adapters = {a.recipe_id: a for a in BatchedInnerLoop(model).adapt(recipes)}
+    adapters = {a.recipe_id: a for a in train(BatchedInnerLoop(model), recipes)}
     assert {name.rpartition(".")[2] for name in adapters["r1"].factors} == {"q_proj", "v_proj"}
     assert len(adapters["r0"].factors) > len(adapters["r1"].factors)
 
@@ -142,7 +146,7 @@ def test_the_model_is_left_as_it_was(model: Any) -> None:
     tokens = torch.arange(10)[None]
     before = model(input_ids=tokens).logits
     names = [name for name, _ in model.named_modules()]
-    loop = BatchedInnerLoop(model, slots=2).adapt([recipe(i, VOCAB) for i in range(4)])
+    loop = train(BatchedInnerLoop(model, slots=2), [recipe(i, VOCAB) for i in range(4)])
     next(loop)
     loop.close()  # type: ignore[attr-defined]
     assert [name for name, _ in model.named_modules()] == names
@@ -152,7 +156,7 @@ def test_the_model_is_left_as_it_was(model: Any) -> None:
 def test_a_recipe_without_labels_is_refused(model: Any) -> None:
     empty = Recipe("empty", (), Hyperparameters(), 0)
     with pytest.raises(ValueError, match="no examples"):
-        list(BatchedInnerLoop(model).adapt([empty]))
-    unlabelled = Recipe("unlabelled", (Example((1, 2, 3), (True, False, False)),), Hyperparameters(), 0)
+        list(train(BatchedInnerLoop(model), [empty]))
+    unlabelled = Recipe("unlabelled", (Example((1, 2, 3), (1.0, 0.0, 0.0)),), Hyperparameters(), 0)
     with pytest.raises(ValueError, match="bears loss"):
-        list(BatchedInnerLoop(model).adapt([unlabelled]))
+        list(train(BatchedInnerLoop(model), [unlabelled]))

@@ -15,7 +15,7 @@ from selfedit.inner.batched import BatchedInnerLoop
 from selfedit.inner.halves import Halves, split
 from selfedit.multilora.model import MultiLoraModel
 from selfedit.types import Example
-from tests.engine import VOCAB, load_tiny, random_adapter
+from tests.engine import VOCAB, load_tiny, random_adapter, train
 from tests.recipes import recipe
 
 
@@ -60,7 +60,7 @@ def test_halves_give_the_gradients_and_losses_of_the_whole(multi: MultiLoraModel
 def test_the_same_recipes_give_the_same_adapters_to_the_bit(multi: MultiLoraModel, two_threads: None) -> None:
     model = multi.unwrap()
     recipes = [recipe(i, VOCAB) for i in range(5)]
-    runs = [{a.recipe_id: a for a in BatchedInnerLoop(model, 4, 120).adapt(recipes)} for _ in range(2)]
+    runs = [{a.recipe_id: a for a in train(BatchedInnerLoop(model, 4, 120), recipes)} for _ in range(2)]
     for name, adapter in runs[0].items():
         for layer, factors in adapter.factors.items():
             again = runs[1][name].factors[layer]

@@ -14,7 +14,7 @@ from selfedit.errors import UserError
 from selfedit.inner.batched import BatchedInnerLoop
 from selfedit.inner.memory import plan_memory
 from selfedit.multilora.model import resolve_targets
-from tests.engine import VOCAB, load_tiny
+from tests.engine import VOCAB, load_tiny, train
 from tests.inner.test_batched import distance, flat
 from tests.recipes import recipe
 
@@ -33,8 +33,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from selfedit.inner.batched import BatchedInnerLoop
 from selfedit.inner.memory import plan_memory
 from selfedit.multilora.model import resolve_targets
-from selfedit.types import Example, Hyperparameters, LoraSpec, Recipe
+from selfedit.types import Example, Hyperparameters, LoraSpec, Model, ModelRef, Recipe
 
+BARE = Model(ModelRef("", ""))
 torch.set_num_threads(1)
 n, length = int(sys.argv[1]), 64
 config = AutoConfig.for_model("llama", hidden_size=256, intermediate_size=512, num_hidden_layers=6,
@@ -42,12 +43,12 @@ config = AutoConfig.for_model("llama", hidden_size=256, intermediate_size=512, n
 model = AutoModelForCausalLM.from_config(config).eval().requires_grad_(False)
 def recipes(count):
     hyperparameters = Hyperparameters(LoraSpec(rank=32), epochs=2)
-    example = Example(tuple(range(3, 3 + length)), (True,) * length)
+    example = Example(tuple(range(3, 3 + length)), (1.0,) * length)
     return [Recipe(f"r{i}", (example,), hyperparameters, i) for i in range(count)]
 layers = resolve_targets(model, "all-linear")
 plan = plan_memory(model, recipes(n), layers, n, n * length)
 process = psutil.Process()
-list(BatchedInnerLoop(model, 1, length).adapt(recipes(1)))  # Libraries take their workspaces.
+list(BatchedInnerLoop(model, 1, length).adapt(recipes(1), BARE))  # Libraries take their workspaces.
 start, peak, done = process.memory_info().rss, [0], threading.Event()
 def watch():
     while not done.is_set():
@@ -55,7 +56,7 @@ def watch():
         time.sleep(0.002)
 watcher = threading.Thread(target=watch)
 watcher.start()
-for adapter in BatchedInnerLoop(model, n, n * length).adapt(recipes(n)):
+for adapter in BatchedInnerLoop(model, n, n * length).adapt(recipes(n), BARE):
     del adapter
 done.set()
 watcher.join()
@@ -97,23 +98,24 @@ import resource, sys
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 from selfedit.inner.batched import BatchedInnerLoop
-from selfedit.types import Example, Hyperparameters, LoraSpec, Recipe
+from selfedit.types import Example, Hyperparameters, LoraSpec, Model, ModelRef, Recipe
 
+BARE = Model(ModelRef("", ""))
 torch.set_num_threads(1)
 config = AutoConfig.for_model("llama", hidden_size=128, intermediate_size=512, num_hidden_layers=4,
     num_attention_heads=4, num_key_value_heads=2, vocab_size=2000)
 torch.manual_seed(0)
 model = AutoModelForCausalLM.from_config(config).eval().requires_grad_(False)
-example = Example(tuple(range(3, 503)), (True,) * 500)
+example = Example(tuple(range(3, 503)), (1.0,) * 500)
 recipes = [Recipe(f"r{i}", (example,) * 3, Hyperparameters(LoraSpec(rank=4), epochs=1), i) for i in range(24)]
 lines = []
 loop = lambda: BatchedInnerLoop(model, 24, 12_000, memory_limit=2**40, tell=lines.append)
-free = {a.recipe_id: a for a in loop().adapt(recipes)} if sys.argv[1] == "free" else None
+free = {a.recipe_id: a for a in loop().adapt(recipes, BARE)} if sys.argv[1] == "free" else None
 if free is None:
-    next(BatchedInnerLoop(model, 1, 500).adapt(recipes[:1]))
+    next(BatchedInnerLoop(model, 1, 500).adapt(recipes[:1], BARE))
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + 450 * 2**20,) * 2)
-    free = {a.recipe_id: a for a in loop().adapt(recipes)}
+    free = {a.recipe_id: a for a in loop().adapt(recipes, BARE)}
 print(len(lines), len(free), repr(free["r7"].losses))
 """
 
@@ -136,7 +138,7 @@ def test_steps_begun_anew_after_running_out_give_the_same_adapter(model: Any, mo
     from selfedit.inner import backward
 
     recipes = [recipe(i, VOCAB) for i in range(4)]
-    expected = {a.recipe_id: flat(a) for a in BatchedInnerLoop(model, 4, 120).adapt(recipes)}
+    expected = {a.recipe_id: flat(a) for a in train(BatchedInnerLoop(model, 4, 120), recipes)}
     real = backward.accumulate_gradients
     calls = []
 
@@ -150,6 +152,6 @@ def test_steps_begun_anew_after_running_out_give_the_same_adapter(model: Any, mo
 
     monkeypatch.setattr("selfedit.inner.halves.accumulate_gradients", fails_after_the_backward)
     lines: list[str] = []
-    actual = {a.recipe_id: flat(a) for a in BatchedInnerLoop(model, 4, 120, tell=lines.append).adapt(recipes)}
+    actual = {a.recipe_id: flat(a) for a in train(BatchedInnerLoop(model, 4, 120, tell=lines.append), recipes)}
     assert len(lines) == 2
     assert all(distance(actual[name], expected[name]) < 1e-3 for name in expected)

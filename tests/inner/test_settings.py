@@ -19,8 +19,8 @@ from selfedit.inner.peft import PeftInnerLoop
 from selfedit.multilora.merge import merged
 from selfedit.multilora.model import MultiLoraModel
 from selfedit.multilora.packed_batch import SequenceDropout
-from selfedit.types import Adapter, Recipe
-from tests.engine import VOCAB, in_peft, load_tiny, random_adapter
+from selfedit.types import Adapter, FullWeights, Recipe
+from tests.engine import BARE, VOCAB, in_peft, load_tiny, random_adapter, train, under
 from tests.inner.test_batched import distance, flat
 from tests.recipes import recipe
 from tests.tiny import make_tiny_tokenizer
@@ -42,9 +42,9 @@ def with_dropout(made: Recipe, dropout: float) -> Recipe:
 def test_accumulating_is_a_larger_batch(model: Any) -> None:
     accumulated = with_settings(recipe(3, VOCAB), batch_size=2, gradient_accumulation=2)
     large = with_settings(recipe(3, VOCAB), batch_size=4)
-    left, right = (next(BatchedInnerLoop(model, token_budget=30).adapt([r])) for r in (accumulated, large))
+    left, right = (next(train(BatchedInnerLoop(model, token_budget=30), [r])) for r in (accumulated, large))
     assert torch.equal(flat(left), flat(right))
-    assert len(left.losses) < len(next(BatchedInnerLoop(model).adapt([recipe(3, VOCAB)])).losses)
+    assert len(left.losses) < len(next(train(BatchedInnerLoop(model), [recipe(3, VOCAB)])).losses)
 
 
 class _Given(nn.Module):
@@ -78,7 +78,7 @@ def test_dropout_has_pefts_gradients_for_the_same_draws(model: Any) -> None:
         loss_T = nn.functional.cross_entropy(
             peft_model(input_ids=tokens).logits[0, :-1], tokens[0, 1:], reduction="none"
         )
-        ((loss_T * torch.tensor(piece.example.loss_mask[1:])).sum() * piece.weight).backward()
+        ((loss_T * torch.tensor(piece.example.weights[1:])).sum() * piece.weight).backward()
         for name, layer in layers.items():
             assert distance(batched[piece.slot][name].a_RI, layer.lora_A["default"].weight.grad) < 1e-5
             assert distance(batched[piece.slot][name].b_OR, layer.lora_B["default"].weight.grad) < 1e-5
@@ -87,29 +87,29 @@ def test_dropout_has_pefts_gradients_for_the_same_draws(model: Any) -> None:
 
 def test_dropout_does_not_depend_on_neighbours_or_passes(model: Any) -> None:
     recipes = [with_dropout(recipe(i, VOCAB), 0.2) for i in range(4)]
-    alone = next(BatchedInnerLoop(model).adapt([recipes[1]]))
-    without = next(BatchedInnerLoop(model).adapt([recipe(1, VOCAB)]))
+    alone = next(train(BatchedInnerLoop(model), [recipes[1]]))
+    without = next(train(BatchedInnerLoop(model), [recipe(1, VOCAB)]))
     assert distance(flat(alone), flat(without)) > 0.01
     for budget in (1, 50, 10_000):
-        together = {a.recipe_id: a for a in BatchedInnerLoop(model, 3, budget).adapt(recipes)}
+        together = {a.recipe_id: a for a in train(BatchedInnerLoop(model, 3, budget), recipes)}
         assert distance(flat(together["r1"]), flat(alone)) < 1e-3
 
 
 def test_an_adapter_starts_where_another_ended(model: Any) -> None:
-    first = next(BatchedInnerLoop(model).adapt([recipe(0, VOCAB, learning_rate=1e-2)]))
+    first = next(train(BatchedInnerLoop(model), [recipe(0, VOCAB, learning_rate=1e-2)]))
     second = replace(recipe(1, VOCAB), start=first)
-    together = {a.recipe_id: a for a in BatchedInnerLoop(model).adapt([second, recipe(2, VOCAB)])}
-    oracle = next(PeftInnerLoop(model).adapt([second]))
+    together = {a.recipe_id: a for a in train(BatchedInnerLoop(model), [second, recipe(2, VOCAB)])}
+    oracle = next(train(PeftInnerLoop(model), [second]))
     assert together["r1"].losses == pytest.approx(oracle.losses, abs=2e-5)
     assert distance(flat(together["r1"]), flat(oracle)) < 1e-3
-    fresh = next(BatchedInnerLoop(model).adapt([recipe(1, VOCAB)]))
+    fresh = next(train(BatchedInnerLoop(model), [recipe(1, VOCAB)]))
     assert distance(flat(together["r1"]), flat(fresh)) > 0.01
 
 
 def test_starting_from_another_shape_is_refused(model: Any) -> None:
-    other = next(BatchedInnerLoop(model).adapt([recipe(0, VOCAB, rank=4)]))
+    other = next(train(BatchedInnerLoop(model), [recipe(0, VOCAB, rank=4)]))
     with pytest.raises(ValueError, match="cannot start from"):
-        list(BatchedInnerLoop(model).adapt([replace(recipe(1, VOCAB, rank=8), start=other)]))
+        list(train(BatchedInnerLoop(model), [replace(recipe(1, VOCAB, rank=8), start=other)]))
 
 
 @pytest.mark.filterwarnings("ignore:fan_in_fan_out")
@@ -136,10 +136,11 @@ def test_merging_equals_the_adapter_and_is_undone_to_the_bit(family: str, tmp_pa
 def test_full_finetuning_trains_all_weights_and_leaves_the_model(model: Any) -> None:
     made = with_settings(recipe(1, VOCAB), full=True, learning_rate=1e-2)
     before = {name: weight.clone() for name, weight in model.named_parameters()}
-    results = {a.recipe_id: a for a in BatchedInnerLoop(model).adapt([made, recipe(0, VOCAB)])}
+    results = {a.recipe_id: a for a in BatchedInnerLoop(model).adapt([made, recipe(0, VOCAB)], BARE)}
     assert all(torch.equal(weight, before[name]) for name, weight in model.named_parameters())
     assert not any(weight.requires_grad for weight in model.parameters())
     trained = results["r1"]
+    assert isinstance(trained, FullWeights)
     assert set(trained.weights) == set(before)
     assert trained.losses[-1] < trained.losses[0]
 
@@ -147,16 +148,17 @@ def test_full_finetuning_trains_all_weights_and_leaves_the_model(model: Any) -> 
     prompt = (5, 6, 7, 8)
     generator = BatchedGenerator(model, make_tiny_tokenizer(vocab=VOCAB), frozenset())
     names = [None, "r1", "r0", "r1"]
-    requests = [Request(prompt, name, max_new_tokens=8) for name in names]
-    answers = [completion.tokens for completion in generator.generate(requests, results)]
+    models = under(results)
+    requests = [Request(prompt, models[name], max_new_tokens=8) for name in names]
+    answers = [completion.tokens for completion in generator.generate(requests)]
     with merged(model, [trained]):
-        inside = generator.generate([Request(prompt, max_new_tokens=8)])[0].tokens
+        inside = generator.generate([Request(prompt, BARE, max_new_tokens=8)])[0].tokens
     assert answers[1] == answers[3] == inside
-    assert answers[0] == generator.generate([Request(prompt, max_new_tokens=8)])[0].tokens
+    assert answers[0] == generator.generate([Request(prompt, BARE, max_new_tokens=8)])[0].tokens
     assert answers[0] != answers[1]
 
 
 def test_full_finetuning_does_not_start_from_an_adapter(model: Any) -> None:
     first = Adapter("a", recipe(0, VOCAB).hyperparameters.lora, random_adapter(model, "a", 4, 0).factors)
     with pytest.raises(ValueError, match="cannot start"):
-        list(FullInnerLoop(model).adapt([replace(with_settings(recipe(0, VOCAB), full=True), start=first)]))
+        list(FullInnerLoop(model).adapt([replace(with_settings(recipe(0, VOCAB), full=True), start=first)], BARE))

@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 
 import selfedit
-from selfedit.learn.run import _mark_kept
-from selfedit.rewards.accuracy import AccuracyReward
 from selfedit.store import Store
-from selfedit.types import Answer, Evaluation, Probe, Rollout, SelfEdit, Task, Verdict
+from selfedit.types import Rollout
 from tests.tiny import make_tiny_model
 
 TRAINING = {"rank": 8, "epochs": 12, "learning_rate": 3e-3}
@@ -122,22 +120,3 @@ def test_questions_that_the_model_writes_are_fair_or_dropped(model: Path, docume
     assert all(not task.probes for task in result.tasks)
     assert result.version is None
     assert "question" in result.reason
-
-
-def rollout(task: str, name: str, *, correct: bool, logprob: float) -> Rollout:
-    answer = Answer("q", "", Verdict(correct, ""), logprob)
-    return Rollout(SelfEdit(name, task, "none", "", "", 0), Evaluation(task, "match", (answer,)))
-
-
-def test_the_best_edit_is_kept_if_it_beats_the_base() -> None:
-    tasks = [Task(name, "", "", (Probe("q", "?", ("a",)),)) for name in ("up", "tie", "down")]
-    base = [Evaluation(task.id, "match", (Answer("q", "", Verdict(False, ""), -2.0),)) for task in tasks]
-    rollouts = [
-        rollout("up", "right", correct=True, logprob=-3.0),
-        rollout("up", "likelier", correct=False, logprob=-1.0),
-        rollout("tie", "same", correct=False, logprob=-2.0),
-        rollout("tie", "closer", correct=False, logprob=-1.5),
-        rollout("down", "worse", correct=False, logprob=-9.0),
-    ]
-    kept = [r.edit.id for r in _mark_kept(rollouts, base, tasks, AccuracyReward()) if r.kept]
-    assert kept == ["right", "closer"]

@@ -16,7 +16,7 @@ from selfedit.inner.batched import BatchedInnerLoop
 from selfedit.inner.peft import PeftInnerLoop
 from selfedit.multilora.model import MultiLoraModel
 from selfedit.multilora.padded import can_pack
-from tests.engine import VOCAB, in_peft, load_tiny, random_adapter
+from tests.engine import VOCAB, in_peft, load_tiny, random_adapter, train, under
 from tests.recipes import recipe
 from tests.tiny import FAMILIES, UNPACKABLE, make_tiny_tokenizer
 
@@ -79,20 +79,23 @@ def test_models_that_cannot_be_packed_train_and_write_as_alone(family: str, tmp_
     model: Any = load_tiny(tmp_path / family, family)
     assert not can_pack(model)
     recipes = [recipe(i, VOCAB, learning_rate=1e-2) for i in range(3)]
-    together = {adapter.recipe_id: adapter for adapter in BatchedInnerLoop(model, 2, 60).adapt(recipes)}
-    for alone in PeftInnerLoop(model).adapt(recipes):
+    together = {adapter.recipe_id: adapter for adapter in train(BatchedInnerLoop(model, 2, 60), recipes)}
+    for alone in train(PeftInnerLoop(model), recipes):
         assert together[alone.recipe_id].losses == pytest.approx(alone.losses, abs=2e-4)
     prompts = [tuple(row[:12]) for row in sequences(4)]
     names = ["r0", None, "r2", "r1"]
-    requests = [Request(p, n, max_new_tokens=3 + i) for i, (p, n) in enumerate(zip(prompts, names, strict=True))]
+    models = under(together)
+    asked = [(prompt, models[name]) for prompt, name in zip(prompts, names, strict=True)]
+    requests = [Request(*pair, max_new_tokens=3 + i) for i, pair in enumerate(asked)]
     generator = BatchedGenerator(model, make_tiny_tokenizer(vocab=VOCAB), frozenset(), max_rows=3)
-    completions = generator.generate(requests, together)
+    completions = generator.generate(requests)
     for request, completion in zip(requests, completions, strict=True):
-        adapted = model if request.adapter is None else in_peft(model, together[request.adapter])
+        adapter = request.model.adapter
+        adapted = model if adapter is None else in_peft(model, adapter)
         tokens = list(request.prompt)
         for _ in range(request.max_new_tokens):
             with torch.no_grad():
                 tokens.append(int(adapted(input_ids=torch.tensor([tokens])).logits[0, -1].argmax()))
         assert completion.tokens == tuple(tokens[len(request.prompt) :])
-        if request.adapter is not None:
+        if adapter is not None:
             adapted.unload()

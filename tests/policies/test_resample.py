@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from selfedit.policies.base import OnEdit, Policy
 from selfedit.policies.resample import ResamplingPolicy
-from selfedit.types import SelfEdit, Task
+from selfedit.types import Model, SelfEdit, Task
+from tests.engine import BARE
 
 TASKS = [Task("a", "", "text a"), Task("b", "", "text b")]
 
@@ -18,7 +19,9 @@ class Script(Policy):
         self.said, self.asked = said, 0
         self.seeds: list[int] = []
 
-    def propose(self, tasks: Sequence[Task], edits: int, seed: int, on_edit: OnEdit | None = None) -> list[SelfEdit]:
+    def propose(
+        self, tasks: Sequence[Task], edits: int, seed: int, model: Model, on_edit: OnEdit | None = None
+    ) -> list[SelfEdit]:
         self.seeds.append(seed)
         self.asked += 1
         return [
@@ -35,7 +38,7 @@ def usable(task: Task, edit: SelfEdit) -> bool:
 def test_only_what_is_missing_is_sampled_again() -> None:
     script = Script(a=[["good", "bad"], ["other", "x"]], b=[["one", "two"], []])
     told: list[str] = []
-    found = ResamplingPolicy(script, usable, 5).propose(TASKS, 2, 0, lambda edit: told.append(edit.text))
+    found = ResamplingPolicy(script, usable, 5).propose(TASKS, 2, 0, BARE, lambda edit: told.append(edit.text))
     assert [(edit.id, edit.text, edit.attempts) for edit in found] == [
         ("a.e0", "good", 1),
         ("a.e1", "other", 2),
@@ -49,11 +52,11 @@ def test_only_what_is_missing_is_sampled_again() -> None:
 
 def test_what_was_said_is_not_new() -> None:
     script = Script(a=[["same", "same"], ["same", "x"], ["fresh", "y"]])
-    found = ResamplingPolicy(script, usable, 5).propose(TASKS[:1], 2, 0)
+    found = ResamplingPolicy(script, usable, 5).propose(TASKS[:1], 2, 0, BARE)
     assert [(edit.text, edit.attempts) for edit in found] == [("same", 1), ("fresh", 3)]
 
 
 def test_when_attempts_run_out_the_last_sample_stays() -> None:
     script = Script(a=[["bad 1"], ["bad 2"]])
-    (found,) = ResamplingPolicy(script, usable, 2).propose(TASKS[:1], 1, 0)
+    (found,) = ResamplingPolicy(script, usable, 2).propose(TASKS[:1], 1, 0, BARE)
     assert (found.text, found.attempts) == ("bad 2", 2)

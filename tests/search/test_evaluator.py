@@ -14,7 +14,7 @@ from selfedit.graders.match import MatchGrader
 from selfedit.models.prompt import Prompter
 from selfedit.search.evaluator import Evaluator
 from selfedit.types import Probe, Task
-from tests.engine import VOCAB, load_tiny, random_adapter
+from tests.engine import BARE, VOCAB, load_tiny, random_adapter, under
 from tests.tiny import make_tiny_tokenizer
 
 
@@ -28,16 +28,17 @@ def test_each_answer_belongs_to_its_probe_and_adapter(tmp_path: Path) -> None:
         for i in range(3)
     ]
     adapters = {name: random_adapter(model, name, rank=4, seed=seed) for seed, name in enumerate(("a", "b"))}
-    pairs = [(tasks[2], "a"), (tasks[0], None), (tasks[1], "b"), (tasks[2], None)]
-    together = evaluator.evaluate(pairs, adapters)
+    models = under(adapters)
+    pairs = [(tasks[2], models["a"]), (tasks[0], BARE), (tasks[1], models["b"]), (tasks[2], BARE)]
+    together = evaluator.evaluate(pairs)
     for pair, evaluation in zip(pairs, together, strict=True):
-        alone = evaluator.evaluate([pair], adapters)[0]
+        alone = evaluator.evaluate([pair])[0]
         assert [a.text for a in evaluation.answers] == [a.text for a in alone.answers]
         assert [a.probe_id for a in evaluation.answers] == [probe.id for probe in pair[0].probes]
         assert evaluation.gold_logprob == pytest.approx(alone.gold_logprob, abs=1e-4)
     first = tasks[2].probes[0]
-    items = [Scored(domain.question(tasks[2], first), domain.answer("gold 0"), "a")]
-    assert together[0].answers[0].gold_logprob == pytest.approx(generator.score(items, adapters)[0], abs=1e-4)
+    items = [Scored(domain.question(tasks[2], first), domain.answer("gold 0"), models["a"])]
+    assert together[0].answers[0].gold_logprob == pytest.approx(generator.score(items)[0], abs=1e-4)
     assert all(math.isfinite(answer.gold_logprob) for evaluation in together for answer in evaluation.answers)
 
 

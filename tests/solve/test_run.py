@@ -17,13 +17,18 @@ from selfedit.domains.fewshot.values import KINDS
 from selfedit.errors import UserError
 from selfedit.generate.base import Completion
 from selfedit.generate.batched import BatchedGenerator
+from selfedit.graders.exact import ExactGrader
 from selfedit.inner.batched import BatchedInnerLoop
 from selfedit.models.prompt import Prompter
 from selfedit.policies.base import OnEdit, Policy
+from selfedit.policies.model import ModelPolicy
 from selfedit.progress import QuietProgress
-from selfedit.solve.run import Solver, check_window, is_solved, leave_one_out
-from selfedit.types import Hyperparameters, LoraSpec, SelfEdit, Task
-from tests.engine import load_tiny
+from selfedit.rewards import make_reward
+from selfedit.search.evaluator import Evaluator
+from selfedit.search.stages import Stages
+from selfedit.solve.run import SolveOptions, Solver, check_window, is_solved, leave_one_out, left_out_right
+from selfedit.types import Hyperparameters, LoraSpec, Model, SelfEdit, Task
+from tests.engine import BARE, load_tiny
 from tests.tiny import make_tiny_tokenizer
 
 GRIDS = KINDS["grid"]
@@ -36,12 +41,17 @@ class Written(Policy):
     def __init__(self, *texts: str) -> None:
         self._texts = texts
 
-    def propose(self, tasks: Sequence[Task], edits: int, seed: int, on_edit: OnEdit | None = None) -> list[SelfEdit]:
-        return [
+    def propose(
+        self, tasks: Sequence[Task], edits: int, seed: int, model: Model, on_edit: OnEdit | None = None
+    ) -> list[SelfEdit]:
+        written = [
             SelfEdit(f"{task.id}.e{i}", task.id, "settings", "", text, i)
             for task in tasks
             for i, text in enumerate(self._texts[:edits])
         ]
+        for edit in written if on_edit is not None else ():
+            on_edit(edit)  # type: ignore[misc]
+        return written
 
 
 def with_rate(rate: float, epochs: int = 10) -> str:
@@ -59,12 +69,22 @@ def make_solver(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Solve
     tokenizer = make_tiny_tokenizer(vocab=model.config.vocab_size)
     end = tokenizer.eos_token_id
     generator = BatchedGenerator(model, tokenizer, frozenset({end}))
-    domain = FewshotDomain(Prompter(tokenizer, chat=True), end, most_examples=24)
+    prompter = Prompter(tokenizer, chat=True)
+    domain = FewshotDomain(prompter, end, most_examples=24)
     hyperparameters = Hyperparameters(lora=LoraSpec(rank=8, alpha=64), batch_size=1)
 
     def make(*texts: str, vote: bool = False) -> Solver:
-        inner = BatchedInnerLoop(model, 4, 400)
-        return Solver(domain, Written(*texts), inner, generator, QuietProgress(), hyperparameters, vote)
+        stages = Stages(
+            prompter,
+            generator,
+            BatchedInnerLoop(model, 4, 400),
+            domain,
+            Written(*texts),
+            ModelPolicy(generator, prompter, domain.formats["settings"], (end,)),
+            Evaluator(generator, domain, ExactGrader()),
+            make_reward("accuracy"),
+        )
+        return Solver(stages, domain, BARE, QuietProgress(), hyperparameters, SolveOptions(vote=vote))
 
     return make
 
@@ -81,17 +101,17 @@ def test_trained_it_predicts_what_it_could_not(make_solver: Callable[..., Solver
     assert solution.predictions == ("5",)
     assert solution.solved is True
     assert solution.losses[-1] < solution.losses[0]
-    assert (solution.attempts[0].right, solution.attempts[0].asked) == (0, 0)
+    assert solution.rollouts[0].trials == ()
 
 
 def test_the_edit_is_chosen_by_the_demonstrations(make_solver: Callable[..., Solver], task: Task) -> None:
     solution = make_solver("nothing", with_rate(1e-6, 1), with_rate(1e-2)).solve(task, 3, 0)
-    assert solution.attempts[0].failure is not None
-    assert [attempt.right for attempt in solution.attempts] == [0, 0, 3]
+    assert solution.rollouts[0].failure is not None
+    assert list(map(left_out_right, solution.rollouts)) == [0, 0, 3]
     assert solution.chosen == 2
     unknown = make_task("t", "t", GRIDS, PAIRS, [(((7,),), None)])
     blind = make_solver("nothing", with_rate(1e-6, 1), with_rate(1e-2)).solve(unknown, 3, 0)
-    assert blind.attempts == solution.attempts
+    assert blind.rollouts == solution.rollouts
     assert blind.predictions == solution.predictions
     assert blind.solved is None
 
@@ -99,24 +119,24 @@ def test_the_edit_is_chosen_by_the_demonstrations(make_solver: Callable[..., Sol
 def test_without_a_usable_edit_nothing_is_predicted(make_solver: Callable[..., Solver], task: Task) -> None:
     solution = make_solver("no", "still no").solve(task, 2, 0)
     assert (solution.chosen, solution.predictions, solution.solved) == (None, (), None)
-    assert all(attempt.failure for attempt in solution.attempts)
+    assert all(rollout.failure for rollout in solution.rollouts)
 
 
 def test_views_are_turned_back_before_they_vote(make_solver: Callable[..., Solver], task: Task) -> None:
     """Eight looks at the task, one answer."""
     solver = make_solver(with_rate(1e-2), vote=True)
     seen: list[Any] = []
-    real = solver._generator.generate
+    real = solver._stages.generator.generate
 
     def spy(requests: Any, *rest: Any) -> Any:
         seen.append(list(requests))
         return real(requests, *rest)
 
-    solver._generator.generate = spy  # type: ignore[method-assign,assignment]
+    solver._stages.generator.generate = spy  # type: ignore[method-assign,assignment]
     try:
         predictions = solver.solve(task, 1, 0).predictions
     finally:
-        del solver._generator.generate
+        del solver._stages.generator.generate
     assert len(seen[-1]) == 8
     assert predictions == ("5",)
 
@@ -124,14 +144,14 @@ def test_views_are_turned_back_before_they_vote(make_solver: Callable[..., Solve
 def test_views_that_say_nothing_readable_do_not_vote(make_solver: Callable[..., Solver], task: Task) -> None:
     solver = make_solver(with_rate(1e-2), vote=True)
     said = iter(["", "", "", "5", "6", "6", "x", ""])
-    real = solver._generator.generate
-    solver._generator.generate = lambda requests, *_: [  # type: ignore[method-assign]
+    real = solver._stages.generator.generate
+    solver._stages.generator.generate = lambda requests, *_: [  # type: ignore[method-assign]
         Completion(next(said), (), (), "stop") for _ in requests
     ]
     try:
         assert solver.predict(task) == ("6",)
     finally:
-        solver._generator.generate = real  # type: ignore[method-assign]
+        solver._stages.generator.generate = real  # type: ignore[method-assign]
 
 
 def test_paraphrases_are_left_out_where_demonstrations_are() -> None:

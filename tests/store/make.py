@@ -21,6 +21,7 @@ from selfedit.types import (
     Rollout,
     SelfEdit,
     Task,
+    Trial,
     Verdict,
     Version,
 )
@@ -44,7 +45,14 @@ def make_rollout(seed: int, *, kept: bool = False) -> Rollout:
         (1, 2, 3),
         (-0.5, -math.pi, 0.0),
     )
-    return Rollout(edit, make_evaluation(2, 1), (3.0, 1e-300, 0.1 + 0.2), None, kept)
+    losses = (3.0, 1e-300, 0.1 + 0.2)
+    trial = Trial(edit.id, "task", seed, "c" * 64, losses, make_evaluation(2, 1))
+    return Rollout(edit, (trial,), (2 / 3,), 1 / 3, kept)
+
+
+def make_failure(seed: int) -> Rollout:
+    edit = make_rollout(seed).edit
+    return Rollout(edit, (Trial(edit.id, "task", seed, failure="diverged"),), base_reward=1 / 3)
 
 
 def make_version(id: str = "", *, probe_source: ProbeSource = "model", base: str = "tiny") -> Version:
@@ -58,7 +66,7 @@ def make_version(id: str = "", *, probe_source: ProbeSource = "model", base: str
         probes_dropped=2,
         settings={"seed": 7, "learning_rate": 1e-3, "nested": {"list": [1, 2.5, None, True, "x"]}},
         software={"torch": "2.9.1"},
-        rollouts=(make_rollout(3, kept=True), make_rollout(4), Rollout(make_rollout(5).edit, failure="diverged")),
+        rollouts=(make_rollout(3, kept=True), make_rollout(4), make_failure(5)),
         before=(make_evaluation(1, 2),),
         after=(make_evaluation(2, 1),),
         losses=(2.5, 0.3),

@@ -44,10 +44,8 @@ def base(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 def version(store: Store, base: Path) -> Version:
     model = load(base)
     made = replace(make_version(), base=ModelRef("tiny", fingerprint(base)))
-    gpt2 = model.config.model_type == "gpt2"
-    return store.commit(
-        made, make_adapter(layer_shapes(model, resolve_targets(model, "all-linear"))), fan_in_fan_out=gpt2
-    )
+    adapter = make_adapter(layer_shapes(model, resolve_targets(model, "all-linear")))
+    return store.commit(made, replace(adapter, fan_in_fan_out=model.config.model_type == "gpt2"))
 
 
 def test_adapter(store: Store, version: Version, base: Path, tmp_path: Path) -> None:

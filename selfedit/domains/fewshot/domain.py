@@ -104,7 +104,7 @@ class FewshotDomain(Domain):
         """A problem as a training sequence, with the loss on the query's output or on everything."""
         prompt = self.prompt(kind, problem.demonstrations, problem.query.input)
         answer = (*self.written(kind, problem.query.output), self._end_token)
-        return Example(prompt + answer, (not only_output,) * len(prompt) + (True,) * len(answer))
+        return Example(prompt + answer, (0.0 if only_output else 1.0,) * len(prompt) + (1.0,) * len(answer))
 
     def prompt(self, kind: Kind, demonstrations: tuple[Pair, ...], asked: Value) -> tuple[int, ...]:
         """The demonstrations and an input, up to where its output begins."""

@@ -8,16 +8,15 @@ from collections.abc import Sequence
 from statistics import fmean, median
 from typing import TYPE_CHECKING
 
-from selfedit.report.grids import row_svg, stacked_svg
-from selfedit.domains.fewshot.problem import read_context
 from selfedit.domains.fewshot.choices import Choices, choices_of
+from selfedit.domains.fewshot.problem import read_context
 from selfedit.domains.fewshot.values import Kind, Value
 from selfedit.report import Bullets, Figure, Section, Table, pass_at_k
-from selfedit.types import SelfEdit, Task
+from selfedit.report.grids import row_svg, stacked_svg
+from selfedit.types import SelfEdit, Task, Trial
 
 if TYPE_CHECKING:
     from selfedit.experiments.runs.records import RunRecords
-    from selfedit.experiments.trials import Trial
 
 _SHOWN = 12
 

@@ -10,16 +10,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from selfedit.files.disk import reading, write_whole, writing
 from selfedit.errors import UserError
 from selfedit.experiments.config import TrainConfig
-from selfedit.store import Journal
+from selfedit.files.disk import reading, write_whole, writing
+from selfedit.files.journal import Journal
 from selfedit.files.serialize import decode, encode
+from selfedit.release_0_1 import upgraded_config
 from selfedit.types import ModelRef
 
 _INSTEAD = "use another --out"
-# These say how fast, not what.
-_FREE = ("engine",)
+_FREE = ("engine.slots", "engine.token_budget", "engine.tracking")
+"""These say how fast and how shown, not what."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,7 @@ class RunFolder:
 def _check_same(
     path: Path, facts: RunFacts, kind: str, config: dict[str, Any], hashes: Mapping[str, str], model: ModelRef
 ) -> None:
-    before = {key: value for key, value in facts.config.items() if key not in _FREE}
-    now = {key: value for key, value in config.items() if key not in _FREE}
-    differing = _differences(before, now)
+    differing = [key for key in _differences(upgraded_config(facts.config), config) if key not in _FREE]
     if facts.kind != kind or differing:
         what = ", ".join(differing) or "the command"
         raise UserError(
@@ -143,14 +142,14 @@ def _check_same(
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
     """The dotted keys whose values differ; where files lie does not count, since their contents are hashed."""
-    found = []
+    differing = []
     for key in sorted(before.keys() | now.keys()):
         left, right = before.get(key), now.get(key)
         if isinstance(left, Mapping) and isinstance(right, Mapping):
-            found += _differences(left, right, f"{prefix}{key}.")
+            differing += _differences(left, right, f"{prefix}{key}.")
         elif json.dumps(left, sort_keys=True) != json.dumps(right, sort_keys=True) and not _is_path(prefix, key):
-            found.append(f"{prefix}{key}")
-    return found
+            differing.append(f"{prefix}{key}")
+    return differing
 
 
 def _is_path(prefix: str, key: str) -> bool:

@@ -10,7 +10,6 @@ from statistics import fmean
 from selfedit.domains import load_domain
 from selfedit.experiments.runs.records import MEASURES, RoundRecord, RunRecords, Value, graded, graded_trials, is_right
 from selfedit.experiments.runs.regimes import many_sections, sequence_sections
-from selfedit.experiments.trials import Trial
 from selfedit.report import (
     Block,
     Bullets,
@@ -32,7 +31,7 @@ from selfedit.report import (
     scatter,
     variance_shares,
 )
-from selfedit.types import Task
+from selfedit.types import Task, Trial
 
 _SHOWN = 3
 
@@ -113,20 +112,22 @@ def _learning(run: RunRecords) -> list[Section]:
     points: dict[str, list[Point]] = {"all edits": [], "the best of each passage": [], "no update": []}
     spread, lengths = [], []
     for record in rounds:
-        rewards = [entry.reward for entry in record.ranked if entry.reward is not None]
+        rewards = [entry.reward for entry in record.rollouts if entry.reward is not None]
         points["all edits"].append(Point(record.number, fmean(rewards)))
         points["the best of each passage"].append(Point(record.number, fmean(_best_rewards(record))))
-        points["no update"].append(Point(record.number, fmean(entry.base_reward for entry in record.ranked)))
+        no_update = [entry.base_reward for entry in record.rollouts if entry.base_reward is not None]
+        if no_update:
+            points["no update"].append(Point(record.number, fmean(no_update)))
         spread.append(Values(f"round {record.number}", tuple(rewards)))
-        lengths += [Point(len(e.edit.text), e.reward) for e in record.ranked if e.reward is not None]
-    series = [Series(name, tuple(line)) for name, line in points.items()]
+        lengths += [Point(len(e.edit.text), e.reward) for e in record.rollouts if e.reward is not None]
+    series = [Series(name, tuple(line)) for name, line in points.items() if line]
     reward = str(run.facts.config["outer"]["reward"])
     rows = tuple(
         (
             str(record.number),
-            str(len(record.ranked)),
-            str(sum(entry.reward is None for entry in record.ranked)),
-            str(sum(entry.chosen for entry in record.ranked)),
+            str(len(record.rollouts)),
+            str(sum(entry.reward is None for entry in record.rollouts)),
+            str(sum(entry.kept for entry in record.rollouts)),
             f"{record.policy_losses[0]:.3f} to {record.policy_losses[-1]:.3f}" if record.policy_losses else "-",
             record.note or "-",
         )
@@ -151,7 +152,7 @@ def _learning(run: RunRecords) -> list[Section]:
 
 def _best_rewards(record: RoundRecord) -> list[float]:
     best: dict[str, float] = {}
-    for entry in record.ranked:
+    for entry in record.rollouts:
         if entry.reward is not None:
             best[entry.edit.task_id] = max(entry.reward, best.get(entry.edit.task_id, entry.reward))
     return list(best.values())
@@ -207,7 +208,7 @@ def _examples(run: RunRecords) -> list[Section]:
         mean = f", mean of {seeds} seeds" if seeds > 1 else ""
         spans = []
         for task in tasks.values():
-            own = [e for e in record.ranked if e.edit.task_id == task.id and e.reward is not None]
+            own = [e for e in record.rollouts if e.edit.task_id == task.id and e.reward is not None]
             own.sort(key=lambda entry: entry.reward or 0.0)
             if len(own) > 1:
                 spans.append(((own[-1].reward or 0.0) - (own[0].reward or 0.0), task, own[-1], own[0]))

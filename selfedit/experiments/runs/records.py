@@ -3,32 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from selfedit.domains import load_domain
+from selfedit.experiments.policies import PolicyNode, PolicyTree
 from selfedit.experiments.runs.folder import RunFacts, RunFolder
-from selfedit.experiments.algorithms.rest_em import Ranked
-from selfedit.experiments.trials import Trial
-from selfedit.report import ACCURACY, GOLD_LOGPROB, Measure
-from selfedit.files.journal import read_records
+from selfedit.experiments.runs.stages import Source, Stage, round_stage
+from selfedit.files.journal import Journal, read_records
 from selfedit.files.serialize import decode, encode
-from selfedit.types import Answer, Evaluation, SelfEdit, Task
+from selfedit.release_0_1 import upgraded_round
+from selfedit.report import ACCURACY, GOLD_LOGPROB, Measure
+from selfedit.search.keys import Kind, RecordKey
+from selfedit.types import Answer, Evaluation, Rollout, SelfEdit, Task, Trial
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class RoundRecord:
-    """One round as it was recorded. `policy_sha256` is empty where the policy was left as it was."""
+    """One round as it was recorded; its rollouts' trials are records of their own.
+
+    `policy_sha256` is empty where the policy was left as it was; else `policy` says which one came of it. Release 0.1
+    did not record the latter: each of its policies lies on the one before.
+    """
 
     number: int
-    ranked: tuple[Ranked, ...]
+    rollouts: tuple[Rollout, ...]
     policy_sha256: str
     policy_losses: tuple[float, ...]
     note: str = ""
+    policy: PolicyNode | None = None
+
+
+def decode_round(raw: dict[str, Any], policies: PolicyTree) -> RoundRecord:
+    """A round as the journal has it, after the rounds before it."""
+    record = decode(RoundRecord, encode(upgraded_round(raw)))
+    if record.policy is not None or not record.policy_sha256:
+        return record
+    name = str(round_stage(record.number))
+    return replace(record, policy=PolicyNode(name, policies.newest, record.policy_sha256, record.number))
+
+
+def get_round(journal: Journal, number: int, policies: PolicyTree) -> RoundRecord | None:
+    """A round that ended, from a run that is under way."""
+    raw = journal.get("round", str(round_stage(number)), dict[str, Any])
+    return decode_round(raw, policies) if raw is not None else None
 
 
 class RunRecords:
@@ -51,8 +73,8 @@ class RunRecords:
             return None
         if (kind, key) not in self._decoded:
             self._decoded[kind, key] = decode(type_, encode(self._records[kind, key]))
-        found: T = self._decoded[kind, key]
-        return found
+        value: T = self._decoded[kind, key]
+        return value
 
     def tasks(self, key: str) -> tuple[Task, ...]:
         """The passages of a round ('r1') or of validation ('v'); none if it did not come to them."""
@@ -60,19 +82,27 @@ class RunRecords:
 
     def rounds(self) -> list[RoundRecord]:
         """The rounds that ended."""
-        found: list[RoundRecord] = []
-        while (record := self.get("round", f"r{len(found) + 1}", RoundRecord)) is not None:
-            found.append(record)
-        return found
+        rounds: list[RoundRecord] = []
+        policies = PolicyTree()
+        while (raw := self._records.get(("round", str(round_stage(len(rounds) + 1))))) is not None:
+            rounds.append(decode_round(raw, policies))
+            node = rounds[-1].policy
+            policies = policies if node is None else policies.add(node)
+        return rounds
 
-    def trials(self, key: str) -> list[Trial]:
-        """All trials under a key: those whose edit could not be used, then chunk by chunk."""
-        found: list[Trial] = list(self.get("trials", f"{key}.failed", tuple[Trial, ...]) or ())
-        index = 0
-        while (chunk := self.get("trials", f"{key}.{index}", tuple[Trial, ...])) is not None:
-            found += chunk
-            index += 1
-        return found
+    @property
+    def policies(self) -> PolicyTree:
+        """The policies of the rounds that ended."""
+        return PolicyTree(tuple(record.policy for record in self.rounds() if record.policy is not None))
+
+    def trials(self, stage: str) -> list[Trial]:
+        """All trials of a stage: those whose edit could not be used, then chunk by chunk."""
+        trials: list[Trial] = []
+        key = RecordKey("trials", stage, chunk="failed")
+        while (chunk := self.get("trials", str(key), tuple[Trial, ...])) is not None or key.chunk == "failed":
+            trials += chunk or ()
+            key = replace(key, chunk=0 if key.chunk == "failed" else (key.chunk or 0) + 1)
+        return trials
 
     def is_complete(self, key: str) -> bool:
         """Whether every edit about the validation passages under a key was tried with every training seed."""
@@ -84,24 +114,37 @@ class RunRecords:
         seeds = int(self.facts.config["evaluation"]["training_seeds"])
         return {trial.edit_id for trial in trials} == edits and len(trials) == len(edits) * seeds
 
-    def edits(self, key: str) -> tuple[SelfEdit, ...]:
-        """The self-edits under a key."""
-        return self.get("edits", key, tuple[SelfEdit, ...]) or ()
+    def edits(self, stage: str) -> tuple[SelfEdit, ...]:
+        """The self-edits of a stage."""
+        whole = self.get("edits", stage, tuple[SelfEdit, ...])
+        if whole is not None:  # Release 0.1 recorded a stage's edits all at once.
+            return whole
+        keys = [RecordKey.parse("edits", text) for text in self.keys("edits")]
+        # Tasks are recorded as they end; a stage's are those of its round, or of validation.
+        order = {task.id: place for place, task in enumerate(self.tasks(stage) or self.tasks("v"))}
+        ours = sorted((k for k in keys if k.stage == stage and k.task), key=lambda key: order.get(key.task, 0))
+        parts = (self.get("edits", str(key), tuple[SelfEdit, ...]) for key in ours)
+        return tuple(edit for part in parts for edit in part or ())
 
     def edit_sources(self) -> list[tuple[str, str]]:
-        """Who wrote edits about the validation passages: a key of `edits` and `trials`, and what reports call it."""
-        keys = ["v0", *(f"v{record.number}" for record in self.rounds())]
-        keys += [key for key in self.keys("edits") if key.startswith(("from-", "policy-r"))]
-        return [(key, self.name(key)) for key in keys if self.edits(key)]
+        """Who wrote edits about the validation passages: a stage of `edits` and `trials`, and what reports call it."""
+        stages = [Stage("single", Source("validation", number)) for number in range(len(self.rounds()) + 1)]
+        stages += [s for s in self.stages("edits") if s.source is not None and s.source.kind in ("file", "policy")]
+        singles = dict.fromkeys(str(stage) for stage in stages if stage.regime == "single")
+        return [(name, self.name(name)) for name in singles if self.edits(name)]
 
-    def name(self, key: str) -> str:
+    def name(self, source: str) -> str:
         """What reports call a condition: no update, asking in context, or who wrote the edits."""
+        parsed = Source.parse(source)
         names = {"base": "no update", "v0": "own edits, before RL"} | self._domain_names
-        if key in names:
-            return names[key]
-        if key.startswith("from-"):
-            return f"edits of {key.removeprefix('from-')}"
-        return f"own edits, after round {key.removeprefix('policy-r').removeprefix('v')}"
+        if source in names or parsed is None:
+            return names.get(source, source)
+        return f"edits of {parsed.name}" if parsed.kind == "file" else f"own edits, after round {parsed.number}"
+
+    def stages(self, kind: Kind | Literal["sequence"]) -> list[Stage]:
+        """The stages of which anything is recorded under a kind, in the order of recording."""
+        texts = self.keys(kind) if kind == "sequence" else [RecordKey.parse(kind, key).stage for key in self.keys(kind)]
+        return [stage for text in dict.fromkeys(texts) if (stage := Stage.parse(text)) is not None]
 
     def base(self, key: str) -> tuple[Evaluation, ...]:
         """The probes asked without update."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from selfedit.errors import UserError
-from selfedit.experiments.runs.records import MEASURES, RunRecords, Value
 from selfedit.experiments.runs.page import conditions, plain_names
+from selfedit.experiments.runs.records import MEASURES, RunRecords, Value
 from selfedit.report import Page, Paragraph, Section, comparison_table
 
 

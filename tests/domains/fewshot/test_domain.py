@@ -53,11 +53,11 @@ def test_masks_cover_exactly_the_output(prompter: Prompter) -> None:
     domain = FewshotDomain(prompter, END)
     problem = Problem(tuple(PAIRS[:2]), PAIRS[2])
     example = domain.example(GRIDS, problem, only_output=True)
-    labelled = [token for token, bears in zip(example.tokens, example.loss_mask, strict=True) if bears]
+    labelled = [token for token, bears in zip(example.tokens, example.weights, strict=True) if bears]
     assert labelled[-1] == END
     assert said(prompter, labelled[:-1]) == "03\n00"
     assert example.tokens[: -len(labelled)] == domain.prompt(GRIDS, problem.demonstrations, problem.query.input)
-    assert all(domain.example(GRIDS, problem, only_output=False).loss_mask)
+    assert all(domain.example(GRIDS, problem, only_output=False).weights)
 
 
 def test_cells_are_kept_apart_where_the_tokenizer_would_join_them(prompter: Prompter, task: Task) -> None:

@@ -53,8 +53,8 @@ def test_a_round_and_its_report(config: Path, tmp_path: Path) -> None:
     train(load_config(config), tmp_path / "run", "cpu", QuietProgress())
     run = RunRecords(tmp_path / "run")
     (record,) = run.rounds()
-    assert {entry.edit.task_id for entry in record.ranked} == {"25ff71a9", "a85d4709"}
-    for entry in record.ranked:
+    assert {entry.edit.task_id for entry in record.rollouts} == {"25ff71a9", "a85d4709"}
+    for entry in record.rollouts:
         parse("grid", entry.edit.text)
     assert len(run.trials("v0")) == len(run.trials("v1")) == 4
     page = (tmp_path / "run" / "report.html").read_text()
@@ -67,7 +67,7 @@ def test_only_edits_that_solve_are_learnt_from(config: Path, tmp_path: Path) -> 
     settings = load_config(config, ("outer.reward=accuracy", "outer.least_reward=1.0", "outer.top_k=2"))
     train(settings, tmp_path / "run", "cpu", QuietProgress())
     (record,) = RunRecords(tmp_path / "run").rounds()
-    assert not any(entry.chosen for entry in record.ranked)
+    assert not any(entry.kept for entry in record.rollouts)
     assert record.policy_sha256 == ""
     assert "policy stays as it was" in record.note
 

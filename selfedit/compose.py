@@ -1,0 +1,74 @@
+"""The composition root: one loaded base model and a `Composition`, to stages. Every driver calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from selfedit.domains import make_domain
+from selfedit.domains.base import Domain
+from selfedit.generate import make_generator
+from selfedit.generate.base import Generator
+from selfedit.graders import GRADERS
+from selfedit.inner import make_inner_loop
+from selfedit.models.load import BaseModel
+from selfedit.models.prompt import Prompter
+from selfedit.policies.base import Policy
+from selfedit.policies.model import ModelPolicy
+from selfedit.policies.resample import ResamplingPolicy
+from selfedit.rewards import make_reward
+from selfedit.search.evaluator import Evaluator
+from selfedit.search.stages import Stages
+from selfedit.settings import Composition
+
+
+def make_prompter(base: BaseModel) -> Prompter:
+    """What renders prompts for a model."""
+    return Prompter(base.tokenizer, base.has_chat_template)
+
+
+def compose_domain(base: BaseModel, name: str, settings: Mapping[str, Any]) -> Domain:
+    """A domain over a model."""
+    return make_domain(name, make_prompter(base), base.stop_token_ids[0], settings)
+
+
+def compose(
+    base: BaseModel,
+    composition: Composition,
+    tell: Callable[[str], None],
+    writer: Policy | None = None,
+    generator: Generator | None = None,
+) -> Stages:
+    """All stages over one loaded model.
+
+    Args:
+        tell: where a line goes that the user should read.
+        writer: who writes self-edits, if not the model.
+        generator: one that is there already.
+    """
+    prompter = make_prompter(base)
+    generator = generator or make_generator(composition.generator, base)
+    domain = compose_domain(base, composition.domain, composition.domain_settings)
+    student = ModelPolicy(
+        generator,
+        prompter,
+        domain.formats[composition.format],
+        base.stop_token_ids,
+        composition.temperature,
+        composition.top_p,
+        composition.max_edit_tokens,
+        composition.constrained,
+    )
+    policy = writer or student
+    if composition.attempts > 1:
+        policy = ResamplingPolicy(policy, domain.is_usable, composition.attempts)
+    return Stages(
+        prompter=prompter,
+        generator=generator,
+        inner=make_inner_loop(composition.inner_loop, base, composition.slots, composition.token_budget, tell),
+        domain=domain,
+        policy=policy,
+        student=student,
+        evaluator=Evaluator(generator, domain, GRADERS[composition.grader](), composition.max_answer_tokens),
+        reward=make_reward(composition.reward),
+    )

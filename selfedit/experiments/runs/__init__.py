@@ -1,0 +1,1 @@
+"""A run's folder: its facts, its records, its report."""

@@ -1,0 +1,20 @@
+"""Gates by name. A new one is one file and one line here; a user's own is `package.module:Class`."""
+
+from __future__ import annotations
+
+from selfedit.gates.base import Gate, GateCase, first_reason
+from selfedit.gates.better import BetterGate
+from selfedit.imports import load_named
+
+GATES: dict[str, type[Gate]] = {gate.name: gate for gate in (BetterGate,)}
+
+__all__ = ["GATES", "Gate", "GateCase", "first_reason", "make_gate"]
+
+
+def make_gate(name: str) -> Gate:
+    """The gate of that name.
+
+    Raises:
+        UserError: there is none; the nearest is suggested.
+    """
+    return load_named(name, "gate", GATES, Gate)()

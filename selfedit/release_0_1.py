@@ -1,0 +1,81 @@
+"""What release 0.1 stored, in today's form. Nothing else in the package knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from selfedit.files.journal import Journal
+from selfedit.files.serialize import decode, encode
+from selfedit.types import Rollout, Trial
+
+_LATER_TRAINING = {"warmup_steps": 0, "weight_decay": 0.0, "max_grad_norm": 1.0}
+_LATER = {"keep_untested": False, "gates": ("better",)} | _LATER_TRAINING
+"""Settings that came later, and what they were before they could be set."""
+
+_RENAMED = {"least_reward": "min_reward"}
+
+
+def renamed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings under today's names."""
+    return {_RENAMED.get(k, k): renamed(v) if isinstance(v, Mapping) else v for k, v in settings.items()}
+
+
+def upgraded_config(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's configuration with the settings that came later, and today's names."""
+    return {key: _with_later(value) if isinstance(value, Mapping) else value for key, value in renamed(raw).items()}
+
+
+def _with_later(group: Mapping[str, Any]) -> dict[str, Any]:
+    group = {key: _with_later(value) if isinstance(value, Mapping) else value for key, value in group.items()}
+    later: dict[str, Any] = {"gates": []} if "algorithm" in group else {}
+    later |= _LATER_TRAINING if "learning_rate" in group else {}
+    return {**later, **group}
+
+
+def upgraded_rollout(raw: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
+    """A rollout of a version: it was of one adapter, whose seed and hash it did not say."""
+    if "trials" in raw or "failure" not in raw:
+        return dict(raw)
+    trial = {"edit_id": raw["edit"]["id"], "task_id": raw["edit"]["task_id"], "seed": seed}
+    trial |= {name: raw[name] for name in ("after", "losses", "failure")}
+    return {"edit": raw["edit"], "trials": [trial], "kept": raw["kept"]}
+
+
+def upgraded_round(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A round of a run: its outcomes were called ranked, and each said its mean reward."""
+    if "ranked" not in raw:
+        return dict(raw)
+    rollouts = [
+        {name: entry[name] for name in ("edit", "rewards", "base_reward")} | {"kept": entry["chosen"]}
+        for entry in raw["ranked"]
+    ]
+    return {name: value for name, value in raw.items() if name != "ranked"} | {"rollouts": rollouts}
+
+
+def upgrade_learn_journal(journal: Journal, seed: int) -> None:
+    """Unfinished work of `learn`: what it had recorded of adapters is recorded as trials."""
+    for key in journal.keys("rollouts"):
+        if journal.get("trials", key, tuple[Trial, ...]) is not None:
+            continue
+        rows = journal.get("rollouts", key, list[dict[str, Any]]) or []
+        rollouts = decode(tuple[Rollout, ...], encode([upgraded_rollout(row, seed) for row in rows]))
+        journal.put("trials", key, tuple(trial for rollout in rollouts for trial in rollout.trials))
+
+
+def later_settings(settings: BaseModel) -> dict[str, Any]:
+    """Which of the settings came later and are as they were before, in the form of pydantic's `exclude`.
+
+    A hash of settings leaves them out, so that work begun by release 0.1 is found.
+    """
+    found: dict[str, Any] = {}
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            if inner := later_settings(value):
+                found[name] = inner
+        elif name in _LATER and value == _LATER[name]:
+            found[name] = True
+    return found

@@ -1,0 +1,61 @@
+"""Where adapters are trained and asked: data in, data out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from selfedit.files.hashing import update_sha256
+from selfedit.inner.base import InnerLoop
+from selfedit.inner.checkpoint import CheckpointFolder
+from selfedit.progress import Progress
+from selfedit.search.evaluator import Evaluator
+from selfedit.search.training import DIVERGED, is_sound, train_all
+from selfedit.types import Model, Recipe, Task, Trial
+
+
+@dataclass(frozen=True)
+class TrialJob:
+    """An adapter to be trained by a recipe, and the task whose probes it is to be asked."""
+
+    task: Task
+    edit_id: str
+    recipe: Recipe
+
+
+class Executor(ABC):
+    """Trains one adapter a job on a model, and asks it its task's probes."""
+
+    @abstractmethod
+    def run(
+        self, jobs: Sequence[TrialJob], model: Model, label: str, checkpoint: CheckpointFolder | None = None
+    ) -> tuple[Trial, ...]:
+        """One trial a job, in their order. An adapter that diverged is a trial with a failure."""
+
+
+class LocalExecutor(Executor):
+    """In this process: all adapters of a call at once."""
+
+    def __init__(self, inner: InnerLoop, evaluator: Evaluator, progress: Progress) -> None:
+        self._inner, self._evaluator, self._progress = inner, evaluator, progress
+
+    def run(
+        self, jobs: Sequence[TrialJob], model: Model, label: str, checkpoint: CheckpointFolder | None = None
+    ) -> tuple[Trial, ...]:
+        recipes = [job.recipe for job in jobs]
+        updates = train_all(self._inner, recipes, model, label, self._progress, checkpoint)
+        sound = [job for job in jobs if is_sound(updates[job.recipe.id])]
+        pairs = [(job.task, model.with_update(updates[job.recipe.id])) for job in sound]
+        with self._progress.bar("Asking the adapters", sum(len(task.probes) for task, _ in pairs), "questions") as bar:
+            evaluations = self._evaluator.evaluate(pairs, bar.advance)
+        afters = {job.recipe.id: after for job, after in zip(sound, evaluations, strict=True)}
+        trials = []
+        for job in jobs:
+            head = (job.edit_id, job.task.id, job.recipe.seed)
+            update = updates[job.recipe.id]
+            if job.recipe.id in afters:
+                trials.append(Trial(*head, update_sha256(update), update.losses, afters[job.recipe.id]))
+            else:
+                trials.append(Trial(*head, failure=DIVERGED))
+        return tuple(trials)

@@ -1,0 +1,33 @@
+"""What a search is composed of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from selfedit.domains.base import Domain
+from selfedit.generate.base import Generator
+from selfedit.inner.base import InnerLoop
+from selfedit.models.prompt import Prompter
+from selfedit.policies.base import Policy
+from selfedit.policies.model import ModelPolicy
+from selfedit.rewards import Reward
+from selfedit.search.evaluator import Evaluator
+
+
+@dataclass(frozen=True)
+class Stages:
+    """One implementation of each stage, over one loaded base. `selfedit.compose` builds them.
+
+    Attributes:
+        policy: who writes self-edits.
+        student: the language model as a policy: what learns from edits, whoever wrote them.
+    """
+
+    prompter: Prompter
+    generator: Generator
+    inner: InnerLoop
+    domain: Domain
+    policy: Policy
+    student: ModelPolicy
+    evaluator: Evaluator
+    reward: Reward
