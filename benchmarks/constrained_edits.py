@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine
+from benchmarks.workload import BARE
 from selfedit.domains.fewshot.choices import choices_of
 from selfedit.domains.fewshot.prompt import FORMATS
 from selfedit.domains.fewshot.read import read_source
@@ -32,7 +33,7 @@ def measure(policy: ModelPolicy, edits: int) -> dict[str, Any]:
     """The share of valid edits, how many are different, and why others are not valid."""
     tasks = read_source(TASKS)
     started = time.perf_counter()
-    written = policy.propose(tasks, edits // len(tasks), seed=0)
+    written = policy.propose(tasks, edits // len(tasks), 0, BARE)
     seconds = time.perf_counter() - started
     by_id = {task.id: task for task in tasks}
     reasons: Counter[str] = Counter()
@@ -64,7 +65,14 @@ def main() -> None:
     for name, count in (("constrained", options.constrained), ("free", options.free)):
         generator = BatchedGenerator(base.model, base.tokenizer, frozenset(base.stop_token_ids), max_rows=128)
         policy = ModelPolicy(
-            generator, prompter, FORMATS["settings"], 1.0, 1.0, MOST_TOKENS, constrained=name == "constrained"
+            generator,
+            prompter,
+            FORMATS["settings"],
+            base.stop_token_ids,
+            1.0,
+            1.0,
+            MOST_TOKENS,
+            constrained=name == "constrained",
         )
         result[name] = measure(policy, count)
         print(f"{name:12} {result[name]}", flush=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine, peak_memory
+from benchmarks.workload import BARE, train
 from selfedit.domains.fewshot import FewshotDomain
 from selfedit.domains.fewshot.problem import read_context
 from selfedit.domains.fewshot.read import arc_task
@@ -48,16 +49,16 @@ def main() -> None:
 
     def predict(adapters: list[Adapter]) -> None:
         prompts = [domain.question(task, probe) for probe in task.probes]
-        requests = [Request(prompt, adapter.recipe_id, longest) for adapter in adapters for prompt in prompts]
-        generator.generate(requests, {adapter.recipe_id: adapter for adapter in adapters})
+        requests = [Request(prompt, BARE.with_update(adapter), longest) for adapter in adapters for prompt in prompts]
+        generator.generate(requests)
 
     def together() -> None:
-        predict(list(BatchedInnerLoop(base.model, options.edits, options.token_budget).adapt(recipes)))
+        predict(train(BatchedInnerLoop(base.model, options.edits, options.token_budget), recipes))
 
     def one_by_one() -> None:
         one: list[Recipe] = recipes[: options.peft_edits]
-        for adapter in PeftInnerLoop(base.model).adapt(one):
-            predict([adapter])
+        for recipe in one:
+            predict(train(PeftInnerLoop(base.model), [recipe]))
 
     rounds = []
     for _ in range(options.rounds):

@@ -19,20 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine
-from selfedit.domains.knowledge import KnowledgeDomain
-from selfedit.generate.batched import BatchedGenerator
-from selfedit.graders import GRADERS
-from selfedit.inner.batched import BatchedInnerLoop
+from selfedit.compose import compose, make_prompter
+from selfedit.files.journal import Unrecorded
 from selfedit.learn.config import LearnConfig
 from selfedit.learn.prepare import read_sources, split_sources
 from selfedit.models import DEFAULT_MODEL, load
-from selfedit.models.prompt import Prompter
-from selfedit.policies.formats import get_format
-from selfedit.policies.model import ModelPolicy
 from selfedit.progress import make_progress
 from selfedit.runtime import software_versions
-from selfedit.search.evaluator import Evaluator
-from selfedit.types import Evaluation, Recipe, SelfEdit, Task
+from selfedit.search.step import Search
+from selfedit.search.training import train_all
+from selfedit.types import Model, Recipe, SelfEdit, pooled
 
 DEMO = Path(__file__).parent.parent / "selfedit" / "data" / "demo"
 # Student's t at 97.5%, by degrees of freedom: an interval over a few seeds is wide, and should be.
@@ -44,58 +40,49 @@ class Bench:
 
     def __init__(self, model: str, config: LearnConfig) -> None:
         self.base, self.config, self.progress = load(model), config, make_progress()
-        self.prompter = Prompter(self.base.tokenizer, self.base.has_chat_template)
-        stop_ids = self.base.stop_token_ids
-        self.generator = BatchedGenerator(self.base.model, self.base.tokenizer, frozenset(stop_ids))
-        self.domain = KnowledgeDomain(self.prompter, stop_ids[0], sentences=config.sentences)
-        grader = GRADERS[config.grader]()
-        self.evaluator = Evaluator(self.generator, self.domain, grader, config.max_answer_tokens)
+        self.model = Model(self.base.ref)
         sources = read_sources(sorted(DEMO.glob("*.md")), config)
-        self.tasks = split_sources(sources, config.passage_tokens, lambda text: len(self.prompter.encode(text))).tasks
+        prompter = make_prompter(self.base)
+        self.tasks = split_sources(sources, config.passage_tokens, lambda text: len(prompter.encode(text))).tasks
+        self.search = self.with_format(config.format)
+
+    def with_format(self, name: str) -> Search:
+        """The search step with self-edits of a format."""
+        composition = replace(self.config.composition, format=name)
+        return Search(compose(self.base, composition, self.progress.note), Unrecorded(), self.progress, 24)
 
     def edits(self, format_name: str, seed: int) -> list[SelfEdit]:
         """One self-edit a passage."""
-        c = self.config
-        policy = ModelPolicy(
-            self.generator, self.prompter, get_format(format_name), c.temperature, c.top_p, c.max_edit_tokens
-        )
-        with self.progress.bar(f"Writing {format_name}, seed {seed}", len(self.tasks), "edits") as bar:
-            return policy.propose(self.tasks, 1, seed, lambda _: bar.advance())
+        return self.with_format(format_name).propose("", self.tasks, 1, self.model, seed)
 
     def recipe(self, name: str, edits: list[SelfEdit], seed: int) -> Recipe:
         """All edits in one recipe."""
-        hyperparameters = self.config.final_training.hyperparameters()
+        domain, hyperparameters = self.search.stages.domain, self.config.final_training.hyperparameters()
         usable = [
-            edit if self.domain.is_usable(task, edit) else replace(edit, format="none")
+            edit if domain.is_usable(task, edit) else replace(edit, format="none")
             for task, edit in zip(self.tasks, edits, strict=True)
         ]
-        examples = tuple(
-            example
-            for task, edit in zip(self.tasks, usable, strict=True)
-            for example in self.domain.recipe(task, edit, hyperparameters, seed).examples
-        )
-        return Recipe(name, examples, hyperparameters, seed)
+        return Recipe(name, self.search.join(self.tasks, usable, hyperparameters, seed).examples, hyperparameters, seed)
 
     def run(self, formats: list[str], seeds: list[int]) -> list[dict[str, Any]]:
         """One row a format and seed."""
         written = {f"{name}/{seed}": self.edits(name, seed) for name in formats for seed in seeds}
         recipes = [self.recipe(key, edits, int(key.rpartition("/")[2])) for key, edits in written.items()]
-        total = sum(recipe.tokens_per_epoch * recipe.hyperparameters.epochs for recipe in recipes)
-        loop = BatchedInnerLoop(self.base.model, self.config.slots, self.config.token_budget)
+        stages = self.search.stages
+        updates = train_all(stages.inner, recipes, self.model, "Training", self.progress)
         rows = []
-        with self.progress.bar("Training", total, "tokens") as bar:
-            adapters = {adapter.recipe_id: adapter for adapter in loop.adapt(recipes, bar.advance)}
         for recipe in recipes:
-            key = recipe.id
-            evaluations = self.evaluator.evaluate([(task, key) for task in self.tasks], {key: adapters[key]})
+            learnt = self.model.with_update(updates[recipe.id])
+            evaluations = stages.evaluator.evaluate([(task, learnt) for task in self.tasks])
             lessons = [
-                len(self.domain.lessons(task, edit)) for task, edit in zip(self.tasks, written[key], strict=True)
+                len(stages.domain.lessons(task, edit))
+                for task, edit in zip(self.tasks, written[recipe.id], strict=True)
             ]
             rows.append(
                 {
-                    "format": key.rpartition("/")[0],
-                    "seed": int(key.rpartition("/")[2]),
-                    "accuracy": accuracy(evaluations),
+                    "format": recipe.id.rpartition("/")[0],
+                    "seed": int(recipe.id.rpartition("/")[2]),
+                    "accuracy": pooled(evaluations).accuracy,
                     "gold_logprob": statistics.fmean(e.gold_logprob for e in evaluations if e.answers),
                     "lessons_per_passage": statistics.fmean(lessons),
                     "usable_edits": sum(count > 0 for count in lessons),
@@ -107,14 +94,7 @@ class Bench:
 
     def base_accuracy(self) -> float:
         """Of the model as it is."""
-        pairs: list[tuple[Task, str | None]] = [(task, None) for task in self.tasks]
-        return accuracy(self.evaluator.evaluate(pairs))
-
-
-def accuracy(evaluations: list[Evaluation]) -> float:
-    """The share of all questions answered rightly."""
-    verdicts = [answer.verdict.correct for evaluation in evaluations for answer in evaluation.answers]
-    return sum(verdicts) / len(verdicts)
+        return pooled(self.search.evaluate_base("base", self.tasks, self.model, "Asking the base model")).accuracy
 
 
 def interval(values: list[float]) -> tuple[float, float]:

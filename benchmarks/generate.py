@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.machine import machine
 from benchmarks.rivals import generate_seconds_an_edit, seconds_of
-from benchmarks.workload import TARGETS, Edit, edits
+from benchmarks.workload import BARE, TARGETS, Edit, edits, train
 from selfedit.generate.base import Generator, Request
 from selfedit.generate.batched import BatchedGenerator
 from selfedit.inner.batched import BatchedInnerLoop
@@ -32,12 +32,12 @@ from selfedit.types import Adapter
 def seconds_an_edit(generator: Generator, work: list[Edit], adapters: dict[str, Adapter], options: Any) -> float:
     """All adapters' questions at once."""
     requests = [
-        Request(prompt, name, options.answer_tokens)
+        Request(prompt, BARE.with_update(adapters[name]), options.answer_tokens)
         for name, edit in zip(adapters, work, strict=True)
         for prompt in edit.prompts
     ]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return seconds_of(device, lambda: generator.generate(requests, adapters)) / len(work)
+    return seconds_of(device, lambda: generator.generate(requests)) / len(work)
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
     base = load(options.model, device=options.device)
     work, source = edits(options.n, lambda text: base.tokenizer(text, add_special_tokens=False)["input_ids"])
     recipes = [edit.recipe(f"e{i}", options.targets, epochs=1, seed=i) for i, edit in enumerate(work)]
-    trained = {adapter.recipe_id: adapter for adapter in BatchedInnerLoop(base.model, options.n).adapt(recipes)}
+    trained = {adapter.recipe_id: adapter for adapter in train(BatchedInnerLoop(base.model, options.n), recipes)}
     adapters = {recipe.id: trained[recipe.id] for recipe in recipes}
     ways: dict[str, Generator] = {
         "ours": BatchedGenerator(base.model, base.tokenizer, frozenset(), options.rows, slots=options.n)

@@ -34,7 +34,7 @@ from benchmarks.rivals import (
     seconds_of,
 )
 from benchmarks.shapes import SHAPES, random_model
-from benchmarks.workload import TARGETS, Edit, edits, random_encoder
+from benchmarks.workload import BARE, TARGETS, Edit, edits, random_encoder, train
 from selfedit.generate.base import Request
 from selfedit.generate.batched import BatchedGenerator
 from selfedit.inner.batched import BatchedInnerLoop
@@ -98,7 +98,7 @@ class Bench:
                 raise _Enough
 
         try:
-            for _ in loop.adapt(self.recipes, passed):
+            for _ in loop.adapt(self.recipes, BARE, passed):
                 pass
         except _Enough:
             pass
@@ -110,12 +110,11 @@ class Bench:
         """Every adapter asked its own questions, all together."""
         generator = BatchedGenerator(self.model, self.tokenizer, frozenset(), self.options.rows, slots=len(adapters))
         requests = [
-            Request(prompt, adapter.recipe_id, self.options.answer_tokens)
+            Request(prompt, BARE.with_update(adapter), self.options.answer_tokens)
             for adapter, batch in zip(adapters, prompts, strict=True)
             for prompt in batch
         ]
-        named = {adapter.recipe_id: adapter for adapter in adapters}
-        return seconds_of(self.device, lambda: generator.generate(requests, named)) / len(adapters)
+        return seconds_of(self.device, lambda: generator.generate(requests)) / len(adapters)
 
     def round(self, adapters: Sequence[Adapter]) -> Round:
         """All ways once, one after another."""
@@ -156,10 +155,8 @@ class Bench:
             self.edits[i % len(self.edits)].recipe(f"w{i}", self.options.targets, EPOCHS, seed=i) for i in range(count)
         ]
         started = clock(self.device)
-        adapters: list[Adapter] = []
         asking = 0.0
-        for adapter in BatchedInnerLoop(self.model, self.options.n, self.options.budget).adapt(recipes):
-            adapters.append(adapter)
+        adapters = train(BatchedInnerLoop(self.model, self.options.n, self.options.budget), recipes)
         trained = clock(self.device)
         for start in range(0, count, self.options.n):
             batch = sorted(adapters, key=lambda adapter: int(adapter.recipe_id[1:]))[start : start + self.options.n]
@@ -230,7 +227,7 @@ def main() -> None:
     if options.rounds:
         short = [edit.recipe(f"a{i}", options.targets, 1, seed=i) for i, edit in enumerate(work[: options.n])]
         adapters = sorted(
-            BatchedInnerLoop(model, options.n, options.budget).adapt(short), key=lambda a: int(a.recipe_id[1:])
+            train(BatchedInnerLoop(model, options.n, options.budget), short), key=lambda a: int(a.recipe_id[1:])
         )
         rounds = []
         for index in range(options.rounds):

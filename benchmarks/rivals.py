@@ -11,6 +11,7 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel
 
+from benchmarks.workload import train
 from selfedit.inner.peft import PeftInnerLoop
 from selfedit.types import Recipe
 
@@ -60,7 +61,7 @@ def official_seconds_a_sequence(model: PreTrainedModel, recipe: Recipe) -> float
 def peft_seconds_a_token(model: PreTrainedModel, recipes: Sequence[Recipe]) -> float:
     """Training one adapter after another, batch 1, no padding."""
     tokens = sum(recipe.tokens_per_epoch * recipe.hyperparameters.epochs for recipe in recipes)
-    return seconds_of(model.device, lambda: list(PeftInnerLoop(model).adapt(recipes))) / tokens
+    return seconds_of(model.device, lambda: train(PeftInnerLoop(model), recipes)) / tokens
 
 
 def generate_seconds_an_edit(

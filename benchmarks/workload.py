@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfedit.types import Example, Hyperparameters, LoraSpec, Recipe
+from selfedit.inner.base import InnerLoop
+from selfedit.types import Adapter, Example, Hyperparameters, LoraSpec, Model, ModelRef, Recipe
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 PUBLISHED = SHARED / "selfedits" / "qwen2.5-7b-base.jsonl"
@@ -31,7 +32,7 @@ class Edit:
 
     def recipe(self, name: str, targets: str, epochs: int, rank: int = 32, seed: int = 0) -> Recipe:
         """The paper's: alpha twice the rank, learning rate 1e-3, batch 1, loss on every token."""
-        examples = tuple(Example(sequence, (True,) * len(sequence)) for sequence in self.sequences)
+        examples = tuple(Example(sequence, (1.0,) * len(sequence)) for sequence in self.sequences)
         lora = LoraSpec(rank, 2.0 * rank, target_modules=TARGETS[targets])
         return Recipe(name, examples, Hyperparameters(lora, epochs=epochs), seed)
 
@@ -93,3 +94,12 @@ def _words(rng: random.Random, characters: int) -> str:
     while len(text) < max(20, characters):
         text += f"{rng.choice(words)} "
     return text.strip()
+
+
+BARE = Model(ModelRef("measured", ""))
+"""The loaded model as it is."""
+
+
+def train(loop: InnerLoop, recipes: Sequence[Recipe]) -> list[Adapter]:
+    """The adapters that a loop makes of the loaded model as it is."""
+    return [update for update in loop.adapt(recipes, BARE) if isinstance(update, Adapter)]

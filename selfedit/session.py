@@ -120,10 +120,9 @@ class Session:
 
         if not question.strip():
             raise UserError('The question is empty. Write it in quotes: selfedit ask "Who ...?"')
+        chosen = None if base else self.store.get(version)
         model = Model(self.base.ref)
-        chosen = None
-        if not base:
-            chosen = self.store.get(version)
+        if chosen is not None:
             check_base(chosen, self.base.fingerprint, self.model_name)
             model = model.with_update(self.store.adapter(chosen))
         prompt = self._domain.ask(question, topic)

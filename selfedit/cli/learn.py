@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -174,12 +175,10 @@ def print_summary(result: LearnResult, store: Path, model: str | None) -> None:
     if result.probe_source == "model":
         asked_by += f": {_questions(result)} kept, {result.probes_dropped} dropped"
         asked_by += " because their answer was not in the passage" if result.probes_dropped else ""
-    kept = sum(rollout.kept for rollout in result.rollouts)
+    fates = _fates(result)
     output.say()
     output.say(f"Questions  {_questions(result)}, asked without the text; by {asked_by}")
-    output.say(f"Self-edits {len(result.rollouts)} written, {_usable(result)} usable, {kept} kept")
-    for failure, count in _failures(result).items():
-        output.say(f"           {count} not: {failure}")
+    output.say(f"Self-edits {len(result.rollouts)} written: " + ", ".join(f"{n} {fate}" for fate, n in fates.items()))
     output.say(f"Took       {result.seconds:.1f} s")
     output.say()
     if result.version is None:
@@ -224,9 +223,10 @@ def _usable(result: LearnResult) -> int:
     return sum(rollout.failure is None for rollout in result.rollouts)
 
 
-def _failures(result: LearnResult) -> dict[str, int]:
-    failures: dict[str, int] = {}
-    for rollout in result.rollouts:
-        if rollout.failure is not None:
-            failures[rollout.failure] = failures.get(rollout.failure, 0) + 1
-    return failures
+def _fates(result: LearnResult) -> dict[str, int]:
+    """What became of the self-edits, each counted once."""
+    fates = Counter(
+        "kept" if rollout.kept else rollout.failure or "not better than the others or the base model"
+        for rollout in result.rollouts
+    )
+    return {"kept": fates.pop("kept", 0), **dict(fates.most_common())}

@@ -16,6 +16,7 @@ def as_json(version: Version) -> dict[str, Any]:
     """Everything that is known of a version, and the accuracies that follow from it."""
     return {
         **asdict(version),
+        "rollouts": [asdict(r) | {"reward": r.reward, "failure": r.failure} for r in version.rollouts],
         "questions": version.questions,
         "base_accuracy": version.base_accuracy,
         "adapted_accuracy": version.adapted_accuracy,

@@ -26,9 +26,13 @@ class Records(ABC):
 
     Attributes:
         folder: where what does not fit a record may be kept beside them; None where nothing is.
+        owner: the folder that the user named, of which this is a part.
+        instead: what the user may do where it cannot be written.
     """
 
     folder: Path | None
+    owner: Path | None = None
+    instead: str = ""
 
     @abstractmethod
     def put(self, kind: str, key: str, value: object) -> None:
@@ -60,7 +64,8 @@ class Journal(Records):
 
     def __init__(self, folder: Path, lock: BaseFileLock, instead: str = _INSTEAD) -> None:
         self.folder: Path = folder
-        self._lock, self._instead = lock, instead
+        self.owner: Path = folder.parent.parent
+        self.instead, self._lock = instead, lock
         path = folder / "journal.jsonl"
         # Opened for appending, and unbuffered, so that a failed write leaves nothing to be written later.
         self._file = path.open("ab", buffering=0)
@@ -105,7 +110,7 @@ class Journal(Records):
             TypeError: something in `value` has no form in JSON.
         """
         line = encode({"kind": kind, "key": key, "value": value}) + b"\n"
-        with writing(self.folder.parent.parent, self._instead):
+        with writing(self.owner, self.instead):
             try:
                 self._append(line)
             except OSError:

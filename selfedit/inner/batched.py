@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from selfedit.inner.backward import Piece
 from selfedit.inner.base import InnerLoop, OnTokens
-from selfedit.inner.checkpoint import CheckpointFolder, Snapshot, work_key
+from selfedit.inner.checkpoint import CheckpointFolder, Keeper, Snapshot, work_key
 from selfedit.inner.full import FullInnerLoop
 from selfedit.inner.halves import Halves
 from selfedit.inner.job import TrainingJob, initial_factors
@@ -70,7 +70,7 @@ class BatchedInnerLoop(InnerLoop):
                 full.append(job.recipe)
             else:
                 groups.setdefault(job.lora.target_modules, []).append(job)
-        keeper = _Keeper(checkpoint, work_key(recipes, model, self.slots, self.token_budget)) if checkpoint else None
+        keeper = Keeper(checkpoint, work_key(recipes, model, self.slots, self.token_budget)) if checkpoint else None
         yield from keeper.ended() if keeper is not None else ()
         for number, (targets, jobs) in enumerate(groups.items()):
             if keeper is not None and (jobs := keeper.left(jobs)) == []:
@@ -85,7 +85,7 @@ class BatchedInnerLoop(InnerLoop):
         targets: str | tuple[str, ...],
         jobs: list[TrainingJob],
         on_tokens: OnTokens | None,
-        keeper: _Keeper | None,
+        keeper: Keeper | None,
     ) -> Iterator[Adapter]:
         """The adapters of one group of recipes, which have the same layers."""
         layers = resolve_targets(self.model, targets)
@@ -103,48 +103,12 @@ class BatchedInnerLoop(InnerLoop):
                 run = _Run(multi, halves, jobs, token_budget, on_tokens, self._tell)
                 if state is not None:
                     run.restore(state)
-                for adapter in run.adapters(lambda: keeper.tick(group, run) if keeper is not None else None):
+                for adapter in run.adapters(lambda: keeper.tick(group, run.snapshot) if keeper is not None else None):
                     if keeper is not None:
                         keeper.keep(adapter)
                     yield adapter
         finally:
             multi.unwrap()
-
-
-class _Keeper:
-    """Keeps what one call of `adapt` has done, and knows what an earlier one had."""
-
-    def __init__(self, checkpoint: CheckpointFolder, key: str) -> None:
-        self._checkpoint, self._key = checkpoint, key
-        self._resumed = checkpoint.resume(key)
-        facts: Mapping[str, Any] = self._resumed.facts if self._resumed is not None else {}
-        self._ended: list[str] = list(facts.get("ended", ()))
-        self._group = facts.get("group")
-
-    def ended(self) -> Iterator[Adapter]:
-        """The adapters that had ended."""
-        for number in range(len(self._ended)):
-            yield self._checkpoint.ended(number)
-
-    def left(self, jobs: Sequence[TrainingJob]) -> list[TrainingJob]:
-        """The jobs that had not ended."""
-        return [job for job in jobs if job.recipe.id not in self._ended]
-
-    def state(self, group: int) -> Snapshot | None:
-        """Where a group of recipes was; None if it had not begun."""
-        return self._resumed if self._group == group else None
-
-    def keep(self, adapter: Adapter) -> None:
-        """Keep an adapter that ended."""
-        self._checkpoint.keep_ended(adapter, len(self._ended))
-        self._ended.append(adapter.recipe_id)
-
-    def tick(self, group: int, run: _Run) -> None:
-        """After each pass: keep the state of a group if it is time."""
-        if self._checkpoint.is_due():
-            state = run.snapshot()
-            facts = {**state.facts, "group": group, "ended": self._ended}
-            self._checkpoint.keep(self._key, Snapshot(state.tensors, facts))
 
 
 class _Run:

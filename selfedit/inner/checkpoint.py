@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from selfedit.files.disk import PARTIAL, sync, writing
+from selfedit.files.disk import PARTIAL, sync, sync_folder, writing
 from selfedit.files.hashing import update_sha256
 from selfedit.files.peft_folder import load_adapter, save_adapter
+from selfedit.inner.job import TrainingJob
 from selfedit.types import Adapter, Model, Recipe
 
 _STATE = "state.safetensors"
@@ -40,10 +41,14 @@ class CheckpointFolder:
     Args:
         path: made when there is something to keep.
         every_s: seconds between snapshots, at least; more where writing takes long.
+        owner: the folder that the user named, of which this is a part.
+        instead: what the user may do where it cannot be written.
     """
 
-    def __init__(self, path: Path, every_s: float = _EVERY_S) -> None:
-        self.path, self._every_s = path, every_s
+    def __init__(
+        self, path: Path, every_s: float = _EVERY_S, *, owner: Path | None = None, instead: str = "use another disk"
+    ) -> None:
+        self.path, self._every_s, self._owner, self._instead = path, every_s, owner or path, instead
         self._due = time.monotonic() + every_s
 
     def resume(self, key: str) -> Snapshot | None:
@@ -65,14 +70,21 @@ class CheckpointFolder:
         """Whether a snapshot should be kept now."""
         return time.monotonic() >= self._due
 
-    def keep(self, key: str, snapshot: Snapshot) -> None:
+    def keep(self, key: str, snapshot: Snapshot, ended: Mapping[int, Adapter]) -> None:
         """Replace the snapshot, whole or not at all.
+
+        Args:
+            ended: the adapters that ended since the last one, by their numbers.
 
         Raises:
             UserError: the disk is full or cannot be written.
         """
         started = time.monotonic()
-        with writing(self.path, "free some space"):
+        with writing(self._owner, self._instead):
+            for number, adapter in ended.items():
+                self._ended(number).mkdir(parents=True, exist_ok=True)
+                save_adapter(adapter, self._ended(number), "")
+                sync_folder(self._ended(number))
             self.path.mkdir(parents=True, exist_ok=True)
             partial = self.path / f"{PARTIAL}{_STATE}"
             tensors = {name: tensor.contiguous() for name, tensor in snapshot.tensors.items()}
@@ -81,13 +93,6 @@ class CheckpointFolder:
             partial.replace(self.path / _STATE)
         now = time.monotonic()
         self._due = now + max(self._every_s, (now - started) / _SHARE)
-
-    def keep_ended(self, adapter: Adapter, number: int) -> None:
-        """Keep an adapter that ended; the next snapshot says that it did."""
-        folder = self._ended(number)
-        with writing(self.path, "free some space"):
-            folder.mkdir(parents=True, exist_ok=True)
-            save_adapter(adapter, folder, "")
 
     def ended(self, number: int) -> Adapter:
         """An adapter that a snapshot says had ended."""
@@ -99,6 +104,44 @@ class CheckpointFolder:
 
     def _ended(self, number: int) -> Path:
         return self.path / f"ended-{number}"
+
+
+class Keeper:
+    """Keeps what one call of `adapt` has done, and knows what an earlier one had."""
+
+    def __init__(self, checkpoint: CheckpointFolder, key: str) -> None:
+        self._checkpoint, self._key = checkpoint, key
+        self._resumed = checkpoint.resume(key)
+        facts: Mapping[str, Any] = self._resumed.facts if self._resumed is not None else {}
+        self._ended: list[str] = list(facts.get("ended", ()))
+        self._group = facts.get("group")
+        self._unkept: dict[int, Adapter] = {}
+
+    def ended(self) -> Iterator[Adapter]:
+        """The adapters that had ended."""
+        for number in range(len(self._ended)):
+            yield self._checkpoint.ended(number)
+
+    def left(self, jobs: Sequence[TrainingJob]) -> list[TrainingJob]:
+        """The jobs that had not ended."""
+        return [job for job in jobs if job.recipe.id not in self._ended]
+
+    def state(self, group: int) -> Snapshot | None:
+        """Where a group of recipes was; None if it had not begun."""
+        return self._resumed if self._group == group else None
+
+    def keep(self, adapter: Adapter) -> None:
+        """Keep an adapter that ended, when it is time: training that takes seconds writes nothing."""
+        self._unkept[len(self._ended)] = adapter
+        self._ended.append(adapter.recipe_id)
+
+    def tick(self, group: int, snapshot: Callable[[], Snapshot]) -> None:
+        """After each pass: keep the state of a group if it is time."""
+        if self._checkpoint.is_due():
+            state = snapshot()
+            facts = {**state.facts, "group": group, "ended": self._ended}
+            self._checkpoint.keep(self._key, Snapshot(state.tensors, facts), self._unkept)
+            self._unkept = {}
 
 
 def work_key(recipes: Sequence[Recipe], model: Model, *settings: object) -> str:

@@ -68,7 +68,7 @@ class LearnRun:
             tasks, source, dropped = self._with_probes(material)
             if not any(task.probes for task in tasks):
                 unasked = tuple(Evaluation(task.id, "none", ()) for task in tasks)
-                return LearnResult(None, _UNASKED, tasks, (), source, dropped, unasked, (), self._spent)
+                return LearnResult(None, _UNASKED, tasks, (), source, dropped, unasked, (), self._seconds)
             rollouts, before = self._search_edits(tasks)
             adapter, failure = self._train_final(tasks, rollouts)
             after: tuple[Evaluation, ...] = ()
@@ -77,7 +77,7 @@ class LearnRun:
                 model = self._base.with_update(adapter)
                 after = self._search.evaluate_update(_ALL, tasks, model, "Asking the version")
                 reason = self._gate(tasks, before, after)
-        result = LearnResult(None, reason or "", tasks, rollouts, source, dropped, before, after, self._spent)
+        result = LearnResult(None, reason or "", tasks, rollouts, source, dropped, before, after, self._seconds)
         if reason or adapter is None:
             return result
         return replace(result, version=self._commit(material, result, adapter))
@@ -85,12 +85,15 @@ class LearnRun:
     @contextmanager
     def _timed(self) -> Iterator[None]:
         """Counts the time of this invocation with that of those before it that were interrupted."""
-        spent, started = self._journal.get("seconds", _ALL, float) or 0.0, time.monotonic()
+        self._spent, self._started = self._journal.get("seconds", _ALL, float) or 0.0, time.monotonic()
         try:
             yield
         finally:
-            self._spent = spent + time.monotonic() - started
-            self._journal.put("seconds", _ALL, self._spent)
+            self._journal.put("seconds", _ALL, self._seconds)
+
+    @property
+    def _seconds(self) -> float:
+        return self._spent + time.monotonic() - self._started
 
     def _with_probes(self, material: Material) -> tuple[tuple[Task, ...], ProbeSource, int]:
         """The tasks with probes: those that came with them, or else those that the model writes."""

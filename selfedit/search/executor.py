@@ -5,14 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from selfedit.files.hashing import update_sha256
 from selfedit.inner.base import InnerLoop
-from selfedit.inner.checkpoint import CheckpointFolder
 from selfedit.progress import Progress
 from selfedit.search.evaluator import Evaluator
 from selfedit.search.training import DIVERGED, is_sound, train_all
 from selfedit.types import Model, Recipe, Task, Trial
+
+if TYPE_CHECKING:
+    from selfedit.inner.checkpoint import CheckpointFolder
 
 
 @dataclass(frozen=True)

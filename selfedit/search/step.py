@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from selfedit.files.journal import Records
-from selfedit.inner.checkpoint import CheckpointFolder
 from selfedit.policies.base import Policy
 from selfedit.progress import Progress
 from selfedit.search.evaluator import Evaluator
@@ -22,6 +21,9 @@ from selfedit.search.stages import Stages
 from selfedit.search.training import train_one
 from selfedit.text.reading import sha256
 from selfedit.types import Evaluation, Example, Hyperparameters, Model, Recipe, SelfEdit, Task, Trial, Update
+
+if TYPE_CHECKING:
+    from selfedit.inner.checkpoint import CheckpointFolder
 
 UNASKED = "no question asks about this passage"
 """Why an edit is not tried: nothing could say what it is worth."""
@@ -278,9 +280,14 @@ class Search:
 
     def _checkpoint(self, name: str) -> CheckpointFolder | None:
         """Where training keeps what it would lose; None where nothing is recorded."""
-        folder = self._records.folder
+        from selfedit.inner.checkpoint import CheckpointFolder  # Which imports torch.
+
+        records = self._records
+        if records.folder is None:
+            return None
         # Names may hold what users call their files, and no path comes from that.
-        return CheckpointFolder(folder / "checkpoints" / sha256(name.encode())[:16]) if folder is not None else None
+        path = records.folder / "checkpoints" / sha256(name.encode())[:16]
+        return CheckpointFolder(path, owner=records.owner, instead=records.instead)
 
     def _get(self, key: RecordKey, type_: type[T]) -> T | None:
         return self._records.get(key.kind, str(key), type_)

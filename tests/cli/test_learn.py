@@ -92,7 +92,7 @@ def test_unusable_self_edits_are_recorded_and_the_run_goes_on(
     outcome = cli.inside(*command)
     assert outcome.code == 0, outcome.err
     # The passage alone is tried in their place.
-    assert "3 written, 1 usable" in outcome.out and "2 not: nothing in the edit could be used" in outcome.out
+    assert "3 written: " in outcome.out and ", 2 nothing in the edit could be used" in outcome.out
     assert "by the question file" in outcome.out and "in total" in outcome.out
     found = cli.inside(*command, "--json").json
     assert (found["edits"], found["usable_edits"]) == (3, 1)

@@ -43,7 +43,7 @@ def some_pieces() -> list[Piece]:
 
 
 def of_lengths(*slots_and_lengths: tuple[int, int]) -> list[Piece]:
-    return [Piece(slot, Example((1,) * length, (True,) * length), 1.0) for slot, length in slots_and_lengths]
+    return [Piece(slot, Example((1,) * length, (1.0,) * length), 1.0) for slot, length in slots_and_lengths]
 
 
 def test_halves_give_the_gradients_and_losses_of_the_whole(multi: MultiLoraModel, two_threads: None) -> None:
