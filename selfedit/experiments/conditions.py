@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from selfedit.experiments.config import TrainConfig
-from selfedit.experiments.runs.stages import Stage, single
+from selfedit.experiments.runs.stages import Source, Stage, single
 from selfedit.files.journal import Journal
 from selfedit.policies.base import Policy
 from selfedit.progress import Progress
@@ -52,9 +53,13 @@ class Conditions:
     def edits(
         self, stage: Stage, tasks: Sequence[Task], model: Model, count: int | None = None, writer: Policy | None = None
     ) -> list[SelfEdit]:
-        """`count` self-edits a task, as many as the evaluation has if None, by the policy or another writer."""
+        """`count` self-edits a task, as many as the evaluation has if None, by the policy or another writer.
+
+        Policies of different rounds write about the same tasks with the same seeds, so that they can be paired.
+        """
         count = self._config.evaluation.edits if count is None else count
-        seed = derive_seed(self._config.seed, stage.edits, 0)
+        alike = stage if stage.source is None else replace(stage, source=Source("validation"))
+        seed = derive_seed(self._config.seed, alike.edits, 0)
         return self.search.propose(stage.edits, tasks, count, model, seed, writer)
 
     def adapted(self, stage: Stage, tasks: Sequence[Task], edits: Sequence[SelfEdit], model: Model) -> list[Trial]:

@@ -40,7 +40,7 @@ class CheckpointFolder:
 
     Args:
         path: made when there is something to keep.
-        every_s: seconds between snapshots, at least; more where writing takes long.
+        every_s: seconds between snapshots, at least; more where writing takes long. 0 keeps one after each pass.
         owner: the folder that the user named, of which this is a part.
         instead: what the user may do where it cannot be written.
     """
@@ -92,7 +92,7 @@ class CheckpointFolder:
             sync(partial)
             partial.replace(self.path / _STATE)
         now = time.monotonic()
-        self._due = now + max(self._every_s, (now - started) / _SHARE)
+        self._due = now + max(self._every_s, (now - started) / _SHARE if self._every_s else 0.0)
 
     def ended(self, number: int) -> Adapter:
         """An adapter that a snapshot says had ended."""
