@@ -26,7 +26,7 @@ from selfedit.policies.model import ModelPolicy
 from selfedit.runtime import software_versions
 
 TASKS = "6150a2bd,e9afcf9a,5582e5ca,d037b0a7,25ff71a9"
-MOST_TOKENS = 128
+MAX_TOKENS = 128
 
 
 def measure(policy: ModelPolicy, edits: int) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def main() -> None:
             base.stop_token_ids,
             1.0,
             1.0,
-            MOST_TOKENS,
+            MAX_TOKENS,
             constrained=name == "constrained",
         )
         result[name] = measure(policy, count)

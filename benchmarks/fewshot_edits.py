@@ -36,7 +36,7 @@ def main() -> None:
     options = arguments()
     base = load(options.model, device=options.device)
     prompter = Prompter(base.tokenizer, base.has_chat_template)
-    domain = FewshotDomain(prompter, base.stop_token_ids[0], most_tokens=options.most_tokens)
+    domain = FewshotDomain(prompter, base.stop_token_ids[0], max_tokens=options.max_tokens)
     task = arc_task(options.task)
     fixed = SelfEdit("fixed", task.id, "none", "", "", 0)
     recipes = [
@@ -94,7 +94,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--task", default="25ff71a9", help="an ARC id")
     parser.add_argument("--edits", type=int, default=8)
     parser.add_argument("--peft-edits", type=int, default=2, help="of these, trained through PEFT")
-    parser.add_argument("--most-tokens", type=int, default=1600, help="training tokens of an edit, all epochs together")
+    parser.add_argument("--max-tokens", type=int, default=1600, help="training tokens of an edit, all epochs together")
     parser.add_argument("--token-budget", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path)

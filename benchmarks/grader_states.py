@@ -31,7 +31,7 @@ from selfedit.models.load import BaseModel, load
 
 RESULTS = Path("benchmarks/results/grader_states.json")
 LAYERS = (14, 18, 22)
-MOST_TOKENS = 48
+MAX_TOKENS = 48
 """Of an answer."""
 RIDGE = 1.0
 WEIGHT = 2.0
@@ -48,7 +48,7 @@ def prompts(base: BaseModel, row: dict[str, Any]) -> list[tuple[list[int], int, 
 
     question = tokens(f"Question: {row['question'].strip()}\n")
     said = main_part(row["question"], row["prediction"])[:400].strip() or "none"
-    gold, answer = (tokens(f" {text}")[:MOST_TOKENS] for text in (row["answer"].strip(), said))
+    gold, answer = (tokens(f" {text}")[:MAX_TOKENS] for text in (row["answer"].strip(), said))
     first = [*question, *tokens("Correct answer:"), *gold, *tokens("\nStudent answer:")]
     second = [*question, *tokens("Student answer:"), *answer, *tokens("\nCorrect answer:")]
     asked = tokens("\nThe student answer is")

@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.machine import machine
 from selfedit.multilora.packed_attention import _by_group, _BySequence
-from selfedit.multilora.packed_batch import Layout
+from selfedit.multilora.packed_batch import PackedBatch
 
 # Lengths as those of 24 lines of published self-edits, and SmolLM2-135M's heads.
 LENGTHS = (18, 19, 20, 22, 24, 25, 26, 28, 28, 30, 30, 30, 33, 35, 38, 40, 45, 50, 60, 80, 105, 110, 130, 180)
@@ -22,7 +22,7 @@ HEADS, KV_HEADS, WIDTH, ROUNDS = 9, 3, 64, 15
 
 def main() -> None:
     torch.manual_seed(0)
-    layout = Layout(LENGTHS, (None,) * len(LENGTHS), torch.device("cpu"))
+    layout = PackedBatch(LENGTHS, (None,) * len(LENGTHS), torch.device("cpu"))
     total = sum(LENGTHS)
     query, key, value = (
         torch.randn(total, heads, WIDTH).transpose(0, 1).requires_grad_() for heads in (HEADS, KV_HEADS, KV_HEADS)

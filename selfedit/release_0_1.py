@@ -15,7 +15,12 @@ _LATER_TRAINING = {"warmup_steps": 0, "weight_decay": 0.0, "max_grad_norm": 1.0}
 _LATER = {"keep_untested": False, "gates": ("better",)} | _LATER_TRAINING
 """Settings that came later, and what they were before they could be set."""
 
-_RENAMED = {"least_reward": "min_reward"}
+_RENAMED = {
+    "least_reward": "min_reward",
+    "most_tokens": "max_tokens",
+    "most_steps": "max_steps",
+    "most_examples": "max_examples",
+}
 
 
 def renamed(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 FAMILIES = ("llama", "qwen2", "qwen3", "gemma2", "gemma3_text", "mistral", "phi3", "gpt2")
 
 # Models whose attention is their own, and one that carries a state from token to token.
-UNPACKABLE = ("gptj", "falcon", "qwen3_next")
+OWN_ATTENTION = ("gptj", "falcon", "qwen3_next")
 
 END, START, STOP = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 

@@ -16,6 +16,7 @@ from selfedit.errors import UserError, nearest
 from selfedit.files.disk import exists, write_whole, writing
 from selfedit.models import DEFAULT_MODEL
 from selfedit.progress import make_progress
+from selfedit.release_0_1 import renamed
 from selfedit.solve.load import TaskSolver, one_task
 from selfedit.solve.run import SolveOptions, left_out_right
 from selfedit.text.reading import decode, parse_json, read_bytes
@@ -37,7 +38,7 @@ _Vote = Annotated[bool, typer.Option("--vote", help="See grids turned and mirror
 _MostTokens = Annotated[
     int | None,
     typer.Option(
-        "--most-tokens",
+        "--max-tokens",
         min=0,
         help="Training tokens of an edit, all epochs together, 0 for no bound; by default 16000 on a CPU.",
         show_default=False,
@@ -55,7 +56,7 @@ def register(app: typer.Typer) -> None:
     group.command("show", epilog=options.examples("selfedit arc show a85d4709 --svg task.svg"))(_show)
     group.command(
         "filter",
-        epilog=options.examples("selfedit arc filter arc1-train --most-prompt 400 --limit 20 --out solvable.jsonl"),
+        epilog=options.examples("selfedit arc filter arc1-train --max-prompt 400 --limit 20 --out solvable.jsonl"),
     )(_filter)
     app.add_typer(group, name="arc")
 
@@ -66,7 +67,7 @@ def _solve(
     fixed: Annotated[bool, typer.Option("--fixed", help="Train by the fixed recipe, without a self-edit.")] = False,
     free: Annotated[bool, typer.Option("--free", help="Sample until valid, not by the grammar.")] = False,
     vote: _Vote = False,
-    most_tokens: _MostTokens = None,
+    max_tokens: _MostTokens = None,
     temperature: Annotated[float, typer.Option("--temperature", min=0.01, help="Of the self-edits.")] = 1.0,
     model: _Model = DEFAULT_MODEL,
     seed: options.Seed = None,
@@ -87,7 +88,7 @@ def _solve(
     _, pairs = read_context(read.context)
     if len(pairs) == 1:
         progress.note("One demonstration cannot be left out: it is trained on by itself, and edits are not compared.")
-    solver = TaskSolver(model, device, SolveOptions(fixed, not free, vote, most_tokens, temperature), progress)
+    solver = TaskSolver(model, device, SolveOptions(fixed, not free, vote, max_tokens, temperature), progress)
     solver.check(read)
     solution = solver.solver.solve(read, edits, seed or 0)
     if json:
@@ -199,12 +200,12 @@ def _filter(
         ),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="JSONL file of results; done tasks are kept.")],
-    most_prompt: Annotated[
-        int, typer.Option("--most-prompt", min=1, help="Leave out tasks with longer prompts, in tokens.")
+    max_prompt: Annotated[
+        int, typer.Option("--max-prompt", min=1, help="Leave out tasks with longer prompts, in tokens.")
     ] = 8000,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many tasks.")] = None,
     vote: _Vote = False,
-    most_tokens: _MostTokens = None,
+    max_tokens: _MostTokens = None,
     model: _Model = DEFAULT_MODEL,
     seed: options.Seed = None,
     json: options.Json = False,
@@ -219,11 +220,11 @@ def _filter(
     tasks = _tasks(source)
     with writing(out, "name another file with --out"):
         out.open("a").close()
-    settings = {"model": model, "seed": seed or 0, "vote": vote, "most_tokens": most_tokens}
+    settings = {"model": model, "seed": seed or 0, "vote": vote, "max_tokens": max_tokens}
     done = _done(out, settings)
     progress = make_progress(quiet)
-    solver = TaskSolver(model, device, SolveOptions(True, vote=vote, most_tokens=most_tokens), progress)
-    chosen = [task for task in tasks if solver.prompt_length(task) <= most_prompt and solver.fits(task)][:limit]
+    solver = TaskSolver(model, device, SolveOptions(True, vote=vote, max_tokens=max_tokens), progress)
+    chosen = [task for task in tasks if solver.prompt_length(task) <= max_prompt and solver.fits(task)][:limit]
     with progress.bar("Tasks", len(chosen), "tasks") as bar:
         for task in chosen:
             if task.id not in done:
@@ -238,7 +239,7 @@ def _filter(
         return
     output.say(f"{len(solved)} of {len(chosen)} tasks solved: {' '.join(solved) or '-'}")
     left_out = len(tasks) - len(chosen)
-    output.say(f"{left_out} others were left out (--most-prompt, --limit, the model's window).")
+    output.say(f"{left_out} others were left out (--max-prompt, --limit, the model's window).")
     output.say(f"Each one's result: {out}")
 
 
@@ -271,6 +272,7 @@ def _done(out: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
             raise _not_ours(out) from None
         if not isinstance(row, dict) or "task" not in row:
             raise _not_ours(out)
+        row = renamed(row)
         if differing := [key for key, value in settings.items() if row.get(key) != value]:
             raise UserError(f"{out} is of another run: {', '.join(differing)} differ. Name another file with --out.")
         found[row["task"]] = row

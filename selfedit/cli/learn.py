@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from selfedit.learn.run import LearnResult
 
 _WRITING, _TRAINING = "Writing self-edits and questions", "Training"
-_MOST_ROWS = 24
+_MAX_ROWS = 24
 
 
 def _default(field: str) -> Any:
@@ -193,7 +193,7 @@ def print_summary(result: LearnResult, store: Path, model: str | None) -> None:
 
 def _accuracies(result: LearnResult) -> tuple[Sequence[str], list[Sequence[str]]]:
     """Base and adapted accuracy by passage, or by document where there are many, and in total."""
-    by_document = len(result.tasks) > _MOST_ROWS
+    by_document = len(result.tasks) > _MAX_ROWS
     groups: dict[str, list[int]] = {}
     for index, task in enumerate(result.tasks):
         groups.setdefault(task.id.rpartition(".")[0] if by_document else task.id, []).append(index)

@@ -32,7 +32,7 @@ class KnowledgeDomain(Domain):
         self._grounded, self._sentences = grounded, sentences
 
     def lessons(self, task: Task, edit: SelfEdit) -> tuple[Lesson, ...]:
-        """See `Domain.lessons`. A probe's own question is never among them."""
+        """A probe's own question is never among them."""
         asked = {normalise(probe.question) for probe in task.probes}
         lessons = []
         for lesson in self.formats[edit.format].parse(edit.text):
@@ -44,11 +44,11 @@ class KnowledgeDomain(Domain):
         return tuple(lessons)
 
     def is_usable(self, task: Task, edit: SelfEdit) -> bool:
-        """See `Domain.is_usable`. Format `none` always is: it trains on the passage alone."""
+        """Format `none` always is: it trains on the passage alone."""
         return edit.format == "none" or bool(self.lessons(task, edit))
 
     def recipe(self, task: Task, edit: SelfEdit, hyperparameters: Hyperparameters, seed: int) -> Recipe:
-        """See `Domain.recipe`. The passage itself is always trained on, and is all there is in format `none`."""
+        """The passage itself is always trained on, and is all there is in format `none`."""
         if not self.is_usable(task, edit):
             raise ValueError("nothing in the edit could be used")
         statements = [task.context, *(_sentences(task.context) if self._sentences else ())]
@@ -61,7 +61,7 @@ class KnowledgeDomain(Domain):
         return Recipe(edit.id, tuple(examples), hyperparameters, seed)
 
     def question(self, task: Task, probe: Probe, with_context: bool = False) -> tuple[int, ...]:
-        """See `Domain.question`. The question stands under its topic, as in the paper."""
+        """The question stands under its topic, as in the paper."""
         return self.ask(probe.question, task.title, task.context if with_context else "")
 
     def ask(self, question: str, topic: str = "", context: str = "") -> tuple[int, ...]:
@@ -72,7 +72,6 @@ class KnowledgeDomain(Domain):
         return self._prompter.text(f"{heading}Question: {question}\nAnswer:")
 
     def answer(self, text: str) -> tuple[int, ...]:
-        """See `Domain.answer`."""
         return self._prompter.encode(text if self._prompter.chat else f" {text}")
 
     def _statement(self, title: str, text: str) -> Example:

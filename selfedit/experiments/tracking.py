@@ -27,10 +27,10 @@ class NoTracker(Tracker):
     """Shows nothing."""
 
     def log(self, number: int, figures: Mapping[str, float]) -> None:
-        """See `Tracker.log`."""
+        return
 
     def close(self) -> None:
-        """See `Tracker.close`."""
+        return
 
 
 class TensorBoardTracker(Tracker):
@@ -40,12 +40,10 @@ class TensorBoardTracker(Tracker):
         self._writer = importlib.import_module("torch.utils.tensorboard").SummaryWriter(str(folder / "tensorboard"))
 
     def log(self, number: int, figures: Mapping[str, float]) -> None:
-        """See `Tracker.log`."""
         for name, value in figures.items():
             self._writer.add_scalar(name, value, number)
 
     def close(self) -> None:
-        """See `Tracker.close`."""
         self._writer.close()
 
 
@@ -57,11 +55,9 @@ class TrackioTracker(Tracker):
         self._trackio.init(project="selfedit", name=folder.name, resume="allow")
 
     def log(self, number: int, figures: Mapping[str, float]) -> None:
-        """See `Tracker.log`."""
         self._trackio.log(dict(figures), step=number)
 
     def close(self) -> None:
-        """See `Tracker.close`."""
         self._trackio.finish()
 
 

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from selfedit.generate.base import Completion, Generator, OnCompletion, Request, Scored
 from selfedit.generate.grammar import Grammar, GrammarMaker
 from selfedit.generate.sampling import greedy, nucleus
-from selfedit.multilora.kv_cache import RowCache
+from selfedit.multilora.kv_cache import KVCache
 from selfedit.multilora.merge import check_base, merged
 from selfedit.multilora.model import MultiLoraModel
 from selfedit.types import Adapter, Model, ModelRef, Update
@@ -60,7 +60,9 @@ class BatchedGenerator(Generator):
 
         for group in self._groups([request.model for request in requests]):
             with self._adapted(group) as multi:
-                rows = [_Row(i, requests[i], slot, self._grammars.make(requests[i].schema)) for i, slot in group.slots]
+                rows = [
+                    _Sequence(i, requests[i], slot, self._grammars.make(requests[i].schema)) for i, slot in group.slots
+                ]
                 _Decoder(multi, self.tokenizer, self.stop_ids, self.max_rows, self.token_budget).run(rows, finish)
         return [done[i] for i in range(len(requests))]
 
@@ -124,7 +126,7 @@ class _Group:
     slots: list[tuple[int, int | None]] = field(default_factory=list)
 
 
-class _Row:
+class _Sequence:
     """One request being decoded."""
 
     def __init__(self, index: int, request: Request, slot: int | None, grammar: Grammar | None) -> None:
@@ -184,14 +186,14 @@ class _Decoder:
     ) -> None:
         self._multi, self._tokenizer, self._stop_ids = multi, tokenizer, stop_ids
         self._max_rows, self._token_budget = max_rows, token_budget
-        self._live: list[_Row] = []
+        self._live: list[_Sequence] = []
 
     @torch.no_grad()
-    def run(self, rows: Sequence[_Row], finish: OnCompletion) -> None:
+    def run(self, rows: Sequence[_Sequence], finish: OnCompletion) -> None:
         """Decode all rows to their ends."""
         waiting = deque(rows)
         capacity = max((len(row.request.prompt) + row.request.max_new_tokens for row in rows), default=0)
-        cache = RowCache(min(self._max_rows, len(rows)), capacity)
+        cache = KVCache(min(self._max_rows, len(rows)), capacity)
         while waiting or self._live:
             if waiting and len(self._live) < cache.max_rows:
                 logits = self._prefill(waiting, cache)
@@ -201,9 +203,9 @@ class _Decoder:
                 row.pick(logits_V)
             self._retire(cache, finish)
 
-    def _prefill(self, waiting: deque[_Row], cache: RowCache) -> list[tuple[_Row, torch.Tensor]]:
+    def _prefill(self, waiting: deque[_Sequence], cache: KVCache) -> list[tuple[_Sequence, torch.Tensor]]:
         """Let waiting rows in, each distinct prompt computed once."""
-        entering: dict[tuple[int | None, tuple[int, ...]], list[_Row]] = {}
+        entering: dict[tuple[int | None, tuple[int, ...]], list[_Sequence]] = {}
         cache_rows: dict[tuple[int | None, tuple[int, ...]], list[int]] = {}
         room = self._token_budget
         while waiting and len(cache.lengths) < cache.max_rows:
@@ -217,20 +219,20 @@ class _Decoder:
             cache_rows.setdefault(key, []).append(cache.add(len(key[1])))
             self._live.append(row)
         lengths = tuple(len(prompt) for _, prompt in entering)
-        layout = self._multi.layout(lengths, [slot for slot, _ in entering], cache, list(cache_rows.values()))
-        hidden_TH = self._multi.hidden_states([token for _, prompt in entering for token in prompt], layout)
+        batch = self._multi.batch(lengths, [slot for slot, _ in entering], cache, list(cache_rows.values()))
+        hidden_TH = self._multi.hidden_states([token for _, prompt in entering for token in prompt], batch)
         last = torch.tensor(lengths, device=hidden_TH.device).cumsum(0) - 1
         logits_PV = self._multi.logits(hidden_TH[last]).cpu()
         return [(row, logits_PV[i]) for i, rows in enumerate(entering.values()) for row in rows]
 
-    def _decode(self, cache: RowCache) -> list[tuple[_Row, torch.Tensor]]:
+    def _decode(self, cache: KVCache) -> list[tuple[_Sequence, torch.Tensor]]:
         starts = list(cache.lengths)
         cache.grow()
-        layout = self._multi.layout([1] * len(self._live), [row.slot for row in self._live], cache, decode=True)
-        hidden_BH = self._multi.hidden_states([row.tokens[-1] for row in self._live], layout, starts)
+        batch = self._multi.batch([1] * len(self._live), [row.slot for row in self._live], cache, decode=True)
+        hidden_BH = self._multi.hidden_states([row.tokens[-1] for row in self._live], batch, starts)
         return list(zip(self._live, self._multi.logits(hidden_BH).cpu(), strict=True))
 
-    def _retire(self, cache: RowCache, finish: OnCompletion) -> None:
+    def _retire(self, cache: KVCache, finish: OnCompletion) -> None:
         stay = []
         for position, row in enumerate(self._live):
             completion = row.completion(self._tokenizer, self._stop_ids)
@@ -251,8 +253,8 @@ def _score_pass(multi: MultiLoraModel, items: list[Scored], slots: list[int | No
     """Mean log-probability of each item's target, in one packed forward pass."""
     # The last token predicts nothing that is scored.
     sequences = [(item.prompt + item.target)[:-1] for item in items]
-    layout = multi.layout(list(map(len, sequences)), slots)
-    hidden_TH = multi.hidden_states([token for sequence in sequences for token in sequence], layout)
+    batch = multi.batch(list(map(len, sequences)), slots)
+    hidden_TH = multi.hidden_states([token for sequence in sequences for token in sequence], batch)
     means = []
     start = 0
     for item, sequence in zip(items, sequences, strict=True):

@@ -12,7 +12,6 @@ class ExactGrader(Grader):
     name = "exact"
 
     def grade(self, probe: Probe, answer: str) -> Verdict:
-        """See `Grader.grade`."""
         if answer.strip() in {gold.strip() for gold in probe.answers}:
             return Verdict(True, "the same")
         return Verdict(False, "not the same" if answer.strip() else "there is no answer")

@@ -54,15 +54,13 @@ class JudgeGrader(Grader):
 
     @property
     def identity(self) -> str:
-        """See `Grader.identity`."""
         return f"{self.name} {self._endpoint.model}"
 
     def grade(self, probe: Probe, answer: str) -> Verdict:
-        """See `Grader.grade`."""
         return self.grade_all([(probe, answer)])[0]
 
     def grade_all(self, items: Sequence[tuple[Probe, str]]) -> list[Verdict]:
-        """See `Grader.grade_all`.
+        """.
 
         Raises:
             UserError: the judge cannot be reached, or says neither yes nor no. Verdicts that came are kept.

@@ -24,7 +24,7 @@ class LearnedGrader(Grader):
     name = "learned"
 
     def grade(self, probe: Probe, answer: str) -> Verdict:
-        """See `Grader.grade`. Of several gold answers the likeliest counts."""
+        """Of several gold answers the likeliest counts."""
         if not answer.strip():
             return Verdict(False, "there is no answer")
         if answer.strip().casefold() in (gold.strip().casefold() for gold in probe.answers):

@@ -27,7 +27,6 @@ class MatchGrader(Grader):
     name = "match"
 
     def grade(self, probe: Probe, answer: str) -> Verdict:
-        """See `Grader.grade`."""
         said = main_part(probe.question, answer)
         for gold in probe.answers:
             reason = _reason(probe.question, gold, said)

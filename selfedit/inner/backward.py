@@ -32,8 +32,8 @@ def accumulate_gradients(multi: MultiLoraModel, pieces: Sequence[Piece]) -> list
     lengths = [len(piece.example.tokens) for piece in pieces]
     tokens = [token for piece in pieces for token in piece.example.tokens]
     dropouts = [SequenceDropout(piece.dropout, piece.seed) if piece.dropout else None for piece in pieces]
-    layout = multi.training_layout(lengths, [piece.slot for piece in pieces], dropouts)
-    hidden_TH = multi.hidden_states(tokens, layout)
+    batch = multi.training_batch(lengths, [piece.slot for piece in pieces], dropouts)
+    hidden_TH = multi.hidden_states(tokens, batch)
     positions, weights, owners, parts = [], [], [], []
     start = 0
     for index, piece in enumerate(pieces):

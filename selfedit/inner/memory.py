@@ -101,7 +101,7 @@ def activation_bytes(model: PreTrainedModel, layers: Sequence[str], rank: int, l
     try:
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
             # Alive until all is counted, so that no address comes twice.
-            hidden = multi.hidden_states([0] * length, multi.training_layout([length], [0]))
+            hidden = multi.hidden_states([0] * length, multi.training_batch([length], [0]))
         del hidden
     finally:
         multi.unwrap()

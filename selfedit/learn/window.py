@@ -10,7 +10,7 @@ from selfedit.models.prompt import Prompter
 from selfedit.policies.formats import Format, get_format
 from selfedit.policies.questions import MAX_NEW_TOKENS
 
-_LEAST_PASSAGE = 16
+_MIN_PASSAGE = 16
 # Tokens of parts do not add up to those of the whole, and a long heading may be cut in two.
 _MARGIN = 8
 
@@ -36,10 +36,10 @@ def passage_limit(sources: Sources, config: LearnConfig, prompter: Prompter, win
         needs[f"the prompt for questions and {MAX_NEW_TOKENS} tokens to write them"] = prompt + MAX_NEW_TOKENS
     what, need = max(needs.items(), key=lambda item: item[1])
     room = window - need - _MARGIN
-    if room < _LEAST_PASSAGE:
+    if room < _MIN_PASSAGE:
         raise UserError(
             f"The model's window of {window} tokens is too small: {what} take {need}, which leaves no room for a "
-            f"passage of {_LEAST_PASSAGE}. Lower --max-edit-tokens, give --edits-from and --questions, or name another "
+            f"passage of {_MIN_PASSAGE}. Lower --max-edit-tokens, give --edits-from and --questions, or name another "
             "model with --model."
         )
     return min(config.passage_tokens, room)

@@ -68,7 +68,6 @@ class BundledSource(ModelSource):
         """Everything that can be known without the network is pinned, so that there is nothing to check."""
 
     def cached(self) -> Path | None:
-        """See `ModelSource.cached`."""
         target = models_cache() / self.name
         return target if complete(target) else None
 

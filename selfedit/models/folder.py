@@ -28,7 +28,7 @@ class FolderSource(ModelSource):
             raise UserError(f"{self._path} is not a model folder: {missing}. {hint(self._path)}")
 
     def cached(self) -> Path | None:
-        """See `ModelSource.cached`. Raises UserError as `check` does."""
+        """Raises UserError as `check` does."""
         self.check()
         return self._path
 

@@ -33,7 +33,7 @@ class GgufSource(ModelSource):
             raise UserError(f"{self._path} is not a GGUF file (it does not start with 'GGUF'). Download it again.")
 
     def cached(self) -> Path | None:
-        """See `ModelSource.cached`. Raises UserError as `check` does."""
+        """Raises UserError as `check` does."""
         target, _ = self._target()
         return target if complete(target) else None
 

@@ -48,7 +48,6 @@ class HubSource(ModelSource):
         return folder
 
     def cached(self) -> Path | None:
-        """See `ModelSource.cached`."""
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import LocalEntryNotFoundError
 

@@ -1,6 +1,6 @@
 """Attention over packed sequences, registered with transformers under the name `selfedit`.
 
-Never crosses sequences, needs no mask tensor, and keeps keys and values in the layout's cache where it has one.
+Never crosses sequences, needs no mask tensor, and keeps keys and values in the batch's cache where it has one.
 Follows the options that model families pass: grouped heads, sliding windows, soft caps.
 """
 
@@ -13,9 +13,9 @@ from torch import nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
-from selfedit.multilora.kv_cache import RowCache
+from selfedit.multilora.kv_cache import KVCache
 from selfedit.multilora.packed_attention import packed_causal
-from selfedit.multilora.packed_batch import Layout, active_layout
+from selfedit.multilora.packed_batch import PackedBatch, active_batch
 
 NAME = "selfedit"
 
@@ -37,32 +37,32 @@ def packed_attention(
     Raises:
         NotImplementedError: the model uses attention sinks, which this function does not compute.
     """
-    layout = active_layout()
-    if layout is None:
-        raise RuntimeError("a model with packed attention was run outside of use_layout(...)")
+    batch = active_batch()
+    if batch is None:
+        raise RuntimeError("a model with packed attention was run outside of use_batch(...)")
     if s_aux is not None:
         raise NotImplementedError("attention sinks are not supported")
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     query_HTD, key_KTD, value_KTD = query[0], key[0], value[0]
     layer: int = module.layer_idx  # type: ignore[assignment]
-    if layout.decode:
-        out_THD = _decode(layout, layer, query_HTD * scale, key_KTD, value_KTD, sliding_window, softcap)
+    if batch.decode:
+        out_THD = _decode(batch, layer, query_HTD * scale, key_KTD, value_KTD, sliding_window, softcap)
     else:
-        if layout.cache is not None:
-            _remember(layout, layout.cache, layer, key_KTD, value_KTD)
-        out_THD = packed_causal(layout, query_HTD, key_KTD, value_KTD, scale, sliding_window, softcap)
+        if batch.cache is not None:
+            _remember(batch, batch.cache, layer, key_KTD, value_KTD)
+        out_THD = packed_causal(batch, query_HTD, key_KTD, value_KTD, scale, sliding_window, softcap)
     return out_THD[None], None
 
 
-def _remember(layout: Layout, cache: RowCache, layer: int, key_KTD: torch.Tensor, value_KTD: torch.Tensor) -> None:
+def _remember(batch: PackedBatch, cache: KVCache, layer: int, key_KTD: torch.Tensor, value_KTD: torch.Tensor) -> None:
     """Write each sequence's keys and values into its rows of the cache."""
-    lengths = list(layout.lengths)
-    for rows, key, value in zip(layout.rows, key_KTD.split(lengths, 1), value_KTD.split(lengths, 1), strict=True):
+    lengths = list(batch.lengths)
+    for rows, key, value in zip(batch.rows, key_KTD.split(lengths, 1), value_KTD.split(lengths, 1), strict=True):
         cache.write(layer, rows, key, value)
 
 
 def _decode(
-    layout: Layout,
+    batch: PackedBatch,
     layer: int,
     query_HBD: torch.Tensor,
     key_KBD: torch.Tensor,
@@ -71,8 +71,8 @@ def _decode(
     softcap: float | None,
 ) -> torch.Tensor:
     """Attention of one new position a row over that row's cached positions."""
-    assert layout.cache is not None
-    key_BKLD, value_BKLD, lengths_B = layout.cache.append(layer, key_KBD, value_KBD)
+    assert batch.cache is not None
+    key_BKLD, value_BKLD, lengths_B = batch.cache.append(layer, key_KBD, value_KBD)
     rows, kv_heads, longest, _ = key_BKLD.shape
     query = query_HBD.transpose(0, 1).reshape(rows * kv_heads, -1, query_HBD.shape[-1])
     positions_L = torch.arange(longest, device=key_BKLD.device)
@@ -102,6 +102,6 @@ def _attend(
 
 
 def register() -> None:
-    """Make the attention known to transformers. Masks are not built at all: the layout says what sees what."""
+    """Make the attention known to transformers. Masks are not built at all: the batch says what sees what."""
     AttentionInterface.register(NAME, packed_attention)
     AttentionMaskInterface.register(NAME, lambda *args, **kwargs: None)

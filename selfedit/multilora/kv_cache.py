@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 
-class RowCache:
+class KVCache:
     """Per layer, keys and values `[rows, kv_heads, capacity, head_dim]`; row i holds `lengths[i]` positions.
 
     Rows need no common padding, so a sequence may enter or leave at any step. Live rows are always the first

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from selfedit.multilora.linear import frozen_linear
-from selfedit.multilora.packed_batch import active_layout
-from selfedit.multilora.rows import AdapterRows
+from selfedit.multilora.packed_batch import active_batch
+from selfedit.multilora.slot_tokens import SlotTokens
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class StackedLoraLinear(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         base_out = frozen_linear(self.base, x)
-        layout = active_layout()
-        if layout is None or layout.adapter_rows is None:
+        batch = active_batch()
+        if batch is None or batch.slot_tokens is None:
             return base_out
-        rows = layout.adapter_rows
+        rows = batch.slot_tokens
         out_TO = base_out.reshape(-1, base_out.shape[-1])
-        x_TI = layout.drop(x.reshape(-1, x.shape[-1]))
-        inputs = rows.line_up_inputs(x_TI if any(layout.dropouts) else x)
+        x_TI = batch.drop(x.reshape(-1, x.shape[-1]))
+        inputs = rows.line_up_inputs(x_TI if any(batch.dropouts) else x)
         adapted_TO: torch.Tensor = _AddLowRank.apply(  # type: ignore[no-untyped-call]
             out_TO, x_TI, self._flat, self.stack, rows, self._scaling_N, *inputs
         )
@@ -76,7 +76,7 @@ class _AddLowRank(torch.autograd.Function):
         x_TI: torch.Tensor,
         flat: torch.Tensor,
         stack: Stack,
-        rows: AdapterRows,
+        rows: SlotTokens,
         scaling_N: torch.Tensor,
         *inputs: torch.Tensor,
     ) -> torch.Tensor:

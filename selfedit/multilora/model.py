@@ -13,10 +13,10 @@ from transformers import PreTrainedModel
 
 from selfedit.errors import UserError, nearest
 from selfedit.multilora import attention
-from selfedit.multilora.kv_cache import RowCache
+from selfedit.multilora.kv_cache import KVCache
 from selfedit.multilora.layers import Stack, StackedLoraLinear
 from selfedit.multilora.linear import FrozenLinear
-from selfedit.multilora.packed_batch import Layout, SequenceDropout, packed_positions, use_layout
+from selfedit.multilora.packed_batch import PackedBatch, SequenceDropout, packed_positions, use_batch
 from selfedit.multilora.padded import can_pack, padded_hidden_states
 from selfedit.types import Adapter, LoraFactors, LoraSpec
 
@@ -88,25 +88,27 @@ class MultiLoraModel:
             self.model.set_attn_implementation(self._attention_before)
         return self.model
 
-    def layout(
+    def batch(
         self,
         lengths: Sequence[int],
         slots: Sequence[int | None],
-        cache: RowCache | None = None,
+        cache: KVCache | None = None,
         rows: Sequence[Sequence[int]] = (),
         decode: bool = False,
-    ) -> Layout:
-        """A layout on this model's device; see `Layout`."""
-        return Layout(tuple(lengths), tuple(slots), self.device, cache, tuple(map(tuple, rows)), decode)
+    ) -> PackedBatch:
+        """A batch on this model's device; see `PackedBatch`."""
+        return PackedBatch(tuple(lengths), tuple(slots), self.device, cache, tuple(map(tuple, rows)), decode)
 
-    def hidden_states(self, tokens: Sequence[int], layout: Layout, starts: Sequence[int] | None = None) -> torch.Tensor:
+    def hidden_states(
+        self, tokens: Sequence[int], batch: PackedBatch, starts: Sequence[int] | None = None
+    ) -> torch.Tensor:
         """Last hidden states `[T, hidden]` of packed tokens; `starts` are the sequences' first positions."""
         if not self.packed:
-            return padded_hidden_states(self.model, tokens, layout)
-        positions = packed_positions(layout.lengths, starts).to(self.device)
+            return padded_hidden_states(self.model, tokens, batch)
+        positions = packed_positions(batch.lengths, starts).to(self.device)
         ids = torch.tensor([tokens], device=self.device)
         decoder: nn.Module = self.model.base_model
-        with use_layout(layout):
+        with use_batch(batch):
             output = decoder(input_ids=ids, position_ids=positions, use_cache=False)
         hidden: torch.Tensor = output.last_hidden_state[0]
         return hidden
@@ -117,17 +119,17 @@ class MultiLoraModel:
         softcap = getattr(self.model.config, "final_logit_softcapping", None)
         return logits if softcap is None else torch.tanh(logits / softcap) * softcap
 
-    def training_layout(
+    def training_batch(
         self, lengths: Sequence[int], slots: Sequence[int], dropouts: Sequence[SequenceDropout | None] = ()
-    ) -> Layout:
-        """A layout whose backward pass adds to the slots' gradients, or replaces them where they are stale."""
+    ) -> PackedBatch:
+        """A batch whose backward pass adds to the slots' gradients, or replaces them where they are stale."""
         used = set(slots)
         overwrite = used <= self.stale
         if not overwrite:
             for slot in used & self.stale:
                 self.grads_NP[slot] = 0
         self.stale -= used
-        return Layout(tuple(lengths), tuple(slots), self.device, overwrite=overwrite, dropouts=tuple(dropouts))
+        return PackedBatch(tuple(lengths), tuple(slots), self.device, overwrite=overwrite, dropouts=tuple(dropouts))
 
     @torch.no_grad()
     def load(self, slot: int, adapter: Adapter) -> None:

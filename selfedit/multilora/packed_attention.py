@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from selfedit.multilora.packed_batch import Layout, SequenceGroup
+from selfedit.multilora.packed_batch import PackedBatch, SequenceGroup
 
 
 def packed_causal(
-    layout: Layout,
+    batch: PackedBatch,
     query_HTD: torch.Tensor,
     key_KTD: torch.Tensor,
     value_KTD: torch.Tensor,
@@ -20,16 +20,16 @@ def packed_causal(
     window: int | None,
     softcap: float | None,
 ) -> torch.Tensor:
-    """Attention `[T, H, D]` of each sequence of the layout over itself.
+    """Attention `[T, H, D]` of each sequence of the batch over itself.
 
     Args:
         window: how many positions, its own included, a token sees; None for all before it.
         softcap: scores pass through softcap * tanh(score / softcap).
     """
     if softcap is None and query_HTD.device.type == "cpu":
-        out: torch.Tensor = _BySequence.apply(query_HTD, key_KTD, value_KTD, layout.lengths, scale, window)  # type: ignore[no-untyped-call]
+        out: torch.Tensor = _BySequence.apply(query_HTD, key_KTD, value_KTD, batch.lengths, scale, window)  # type: ignore[no-untyped-call]
         return out
-    return _by_group(layout, query_HTD, key_KTD, value_KTD, scale, window, softcap)
+    return _by_group(batch, query_HTD, key_KTD, value_KTD, scale, window, softcap)
 
 
 class _BySequence(torch.autograd.Function):
@@ -95,7 +95,7 @@ class _BySequence(torch.autograd.Function):
 
 
 def _by_group(
-    layout: Layout,
+    batch: PackedBatch,
     query_HTD: torch.Tensor,
     key_KTD: torch.Tensor,
     value_KTD: torch.Tensor,
@@ -106,7 +106,7 @@ def _by_group(
     """Sequences of like length together, right-padded: few kernels, whatever the number of sequences."""
     heads, total, _ = query_HTD.shape
     out_THD = query_HTD.new_zeros(total, heads, value_KTD.shape[-1])
-    for group in layout.sequence_groups:
+    for group in batch.sequence_groups:
         query, key, value = (_pad(tensor, group) for tensor in (query_HTD, key_KTD, value_KTD))
         if softcap is None and (window is None or window >= group.longest):
             # Causal attention never looks at the gaps, which stand behind.

@@ -1,8 +1,8 @@
 """Which tokens of a forward pass belong to which sequence and to which adapter.
 
 A forward pass runs on packed tokens `[1, T]`: sequences laid end to end, no padding, position ids restarting at
-each. A `Layout` says where each sequence lies and which adapter slot it runs under. The wrapped layers and the
-registered attention read the active layout, so no model code is forked and no keyword has to travel through it.
+each. A `PackedBatch` says where each sequence lies and which adapter slot it runs under. The wrapped layers and the
+registered attention read the active batch, so no model code is forked and no keyword has to travel through it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from selfedit.multilora.rows import AdapterRows
+from selfedit.multilora.slot_tokens import SlotTokens
 
 if TYPE_CHECKING:
-    from selfedit.multilora.kv_cache import RowCache
+    from selfedit.multilora.kv_cache import KVCache
 
 
 class SequenceDropout:
@@ -40,7 +40,7 @@ class SequenceDropout:
 
 
 @dataclass(frozen=True)
-class Layout:
+class PackedBatch:
     """The sequences of one forward pass, in packed order.
 
     Args:
@@ -58,7 +58,7 @@ class Layout:
     lengths: tuple[int, ...]
     slots: tuple[int | None, ...]
     device: torch.device
-    cache: RowCache | None = None
+    cache: KVCache | None = None
     rows: tuple[tuple[int, ...], ...] = ()
     decode: bool = False
     overwrite: bool = False
@@ -73,13 +73,13 @@ class Layout:
         return tuple(accumulate(self.lengths, initial=0))[:-1]
 
     @cached_property
-    def adapter_rows(self) -> AdapterRows | None:
+    def slot_tokens(self) -> SlotTokens | None:
         """The token rows of each adapter slot; None if no sequence has one."""
         rows_by_slot: dict[int, list[int]] = {}
         for slot, start, length in zip(self.slots, self.starts, self.lengths, strict=True):
             if slot is not None:
                 rows_by_slot.setdefault(slot, []).extend(range(start, start + length))
-        return AdapterRows(rows_by_slot, self.device, self.overwrite) if rows_by_slot else None
+        return SlotTokens(rows_by_slot, self.device, self.overwrite) if rows_by_slot else None
 
     @cached_property
     def sequence_groups(self) -> tuple[SequenceGroup, ...]:
@@ -124,18 +124,18 @@ class SequenceGroup:
         self.packed = self.padded_SL.flatten()[self.valid]
 
 
-_active: ContextVar[Layout | None] = ContextVar("selfedit_layout", default=None)
+_active: ContextVar[PackedBatch | None] = ContextVar("selfedit_batch", default=None)
 
 
-def active_layout() -> Layout | None:
-    """The layout of the forward pass under way, or None outside of one."""
+def active_batch() -> PackedBatch | None:
+    """The batch of the forward pass under way, or None outside of one."""
     return _active.get()
 
 
 @contextmanager
-def use_layout(layout: Layout) -> Iterator[None]:
-    """Make `layout` the active one for the forward passes inside the block."""
-    token = _active.set(layout)
+def use_batch(batch: PackedBatch) -> Iterator[None]:
+    """Make `batch` the active one for the forward passes inside the block."""
+    token = _active.set(batch)
     try:
         yield
     finally:

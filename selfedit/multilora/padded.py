@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from selfedit.multilora.packed_batch import Layout, use_layout
+from selfedit.multilora.packed_batch import PackedBatch, use_batch
 
 _PACKABLE = {"full_attention", "sliding_attention"}
 
@@ -25,34 +25,34 @@ def can_pack(model: PreTrainedModel) -> bool:
     return bool(getattr(model, "_supports_attention_backend", False)) and set(layers) <= _PACKABLE
 
 
-def padded_hidden_states(model: PreTrainedModel, tokens: Sequence[int], layout: Layout) -> torch.Tensor:
+def padded_hidden_states(model: PreTrainedModel, tokens: Sequence[int], batch: PackedBatch) -> torch.Tensor:
     """Last hidden states `[T, hidden]`, packed, of packed tokens that are run as right-padded rows.
 
     A cache holds the tokens of its rows, and each decoding step reads them anew: slow, but the same for every model.
     """
-    sequences = [list(part) for part in torch.tensor(tokens).split(list(layout.lengths))]
+    sequences = [list(part) for part in torch.tensor(tokens).split(list(batch.lengths))]
     rows = [[int(token) for token in sequence] for sequence in sequences]
-    if layout.cache is None:
-        return _run(model, rows, layout)
-    if layout.decode:
-        layout.cache.extend_tokens([row[0] for row in rows])
-        rows = layout.cache.tokens
-        whole = Layout(tuple(map(len, rows)), layout.slots, layout.device)
+    if batch.cache is None:
+        return _run(model, rows, batch)
+    if batch.decode:
+        batch.cache.extend_tokens([row[0] for row in rows])
+        rows = batch.cache.tokens
+        whole = PackedBatch(tuple(map(len, rows)), batch.slots, batch.device)
         hidden_TH = _run(model, rows, whole)
         last = torch.tensor(whole.lengths, device=hidden_TH.device).cumsum(0) - 1
         return hidden_TH[last]
-    for cache_rows, row in zip(layout.rows, rows, strict=True):
-        layout.cache.write_tokens(cache_rows, row)
-    return _run(model, rows, layout)
+    for cache_rows, row in zip(batch.rows, rows, strict=True):
+        batch.cache.write_tokens(cache_rows, row)
+    return _run(model, rows, batch)
 
 
-def _run(model: PreTrainedModel, rows: Sequence[Sequence[int]], layout: Layout) -> torch.Tensor:
-    longest = max(layout.lengths)
-    ids_SL = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], device=layout.device)
-    lengths_S = torch.tensor(layout.lengths, device=layout.device)
-    mask_SL = torch.arange(longest, device=layout.device)[None] < lengths_S[:, None]
+def _run(model: PreTrainedModel, rows: Sequence[Sequence[int]], batch: PackedBatch) -> torch.Tensor:
+    longest = max(batch.lengths)
+    ids_SL = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], device=batch.device)
+    lengths_S = torch.tensor(batch.lengths, device=batch.device)
+    mask_SL = torch.arange(longest, device=batch.device)[None] < lengths_S[:, None]
     decoder: nn.Module = model.base_model
-    with use_layout(replace(layout, stride=longest, cache=None)):
+    with use_batch(replace(batch, stride=longest, cache=None)):
         output = decoder(input_ids=ids_SL, attention_mask=mask_SL.long(), use_cache=False)
     hidden: torch.Tensor = output.last_hidden_state[mask_SL]
     return hidden

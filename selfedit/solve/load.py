@@ -20,7 +20,7 @@ CPU_TOKENS = 16000
 
 _ATTEMPTS = {True: 3, False: 20}
 """Samples for one edit, by whether they are constrained."""
-_MOST_EDIT_TOKENS = 320
+_MAX_EDIT_TOKENS = 320
 
 
 class TaskSolver:
@@ -36,7 +36,7 @@ class TaskSolver:
         base = load(model, device=device, progress=progress)
         self.name, self.window = base.name, base.context_window
         on_cpu = base.model.device.type == "cpu"
-        most_tokens = options.most_tokens if options.most_tokens is not None else CPU_TOKENS * on_cpu
+        max_tokens = options.max_tokens if options.max_tokens is not None else CPU_TOKENS * on_cpu
         hyperparameters = HYPERPARAMETERS
         try:
             resolve_targets(base.model, hyperparameters.lora.target_modules)
@@ -46,10 +46,10 @@ class TaskSolver:
         composition = Composition(
             format="none" if options.fixed else "settings",
             domain="fewshot",
-            domain_settings={"most_tokens": most_tokens},
+            domain_settings={"max_tokens": max_tokens},
             temperature=options.temperature,
             top_p=1.0,
-            max_edit_tokens=_MOST_EDIT_TOKENS,
+            max_edit_tokens=_MAX_EDIT_TOKENS,
             constrained=options.constrained,
             attempts=1 if options.fixed else _ATTEMPTS[options.constrained],
             training=hyperparameters,

@@ -28,7 +28,7 @@ HYPERPARAMETERS = Hyperparameters(
 )
 """The paper's for this domain (appendix A). Learning rate and epochs are the self-edit's."""
 
-_MOST_FOLDS = 3
+_MAX_FOLDS = 3
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class SolveOptions:
         fixed: train by the fixed recipe; no self-edit is written.
         constrained: sample only valid self-edits; else, as in the paper, until one is valid.
         vote: let the predictions for the task seen in all rigid ways vote.
-        most_tokens: training tokens of an edit; None for what suits the device, 0 for no bound.
+        max_tokens: training tokens of an edit; None for what suits the device, 0 for no bound.
     """
 
     fixed: bool = False
     constrained: bool = True
     vote: bool = False
-    most_tokens: int | None = None
+    max_tokens: int | None = None
     temperature: float = 1.0
     slots: int = 8
     token_budget: int = 2048
@@ -188,7 +188,7 @@ def leave_one_out(task: Task) -> list[Task]:
         make_task(
             f"{task.id}-{place}", task.title, kind, [*pairs[:place], *pairs[place + 1 :]], [(pair.input, pair.output)]
         )
-        for place, pair in enumerate(pairs[:_MOST_FOLDS])
+        for place, pair in enumerate(pairs[:_MAX_FOLDS])
     ]
 
 

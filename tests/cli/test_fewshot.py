@@ -32,7 +32,7 @@ def refused(cli: Cli, *arguments: str | Path, torch: bool = False) -> str:
 
 def test_solve_text(cli: Cli, tiny: Path) -> None:
     name = write_rows(cli.folder, {"input": "gh", "answer": "hg"}, {"input": "ij"})
-    said = cli.inside("solve", name, "--model", tiny, "--edits", "2", "--most-tokens", "200", "--json").json
+    said = cli.inside("solve", name, "--model", tiny, "--edits", "2", "--max-tokens", "200", "--json").json
     assert said["task"] == "turned"
     assert len(said["predictions"]) == 2
     assert said["solved"] is None
@@ -46,11 +46,11 @@ def test_solve_text(cli: Cli, tiny: Path) -> None:
 
 
 def test_solve_a_puzzle_by_the_fixed_recipe(cli: Cli, tiny: Path) -> None:
-    shown = cli.inside("solve", "25ff71a9", "--model", tiny, "--fixed", "--most-tokens", "400")
+    shown = cli.inside("solve", "25ff71a9", "--model", tiny, "--fixed", "--max-tokens", "400")
     assert shown.code == 0, shown.err
     assert "fixed recipe" in shown.out
     assert "Not solved; " in shown.out
-    said = cli.inside("solve", "25ff71a9", "--model", tiny, "--fixed", "--most-tokens", "400", "--vote", "--json").json
+    said = cli.inside("solve", "25ff71a9", "--model", tiny, "--fixed", "--max-tokens", "400", "--vote", "--json").json
     assert said["solved"] is False
     assert said["edits"][0]["text"] == "none"
 
@@ -81,7 +81,7 @@ def test_show(cli: Cli) -> None:
 
 def test_filter_goes_on_where_it_was(cli: Cli, tiny: Path) -> None:
     (cli.folder / "ids.json").write_text('["25ff71a9", "a85d4709", "007bbfb7"]')
-    command = ["arc", "filter", "ids.json", "--model", str(tiny), "--most-tokens", "200", "--most-prompt", "400"]
+    command = ["arc", "filter", "ids.json", "--model", str(tiny), "--max-tokens", "200", "--max-prompt", "400"]
     first = cli.inside(*command, "--limit", "1", "--out", "out.jsonl", "--json").json
     assert first["tasks"] == 1
     rows = (cli.folder / "out.jsonl").read_text()

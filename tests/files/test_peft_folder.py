@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM
 from selfedit.errors import UserError
 from selfedit.files.peft_folder import load_adapter, save_adapter
 from selfedit.multilora.model import MultiLoraModel, resolve_targets
-from selfedit.multilora.packed_batch import Layout
+from selfedit.multilora.packed_batch import PackedBatch
 from selfedit.types import Adapter, LoraFactors, LoraSpec
 from tests.store.make import contents, layer_shapes, make_adapter, same_adapter
 from tests.tiny import make_tiny_model
@@ -33,7 +33,7 @@ def our_logits(base: Any, adapter: Adapter) -> torch.Tensor:
     multi = MultiLoraModel(base, 1, adapter.lora.rank, list(adapter.factors))
     multi.load(0, adapter)
     with torch.no_grad():
-        logits = multi.logits(multi.hidden_states(TOKENS, Layout((len(TOKENS),), (0,), torch.device("cpu"))))
+        logits = multi.logits(multi.hidden_states(TOKENS, PackedBatch((len(TOKENS),), (0,), torch.device("cpu"))))
     multi.unwrap()
     return logits
 

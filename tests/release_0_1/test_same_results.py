@@ -164,7 +164,7 @@ def test_three_regimes_compute_the_same() -> None:
 def test_fewshot_and_solve_compute_the_same() -> None:
     train(load_config(Path("fewshot.yaml")), Path("runs/new"), "cpu", QUIET)
     assert_same(outcome(Path("runs/new")), mended(EXPECTED["fewshot"]), "fewshot")
-    solver = TaskSolver("./model", "cpu", SolveOptions(most_tokens=2000), QUIET).solver
+    solver = TaskSolver("./model", "cpu", SolveOptions(max_tokens=2000), QUIET).solver
     solution = solver.solve(one_task("dates.jsonl"), 2, 0)
     tried = [[r.edit.text, r.failure, left_out_right(r), len(r.afters), r.gold_logprob] for r in solution.rollouts]
     solved = {"predictions": list(solution.predictions), "chosen": solution.chosen, "losses": list(solution.losses)}

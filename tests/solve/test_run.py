@@ -70,7 +70,7 @@ def make_solver(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Solve
     end = tokenizer.eos_token_id
     generator = BatchedGenerator(model, tokenizer, frozenset({end}))
     prompter = Prompter(tokenizer, chat=True)
-    domain = FewshotDomain(prompter, end, most_examples=24)
+    domain = FewshotDomain(prompter, end, max_examples=24)
     hyperparameters = Hyperparameters(lora=LoraSpec(rank=8, alpha=64), batch_size=1)
 
     def make(*texts: str, vote: bool = False) -> Solver:

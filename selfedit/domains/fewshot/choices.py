@@ -17,7 +17,7 @@ from selfedit.types import SelfEdit, Task
 LEARNING_RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 """What constrained sampling chooses among. A parsed edit may have any other within the bounds."""
 
-MOST_EPOCHS = 10
+MAX_EPOCHS = 10
 _LONGEST_TEXT = 200
 
 
@@ -30,7 +30,7 @@ class Training(_Strict):
 
     strategy: Literal["train_using_all_tokens", "train_using_output_tokens"]
     learning_rate: float = Field(ge=1e-6, le=1e-2)
-    num_train_epochs: int = Field(ge=1, le=MOST_EPOCHS)
+    num_train_epochs: int = Field(ge=1, le=MAX_EPOCHS)
 
 
 class Choices(_Strict):
@@ -65,7 +65,6 @@ class GridChoices(Choices):
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """See `Choices.groups`."""
         chosen = self.data_generation.model_dump()
         return tuple(name for name in ("basic", "size", "chain", "repeat") if chosen[f"use_{name}_augmentations"])
 
@@ -93,13 +92,11 @@ class TextChoices(Choices):
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """See `Choices.groups`."""
         chosen = self.data_generation.model_dump()
         return tuple(name for name in ("order_permutations", "leave_one_out", "leave_two_out") if chosen[f"use_{name}"])
 
     @property
     def paraphrases(self) -> tuple[Paraphrase, ...]:
-        """See `Choices.paraphrases`."""
         return tuple(self.data_generation.paraphrases)
 
 
@@ -179,7 +176,7 @@ def schema(kind: Kind) -> str:
             training=_object(
                 strategy={"enum": ["train_using_all_tokens", "train_using_output_tokens"]},
                 learning_rate={"enum": list(LEARNING_RATES)},
-                num_train_epochs={"enum": list(range(1, MOST_EPOCHS + 1))},
+                num_train_epochs={"enum": list(range(1, MAX_EPOCHS + 1))},
             ),
         )
     )

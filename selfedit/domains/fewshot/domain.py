@@ -24,9 +24,9 @@ class FewshotDomain(Domain):
 
     Args:
         end_token: ends every training sequence, so that the model learns where an output ends.
-        most_examples: training problems of one edit; 250 in the paper.
-        most_steps: an edit that takes more optimizer steps is unusable; 375 in the paper. 0 for no bound.
-        most_tokens: trained on in all epochs of an edit together; problems over it are left out. 0 for no bound.
+        max_examples: training problems of one edit; 250 in the paper.
+        max_steps: an edit that takes more optimizer steps is unusable; 375 in the paper. 0 for no bound.
+        max_tokens: trained on in all epochs of an edit together; problems over it are left out. 0 for no bound.
     """
 
     formats: ClassVar[Mapping[str, Format]] = FORMATS
@@ -46,18 +46,18 @@ class FewshotDomain(Domain):
         self,
         prompter: Prompter,
         end_token: int,
-        most_examples: int = 250,
-        most_steps: int = 375,
-        most_tokens: int = 0,
+        max_examples: int = 250,
+        max_steps: int = 375,
+        max_tokens: int = 0,
     ) -> None:
         self._prompter, self._end_token = prompter, end_token
-        self._most_examples, self._most_steps, self._most_tokens = most_examples, most_steps, most_tokens
+        self._most_examples, self._most_steps, self._most_tokens = max_examples, max_steps, max_tokens
         # Where the tokenizer makes one token of several digits, cells are kept apart by spaces.
         self._spaced = len(prompter.encode("00")) < 2
 
     @classmethod
     def read_tasks(cls, path: Path, letter: str, questions: int | None = None) -> list[Task]:
-        """See `Domain.read_tasks`. A task's id is its own: 'a85d4709', or the name of its file.
+        """A task's id is its own: 'a85d4709', or the name of its file.
 
         Only inputs whose outputs are known can be scored; a task without one is left out.
         """
@@ -70,11 +70,9 @@ class FewshotDomain(Domain):
         return [task for task in tasks if task.probes]
 
     def lessons(self, task: Task, edit: SelfEdit) -> tuple[Lesson, ...]:
-        """See `Domain.lessons`."""
         return self.formats[edit.format].parse(edit.text)
 
     def is_usable(self, task: Task, edit: SelfEdit) -> bool:
-        """See `Domain.is_usable`."""
         try:
             choices_of(task, edit)
         except ValueError:
@@ -82,7 +80,7 @@ class FewshotDomain(Domain):
         return True
 
     def recipe(self, task: Task, edit: SelfEdit, hyperparameters: Hyperparameters, seed: int) -> Recipe:
-        """See `Domain.recipe`. The edit's learning rate and epochs take the place of the given ones."""
+        """The edit's learning rate and epochs take the place of the given ones."""
         kind, pairs = read_context(task.context)
         choices = choices_of(task, edit)
         only_output = choices.training.strategy == "train_using_output_tokens"
@@ -112,12 +110,12 @@ class FewshotDomain(Domain):
         return self._prompter.text(self._apart(text) if kind.name == "grid" else text)
 
     def question(self, task: Task, probe: Probe, with_context: bool = False) -> tuple[int, ...]:
-        """See `Domain.question`. The demonstrations are always shown: they are what there is to go by."""
+        """The demonstrations are always shown: they are what there is to go by."""
         kind, pairs = read_context(task.context)
         return self.prompt(kind, pairs, asked_value(kind, probe))
 
     def answer(self, text: str) -> tuple[int, ...]:
-        """See `Domain.answer`. Of a text; `gold` and `written` know of grids, too."""
+        """Of a text; `gold` and `written` know of grids, too."""
         return self._prompter.encode(text)
 
     def written(self, kind: Kind, value: Value) -> tuple[int, ...]:
@@ -126,12 +124,11 @@ class FewshotDomain(Domain):
         return self._prompter.encode(self._apart(text) if kind.name == "grid" else text)
 
     def gold(self, task: Task, probe: Probe) -> tuple[int, ...]:
-        """See `Domain.gold`."""
         kind, _ = read_context(task.context)
         return self.written(kind, kind.read(probe.answers[0]) or probe.answers[0])
 
     def clean(self, task: Task, text: str) -> str:
-        """See `Domain.clean`. A value is brought into the form that gold answers have."""
+        """A value is brought into the form that gold answers have."""
         kind, _ = read_context(task.context)
         value = kind.read(text)
         return kind.write(value) if value is not None else text.strip()
@@ -143,9 +140,9 @@ class FewshotDomain(Domain):
         return "\n".join(" ".join(line) if line.isdigit() else line for line in text.split("\n"))
 
 
-def _within(examples: list[Example], most_tokens: int) -> list[Example]:
+def _within(examples: list[Example], max_tokens: int) -> list[Example]:
     """As many as fit the bound, in their order; the first always."""
-    kept, room = examples[:1], most_tokens - len(examples[0].tokens)
+    kept, room = examples[:1], max_tokens - len(examples[0].tokens)
     for example in examples[1:]:
         if len(example.tokens) <= room:
             room -= len(example.tokens)

@@ -55,7 +55,6 @@ class SettingsFormat(Format):
         return f"{_ABOUT[kind.name]}{_REST}\nIts form: {_form(kind)}\n\n{listed}"
 
     def schema(self, passage: str) -> str:
-        """See `Format.schema`."""
         return schema(read_context(passage)[0])
 
 

@@ -48,7 +48,6 @@ class GridKind(Kind):
     stop = ("\n\n",)
 
     def check(self, raw: Any) -> Grid:
-        """See `Kind.check`."""
         if not isinstance(raw, (list, tuple)) or not raw or not all(isinstance(row, (list, tuple)) for row in raw):
             raise ValueError("a grid is a list of rows, each a list of colours")
         widths = {len(row) for row in raw}
@@ -63,11 +62,9 @@ class GridKind(Kind):
         return tuple(tuple(row) for row in raw)
 
     def write(self, value: Value) -> str:
-        """See `Kind.write`."""
         return "\n".join("".join(map(str, row)) for row in value)
 
     def read(self, text: str) -> Grid | None:
-        """See `Kind.read`."""
         rows = [line.replace(" ", "") for line in text.strip().splitlines()]
         if not all(row.isascii() and row.isdigit() for row in rows):
             return None
@@ -84,7 +81,6 @@ class TextKind(Kind):
     stop = ("\n\n",)
 
     def check(self, raw: Any) -> str:
-        """See `Kind.check`."""
         if not isinstance(raw, str) or not raw.strip():
             raise ValueError("it is not a text, or empty")
         if any(not line.strip() for line in raw.strip().splitlines()):
@@ -92,11 +88,9 @@ class TextKind(Kind):
         return raw.strip()
 
     def write(self, value: Value) -> str:
-        """See `Kind.write`."""
         return str(value)
 
     def read(self, text: str) -> str | None:
-        """See `Kind.read`."""
         return text.strip() or None
 
 

@@ -89,16 +89,16 @@ def test_the_recipe_is_what_the_edit_asks_for(prompter: Prompter, task: Task) ->
 
 def test_bounds(prompter: Prompter, task: Task) -> None:
     given = Hyperparameters(batch_size=2)
-    few = FewshotDomain(prompter, END, most_examples=7).recipe(task, edit(), given, 0)
+    few = FewshotDomain(prompter, END, max_examples=7).recipe(task, edit(), given, 0)
     assert len(few.examples) == 7
     tokens = 2 * sum(len(example.tokens) for example in few.examples[:4])
-    bounded = FewshotDomain(prompter, END, most_tokens=tokens).recipe(task, edit(), given, 0)
+    bounded = FewshotDomain(prompter, END, max_tokens=tokens).recipe(task, edit(), given, 0)
     assert len(bounded.examples) >= 1
     assert bounded.tokens_per_epoch * bounded.hyperparameters.epochs <= tokens
-    assert len(FewshotDomain(prompter, END, most_tokens=1).recipe(task, edit(), given, 0).examples) == 1
+    assert len(FewshotDomain(prompter, END, max_tokens=1).recipe(task, edit(), given, 0).examples) == 1
     with pytest.raises(ValueError, match=r"it takes 40 steps, and 39 are allowed"):
-        FewshotDomain(prompter, END, most_examples=8, most_steps=39).recipe(task, edit(num_train_epochs=10), given, 0)
-    FewshotDomain(prompter, END, most_examples=8, most_steps=40).recipe(task, edit(num_train_epochs=10), given, 0)
+        FewshotDomain(prompter, END, max_examples=8, max_steps=39).recipe(task, edit(num_train_epochs=10), given, 0)
+    FewshotDomain(prompter, END, max_examples=8, max_steps=40).recipe(task, edit(num_train_epochs=10), given, 0)
 
 
 def test_an_edit_that_does_not_parse_is_unusable_and_says_why(prompter: Prompter, task: Task) -> None:

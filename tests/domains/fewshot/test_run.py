@@ -18,7 +18,7 @@ from tests.tiny import make_tiny_model
 
 CONFIG = {
     "domain": "fewshot",
-    "domain_settings": {"most_tokens": 120},
+    "domain_settings": {"max_tokens": 120},
     "data": {
         "train": "25ff71a9,a85d4709",
         "validation": "ids.json#easy",
@@ -64,7 +64,7 @@ def test_a_round_and_its_report(config: Path, tmp_path: Path) -> None:
 
 
 def test_only_edits_that_solve_are_learnt_from(config: Path, tmp_path: Path) -> None:
-    settings = load_config(config, ("outer.reward=accuracy", "outer.least_reward=1.0", "outer.top_k=2"))
+    settings = load_config(config, ("outer.reward=accuracy", "outer.min_reward=1.0", "outer.top_k=2"))
     train(settings, tmp_path / "run", "cpu", QuietProgress())
     (record,) = RunRecords(tmp_path / "run").rounds()
     assert not any(entry.kept for entry in record.rollouts)
@@ -78,7 +78,7 @@ def test_too_many_steps_and_invalid_edits_are_recorded_with_their_reason(config:
     run = RunRecords(tmp_path / "free")
     assert all("invalid JSON" in (trial.failure or "") for trial in run.trials("v0"))
     assert {edit.attempts for edit in run.edits("v0")} == {2}
-    bounded = load_config(config, ("domain_settings={most_steps: 1, most_tokens: 800}", "outer.rounds=0"))
+    bounded = load_config(config, ("domain_settings={max_steps: 1, max_tokens: 800}", "outer.rounds=0"))
     train(bounded, tmp_path / "steps", "cpu", QuietProgress())
     failures = [trial.failure for trial in RunRecords(tmp_path / "steps").trials("v0")]
     assert any("steps, and 1 are allowed" in (failure or "") for failure in failures)
@@ -99,12 +99,12 @@ def test_edits_of_before_and_after_are_compared_by_eval(config: Path, tmp_path: 
         ),
         ("data.validation_index=ids.json", "name tasks by their ids"),
         ("data.train=25ff71a9,arc1:25ff71a9", "names 25ff71a9 more than once"),
-        ("domain_settings={most_tokens: abc}", "domain_settings.most_tokens is 'abc'"),
+        ("domain_settings={max_tokens: abc}", "domain_settings.max_tokens is 'abc'"),
         ("data.train=25ff71a8", "Did you mean '25ff71a9'"),
         ("data.train=ids.json", "holds lists of ids; name one of them"),
         (
             "domain_settings={most_step: 3}",
-            "The domain 'fewshot' has no setting 'most_step'. Did you mean 'most_steps'",
+            "The domain 'fewshot' has no setting 'most_step'. Did you mean 'max_steps'",
         ),
         ("evaluation.max_answer_tokens=4090", "takes 4[0-9]{3} tokens with its longest question"),
     ],

@@ -13,7 +13,7 @@ _ALONE_ON_CPU = 16
 _LIKE = 0.5
 
 
-class AdapterRows:
+class SlotTokens:
     """The token rows of the adapter slots in use, in groups of slots that are multiplied together.
 
     Args:
