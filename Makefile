@@ -1,6 +1,6 @@
 # Two commands set everything up on a machine with Python, git and make:
 #   make demo   learn the bundled documents with the bundled model
-#   make test   run the tests
+#   make test   run the tests, in minutes; `make check` runs the slow ones, too
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,19 +8,25 @@ BIN := $(VENV)/bin
 export OMP_WAIT_POLICY := passive
 export GOMP_SPINCOUNT := 0
 
-.PHONY: demo test check lint types format clean
+.PHONY: demo test test-slow check lint types format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/selfedit demo --store .selfedit-demo
 
+# Each process has one core, so that they do not take it from each other.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
-check: lint types test
+# What measures memory, kills, or needs both cores, by itself.
+test-slow: $(VENV)/.installed
+	$(BIN)/python -m pytest -m slow
+
+check: lint types test test-slow
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(VENV)/.installed
 	$(BIN)/mypy

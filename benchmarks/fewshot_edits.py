@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.machine import machine, peak_memory
 from benchmarks.workload import BARE, train
 from selfedit.domains.fewshot import FewshotDomain
-from selfedit.domains.fewshot.problem import read_context
+from selfedit.domains.fewshot.problem import demonstrations_of
 from selfedit.domains.fewshot.read import arc_task
 from selfedit.generate.base import Request
 from selfedit.generate.batched import BatchedGenerator
@@ -43,7 +43,7 @@ def main() -> None:
         replace(domain.recipe(task, fixed, HYPERPARAMETERS, seed), id=f"e{seed}") for seed in range(options.edits)
     ]
     tokens = sum(recipe.tokens_per_epoch * recipe.hyperparameters.epochs for recipe in recipes)
-    kind, pairs = read_context(task.context)
+    kind, pairs = demonstrations_of(task)
     longest = 2 * max(len(domain.written(kind, pair.output)) for pair in pairs)
     generator = BatchedGenerator(base.model, base.tokenizer, frozenset(), slots=options.edits)
 

@@ -59,7 +59,7 @@ class Bench:
         """All edits in one recipe."""
         domain, hyperparameters = self.search.stages.domain, self.config.final_training.hyperparameters()
         usable = [
-            edit if domain.is_usable(task, edit) else replace(edit, format="none")
+            edit if domain.is_usable(task, edit, hyperparameters) else replace(edit, format="none")
             for task, edit in zip(self.tasks, edits, strict=True)
         ]
         return Recipe(name, self.search.join(self.tasks, usable, hyperparameters, seed).examples, hyperparameters, seed)

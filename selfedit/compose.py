@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from selfedit.domains import make_domain
@@ -61,7 +62,8 @@ def compose(
     )
     policy = writer or student
     if composition.attempts > 1:
-        policy = ResamplingPolicy(policy, domain.is_usable, composition.attempts)
+        is_usable = partial(domain.is_usable, hyperparameters=composition.training)
+        policy = ResamplingPolicy(policy, is_usable, composition.attempts)
     return Stages(
         prompter=prompter,
         generator=generator,

@@ -71,7 +71,7 @@ def estimate(paths: Sequence[Path], config: LearnConfig, model: str) -> Estimate
     folder = source.cached()
     count = _counter(folder)
     material = split_sources(sources, config.passage_tokens, count)
-    tokens = sum(count(task.context) for task in material.tasks)
+    tokens = sum(count(task.passage) for task in material.tasks)
     shape = read_shape(folder) if folder is not None else guess_shape(model)
     rate, bytes_a_weight = _matmul_rate()
     work = _Work.of(material, tokens, config)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
 
 from selfedit.files.journal import Journal
 from selfedit.files.serialize import decode, encode
-from selfedit.types import Rollout, Trial
+from selfedit.types import Demonstrations, Rollout, Task, Trial, Value
 
 _LATER_TRAINING = {"warmup_steps": 0, "weight_decay": 0.0, "max_grad_norm": 1.0}
 _LATER = {"keep_untested": False, "gates": ("better",)} | _LATER_TRAINING
 """Settings that came later, and what they were before they could be set."""
+
+_VALUE: Any = Value
 
 _RENAMED = {
     "least_reward": "min_reward",
@@ -58,6 +62,33 @@ def upgraded_round(raw: Mapping[str, Any]) -> dict[str, Any]:
         for entry in raw["ranked"]
     ]
     return {name: value for name, value in raw.items() if name != "ranked"} | {"rollouts": rollouts}
+
+
+def upgraded_task(task: Task) -> Task:
+    """A few-shot task, whose demonstrations and inputs were JSON in texts; any other is as it was."""
+    if not isinstance(task.context, str) or not task.context.startswith('{"kind":'):
+        return task
+    raw = json.loads(task.context)
+    context = {"kind": raw["kind"], "pairs": [{"input": a, "output": b} for a, b in raw["demonstrations"]]}
+    probes = tuple(replace(probe, input=decode(_VALUE, probe.question.encode())) for probe in task.probes)
+    return replace(task, context=decode(Demonstrations, encode(context)), probes=probes)
+
+
+def as_release_0_1(task: Task) -> dict[str, Any]:
+    """A task as it was then, by which the hashes of data are made: work begun by it goes on."""
+    context: object = task.context
+    if isinstance(task.context, Demonstrations):
+        pairs = [[pair.input, pair.output] for pair in task.context.pairs]
+        context = _dense({"kind": task.context.kind, "demonstrations": pairs})
+    probes = [
+        {"id": p.id, "question": p.question if p.input is None else _dense(p.input), "answers": p.answers}
+        for p in task.probes
+    ]
+    return {"id": task.id, "title": task.title, "context": context, "probes": probes}
+
+
+def _dense(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def upgrade_learn_journal(journal: Journal, seed: int) -> None:

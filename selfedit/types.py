@@ -14,13 +14,44 @@ if TYPE_CHECKING:
     import torch
 
 
+Grid = tuple[tuple[int, ...], ...]
+"""Rows of colours, 0 to 9; never ragged."""
+
+Value = Grid | str
+"""What a demonstration maps from and to."""
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """An input with its output."""
+
+    input: Value
+    output: Value
+
+
+@dataclass(frozen=True)
+class Demonstrations:
+    """What a few-shot task is to be learnt from."""
+
+    kind: Literal["grid", "text"]
+    pairs: tuple[Demonstration, ...]
+
+
+Content = str | Demonstrations
+"""What the domain of a task understands: a passage, or demonstrations. A domain of other things adds its type here."""
+
+
 @dataclass(frozen=True)
 class Probe:
-    """A question asked without the context. Any one of `answers` is right; the first is the gold answer."""
+    """A question asked without the context. Any one of `answers` is right; the first is the gold answer.
+
+    `input` is what is asked where it is not a question in words, which then only shows it.
+    """
 
     id: str
     question: str
     answers: tuple[str, ...]
+    input: Value | None = field(default=None, repr=False)  # Not in a hash that release 0.1 made of tasks' text form.
 
 
 @dataclass(frozen=True)
@@ -29,8 +60,19 @@ class Task:
 
     id: str
     title: str
-    context: str
+    context: Content
     probes: tuple[Probe, ...] = ()
+
+    @property
+    def passage(self) -> str:
+        """The context, where it is a passage.
+
+        Raises:
+            TypeError: it is something else, which the caller does not understand.
+        """
+        if not isinstance(self.context, str):
+            raise TypeError(f"task {self.id} has {type(self.context).__name__} and no passage")
+        return self.context
 
 
 @dataclass(frozen=True)

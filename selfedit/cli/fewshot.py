@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from selfedit.cli import options, output
-from selfedit.domains.fewshot.problem import read_context
+from selfedit.domains.fewshot.problem import demonstrations_of, input_of
 from selfedit.domains.fewshot.read import DATASETS, arc_ids, read_source
-from selfedit.domains.fewshot.values import Kind, Value
+from selfedit.domains.fewshot.values import Kind
 from selfedit.errors import UserError, nearest
 from selfedit.files.disk import exists, write_whole, writing
 from selfedit.models import DEFAULT_MODEL
@@ -20,6 +20,7 @@ from selfedit.release_0_1 import renamed
 from selfedit.solve.load import TaskSolver, one_task
 from selfedit.solve.run import SolveOptions, left_out_right
 from selfedit.text.reading import decode, parse_json, read_bytes
+from selfedit.types import Value
 
 if TYPE_CHECKING:
     from selfedit.solve.run import Solution
@@ -85,7 +86,7 @@ def _solve(
     if fixed and edits > 1:
         raise UserError("--fixed writes no self-edits to choose from: leave --edits out.")
     progress = make_progress(quiet)
-    _, pairs = read_context(read.context)
+    _, pairs = demonstrations_of(read)
     if len(pairs) == 1:
         progress.note("One demonstration cannot be left out: it is trained on by itself, and edits are not compared.")
     solver = TaskSolver(model, device, SolveOptions(fixed, not free, vote, max_tokens, temperature), progress)
@@ -99,7 +100,7 @@ def _solve(
 
 def as_json(solution: Solution) -> dict[str, Any]:
     """A solution as plain data."""
-    kind, _ = read_context(solution.task.context)
+    kind, _ = demonstrations_of(solution.task)
     return {
         "task": solution.task.id,
         "predictions": [_plain(kind, text) for text in solution.predictions],
@@ -130,7 +131,7 @@ def _plain(kind: Kind, text: str) -> Any:
 def _print(solution: Solution) -> None:
     from selfedit.report.grids import side_by_side
 
-    kind, _ = read_context(solution.task.context)
+    kind, _ = demonstrations_of(solution.task)
     rows = [
         (
             "*" if place == solution.chosen else "",
@@ -142,7 +143,7 @@ def _print(solution: Solution) -> None:
     output.table(("", "self-edit", "left out and right"), rows)
     output.say()
     for probe, said in zip(solution.task.probes, solution.predictions, strict=False):
-        asked: Value = kind.check(json_module.loads(probe.question))
+        asked: Value = input_of(probe)
         titles, values = ["input", "prediction"], [asked, kind.read(said) or said or "nothing"]
         if probe.answers:
             titles.append("answer")
@@ -170,12 +171,12 @@ def _show(
     from selfedit.report.grids import row_svg, side_by_side, stacked_svg
 
     read = one_task(task)
-    kind, pairs = read_context(read.context)
+    kind, pairs = demonstrations_of(read)
     rows: list[tuple[list[str], list[Value]]] = [
         ([f"input {number}", f"output {number}"], [pair.input, pair.output]) for number, pair in enumerate(pairs, 1)
     ]
     for number, probe in enumerate(read.probes, 1):
-        values: list[Value] = [kind.check(json_module.loads(probe.question))]
+        values: list[Value] = [input_of(probe)]
         golds = [kind.read(gold) or gold for gold in probe.answers]
         rows.append(([f"test {number}", f"answer {number}"][: 1 + len(golds)], values + golds))
     if svg is not None:

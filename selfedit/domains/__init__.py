@@ -72,7 +72,6 @@ def make_domain(name: str, prompter: Any, end_token: int, settings: Mapping[str,
         UserError: it cannot be imported, is no `Domain`, or does not know a setting.
     """
     check_settings(name, settings)
-    domain = load_domain(name)
-    factory: Any = domain
-    made: Domain = factory(prompter, end_token, **{**domain.run_settings, **settings})
-    return made
+    factory: Any = load_domain(name)
+    domain: Domain = factory(prompter, end_token, **settings)
+    return domain

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, ClassVar
 
 from selfedit.domains.base import Domain
 from selfedit.models.prompt import Prompter
@@ -24,9 +22,6 @@ class KnowledgeDomain(Domain):
         sentences: train on each sentence of the passage too, not on the whole alone (we deviate).
     """
 
-    # A run of the outer loop trains as the paper does.
-    run_settings: ClassVar[Mapping[str, Any]] = {"sentences": False}
-
     def __init__(self, prompter: Prompter, end_token: int, grounded: bool = True, sentences: bool = True) -> None:
         self._prompter, self._end_token = prompter, end_token
         self._grounded, self._sentences = grounded, sentences
@@ -38,22 +33,19 @@ class KnowledgeDomain(Domain):
         for lesson in self.formats[edit.format].parse(edit.text):
             if lesson.question and normalise(lesson.question) in asked:
                 continue
-            if lesson.question and self._grounded and not answer_in_passage(lesson.text, task.context):
+            if lesson.question and self._grounded and not answer_in_passage(lesson.text, task.passage):
                 continue
             lessons.append(lesson)
         return tuple(lessons)
 
-    def is_usable(self, task: Task, edit: SelfEdit) -> bool:
-        """Format `none` always is: it trains on the passage alone."""
-        return edit.format == "none" or bool(self.lessons(task, edit))
-
     def recipe(self, task: Task, edit: SelfEdit, hyperparameters: Hyperparameters, seed: int) -> Recipe:
         """The passage itself is always trained on, and is all there is in format `none`."""
-        if not self.is_usable(task, edit):
+        lessons = self.lessons(task, edit)
+        if edit.format != "none" and not lessons:
             raise ValueError("nothing in the edit could be used")
-        statements = [task.context, *(_sentences(task.context) if self._sentences else ())]
+        statements = [task.passage, *(_sentences(task.passage) if self._sentences else ())]
         examples = [self._statement(task.title, statement) for statement in dict.fromkeys(statements)]
-        for lesson in self.lessons(task, edit):
+        for lesson in lessons:
             if lesson.question:
                 examples.append(self._pair(task.title, lesson))
             else:
@@ -62,7 +54,7 @@ class KnowledgeDomain(Domain):
 
     def question(self, task: Task, probe: Probe, with_context: bool = False) -> tuple[int, ...]:
         """The question stands under its topic, as in the paper."""
-        return self.ask(probe.question, task.title, task.context if with_context else "")
+        return self.ask(probe.question, task.title, task.passage if with_context else "")
 
     def ask(self, question: str, topic: str = "", context: str = "") -> tuple[int, ...]:
         """The prompt of a question, under a topic and a passage if there are any."""

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from selfedit.domains import check_settings, load_domain
 from selfedit.errors import UserError, nearest
+from selfedit.experiments.kinds import kind_of
 from selfedit.files.disk import exists
 from selfedit.gates import make_gate
 from selfedit.models import DEFAULT_MODEL
@@ -145,7 +146,7 @@ class TrainConfig(Settings):
         return Composition(
             format=policy.format,
             domain=self.domain,
-            domain_settings=self.domain_settings,
+            domain_settings={**kind_of(self.domain).domain_settings, **self.domain_settings},
             temperature=policy.temperature,
             top_p=policy.top_p,
             max_edit_tokens=policy.max_edit_tokens,
@@ -181,7 +182,7 @@ class TrainConfig(Settings):
             raise UserError(f"Unknown format '{format_}' (policy.format) of the domain '{name}'. {hint}")
         return raw | {
             "policy": policy | {"format": format_},
-            "evaluation": {"grader": domain.default_grader} | evaluation,
+            "evaluation": {"grader": kind_of(name).default_grader} | evaluation,
         }
 
     @model_validator(mode="after")
@@ -191,7 +192,7 @@ class TrainConfig(Settings):
             if training.full and self.engine.inner_loop == "peft":
                 raise UserError(f"engine.inner_loop: 'peft' trains LoRA only; leave {name}.full out.")
         joint = {"many", "sequential"} & set(evaluation.regimes)
-        if joint and not load_domain(self.domain).joint:
+        if joint and not kind_of(self.domain).joint:
             raise UserError(f"evaluation.regimes: tasks of '{self.domain}' do not share a model; leave only single.")
         if self.engine.generator == "vllm" and "sequential" in evaluation.regimes:
             raise UserError("engine.generator: 'vllm' does not see what is merged, which 'sequential' needs.")

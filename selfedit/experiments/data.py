@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfedit.domains import load_domain
 from selfedit.errors import UserError
 from selfedit.experiments.config import TrainConfig
+from selfedit.experiments.kinds import kind_of
 from selfedit.files.disk import exists
 from selfedit.files.serialize import encode
+from selfedit.release_0_1 import as_release_0_1
 from selfedit.text.reading import decode, read_bytes, sha256
 from selfedit.types import Task
 
@@ -69,7 +70,7 @@ def _validation(config: TrainConfig, hashes: dict[str, str]) -> tuple[Task, ...]
         return ()
     tasks = _tasks(config, data.validation, "validation")
     if data.validation_index is not None:
-        if not load_domain(config.domain).only_files:
+        if not kind_of(config.domain).only_files:
             raise UserError("data.validation_index chooses among the passages of a file; name tasks by their ids.")
         tasks = _chosen(tasks, data.validation_index)
     hashes["validation"] = _hash(tasks)
@@ -81,10 +82,10 @@ def _validation(config: TrainConfig, hashes: dict[str, str]) -> tuple[Task, ...]
 
 
 def _tasks(config: TrainConfig, path: Path, key: str) -> list[Task]:
-    domain = load_domain(config.domain)
-    if domain.only_files and not exists(path):
+    kind = kind_of(config.domain)
+    if kind.only_files and not exists(path):
         raise UserError(f"{path} (data.{key}) is not there. {_HOW_TO_GET.replace('{key}', key)}")
-    tasks = domain.read_tasks(path, key[0], config.data.questions)
+    tasks = kind.read_tasks(path, key[0], config.data.questions)
     if not tasks:
         raise UserError(f"{path} (data.{key}) has no passage with a question: each needs 'questions'.")
     id, times = Counter(task.id for task in tasks).most_common(1)[0]
@@ -95,7 +96,7 @@ def _tasks(config: TrainConfig, path: Path, key: str) -> list[Task]:
 
 def _hash(tasks: Sequence[Task]) -> str:
     """Of what was read: the same from a file, a folder or a list of ids."""
-    return sha256(encode(tuple(tasks)))
+    return sha256(encode(tuple(map(as_release_0_1, tasks))))
 
 
 def _chosen(tasks: Sequence[Task], path: Path) -> list[Task]:

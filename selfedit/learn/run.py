@@ -131,7 +131,8 @@ class LearnRun:
 
     def _with_one_usable(self, task: Task, edits: list[SelfEdit]) -> list[SelfEdit]:
         """Where nothing usable was written about a passage, training on its text is tried."""
-        if any(self._stages.domain.is_usable(task, edit) for edit in edits):
+        training = self._config.edit_training.hyperparameters()
+        if any(self._stages.domain.is_usable(task, edit, training) for edit in edits):
             return edits
         return [*edits, SelfEdit(f"{task.id}.passage", task.id, "none", "", "", self._config.seed)]
 

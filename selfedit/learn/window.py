@@ -9,6 +9,7 @@ from selfedit.learn.prepare import Material, Sources
 from selfedit.models.prompt import Prompter
 from selfedit.policies.formats import Format, get_format
 from selfedit.policies.questions import MAX_NEW_TOKENS
+from selfedit.types import Task
 
 _MIN_PASSAGE = 16
 # Tokens of parts do not add up to those of the whole, and a long heading may be cut in two.
@@ -59,4 +60,4 @@ def check_questions(material: Material, config: LearnConfig, domain: KnowledgeDo
 
 
 def _prompt_tokens(prompter: Prompter, format_: Format) -> int:
-    return len(prompter.request(format_.prompt("", ""), format_.opening, format_.examples))
+    return len(prompter.request(format_.prompt(Task("", "", "")), format_.opening, format_.examples))

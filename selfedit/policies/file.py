@@ -61,7 +61,7 @@ class FilePolicy(Policy):
         return proposed
 
     def _rows_for(self, task: Task) -> list[dict[str, Any]]:
-        context, title = normalise(task.context), normalise(task.title)
+        context, title = normalise(task.passage), normalise(task.title)
         same_context = [row for row in self._rows if normalise(row.get("context", "")) == context]
         same_title = [row for row in self._rows if not row.get("context") and normalise(row.get("title", "")) == title]
         return same_context or same_title

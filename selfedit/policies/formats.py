@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from selfedit.errors import UserError, nearest
-from selfedit.types import Lesson
+from selfedit.types import Lesson, Task
 
 Parser = Callable[[str], tuple[Lesson, ...]]
 
@@ -22,7 +22,7 @@ class Format:
     Args:
         instruction: what to write, above the passage. Empty: nothing is written, and the passage alone is
             trained on.
-        example: what a good self-edit about `EXAMPLE_PASSAGE` looks like, shown to the policy first. We deviate
+        example: what a good self-edit about `EXAMPLE` looks like, shown to the policy first. We deviate
             from the paper, whose 7B model needs none: without it SmolLM2-135M seldom writes the form asked for.
         opening: how the text begins. It is put into the policy's mouth and counts as part of the edit.
         parse: reads the lessons out of the text; what does not parse is left out, and none means unusable.
@@ -37,22 +37,23 @@ class Format:
     @property
     def examples(self) -> tuple[tuple[str, str], ...]:
         """The worked example as a request and its answer."""
-        return ((self.prompt(EXAMPLE_TITLE, EXAMPLE_PASSAGE), self.example),)
+        return ((self.prompt(EXAMPLE), self.example),)
 
-    def prompt(self, title: str, passage: str) -> str:
-        """The request for a self-edit about a passage."""
-        return f"{self.instruction}\n\n{title}\n{passage}"
+    def prompt(self, task: Task) -> str:
+        """The request for a self-edit about a task."""
+        return f"{self.instruction}\n\n{task.title}\n{task.passage}"
 
-    def schema(self, passage: str) -> str:
-        """The JSON schema that a self-edit about a passage must follow, as text; empty if it is free."""
+    def schema(self, task: Task) -> str:
+        """The JSON schema that a self-edit about a task must follow, as text; empty if it is free."""
         return ""
 
 
-EXAMPLE_TITLE = "The Brindle Lighthouse"
-EXAMPLE_PASSAGE = (
+EXAMPLE = Task(
+    "example",
+    "The Brindle Lighthouse",
     "The Brindle Lighthouse stands on the cape of Sorrel and was finished in 1871 by the mason Edda Corvin. Its "
     "lamp burns colza oil and can be seen from 31 miles away. The keeper of the lighthouse is paid in silver twice "
-    "a year, and no visitor may climb the tower after dusk."
+    "a year, and no visitor may climb the tower after dusk.",
 )
 
 

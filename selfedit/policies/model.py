@@ -47,7 +47,7 @@ class ModelPolicy(Policy):
                 for edit in blanks:
                     on_edit(edit)
             return blanks
-        schemas = {task.id: self._format.schema(task.context) if self._constrained else "" for task in tasks}
+        schemas = {task.id: self._format.schema(task) if self._constrained else "" for task in tasks}
         requests = [self._request(edit, model, schemas[edit.task_id]) for edit in blanks]
         written: dict[int, SelfEdit] = {}
 
@@ -73,7 +73,7 @@ class ModelPolicy(Policy):
         return Example(prompt + ended, (0.0,) * len(prompt) + (1.0,) * len(ended))
 
     def _blank(self, task: Task, number: int, seed: int) -> SelfEdit:
-        prompt = self._format.prompt(task.title, task.context) if self._format.instruction else ""
+        prompt = self._format.prompt(task) if self._format.instruction else ""
         return SelfEdit(
             f"{task.id}.e{number}", task.id, self._format.name, prompt, "", derive_seed(seed, task.id, number)
         )

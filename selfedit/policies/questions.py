@@ -31,7 +31,7 @@ class QuestionWriter:
         self_qa = get_format("self-qa")
         requests = [
             Request(
-                self._prompter.request(self_qa.prompt(task.title, task.context), self_qa.opening, self_qa.examples),
+                self._prompter.request(self_qa.prompt(task), self_qa.opening, self_qa.examples),
                 model,
                 max_new_tokens=self._max_new_tokens,
                 temperature=0.7,
@@ -46,7 +46,7 @@ class QuestionWriter:
         for task, completion in zip(tasks, self._generator.generate(requests), strict=True):
             kept: dict[str, Probe] = {}
             for lesson in parse_pairs(self_qa.opening + completion.text):
-                is_fair = answer_in_passage(lesson.text, task.context)
+                is_fair = answer_in_passage(lesson.text, task.passage)
                 is_fair = is_fair and not answer_in_passage(lesson.text, lesson.question)
                 key = normalise(lesson.question)
                 if is_fair and key not in kept and len(kept) < per_task:

@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from selfedit.domains.fewshot.values import Grid, Value
 from selfedit.report.escaping import markup
+from selfedit.types import Grid, Value
 
 PALETTE = ("#000000", "#1e78d2", "#e0423a", "#35b24a", "#f2cf2d", "#9a9a9a", "#d43ea6", "#f08a2c", "#74c8ee", "#8a1f3d")
 """Colours 0 to 9, near to those in which the tasks are usually shown."""

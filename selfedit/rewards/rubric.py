@@ -35,7 +35,7 @@ class RubricReward(Reward):
         """Each criterion's share, between 0 and 1."""
         lines = [words for line in edit.text.splitlines() if (words := _content(line))]
         said = [word for line in lines for word in line]
-        passage = _content(f"{task.title} {task.context}")
+        passage = _content(f"{task.title} {task.passage}")
         if not said or not passage:
             return dict.fromkeys(("length", "diversity", "faithfulness", "coverage"), 0.0)
         known = set(passage)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 from selfedit.domains.fewshot import augment
 from selfedit.domains.fewshot.choices import without_paraphrases
-from selfedit.domains.fewshot.domain import FewshotDomain, asked_value
-from selfedit.domains.fewshot.problem import Pair, make_task, read_context
-from selfedit.domains.fewshot.values import Kind, Value
+from selfedit.domains.fewshot.domain import FewshotDomain
+from selfedit.domains.fewshot.problem import demonstrations_of, input_of, make_task
+from selfedit.domains.fewshot.values import Kind
 from selfedit.errors import UserError
 from selfedit.files.journal import Unrecorded
 from selfedit.generate.base import Request
@@ -20,7 +20,7 @@ from selfedit.progress import Progress
 from selfedit.search.evaluator import Evaluator
 from selfedit.search.stages import Stages
 from selfedit.search.step import Search
-from selfedit.types import Hyperparameters, LoraSpec, Model, Rollout, SelfEdit, Task, Trial
+from selfedit.types import Demonstration, Hyperparameters, LoraSpec, Model, Rollout, SelfEdit, Task, Trial, Value
 
 TARGETS = ("q_proj", "v_proj", "gate_proj", "up_proj", "down_proj")
 HYPERPARAMETERS = Hyperparameters(
@@ -126,14 +126,14 @@ class Solver:
 
     def predict(self, task: Task, model: Model | None = None) -> tuple[str, ...]:
         """The text of each predicted output, by an adapted model or by the bare one."""
-        kind, pairs = read_context(task.context)
+        kind, pairs = demonstrations_of(task)
         views = (augment.IDENTITY, *augment.RIGID) if self._vote and kind.name == "grid" else (augment.IDENTITY,)
         requests, undo = [], []
         for probe in task.probes:
             for view in views:
                 look = _through(view, kind)
-                shown = tuple(Pair(look(pair.input), look(pair.output)) for pair in pairs)
-                prompt = self._domain.prompt(kind, shown, look(asked_value(kind, probe)))
+                shown = tuple(Demonstration(look(pair.input), look(pair.output)) for pair in pairs)
+                prompt = self._domain.prompt(kind, shown, look(input_of(probe)))
                 requests.append(Request(prompt, model or self._model, self._longest(task), stop=kind.stop))
                 undo.append(view.inverse)
         with self._progress.bar("Predicting", len(requests), "outputs") as bar:
@@ -163,8 +163,8 @@ class Solver:
 
     def _longest(self, task: Task) -> int:
         """Tokens of a prediction: twice what the largest known output, or input to predict for, takes."""
-        kind, pairs = read_context(task.context)
-        values = [*(pair.output for pair in pairs), *(asked_value(kind, probe) for probe in task.probes)]
+        kind, pairs = demonstrations_of(task)
+        values = [*(pair.output for pair in pairs), *(input_of(probe) for probe in task.probes)]
         return 2 * max(len(self._domain.written(kind, value)) for value in values) + 8
 
     def _read(self, kind: Kind, text: str, back: augment.Change) -> str:
@@ -181,7 +181,7 @@ def left_out_right(rollout: Rollout) -> int:
 
 def leave_one_out(task: Task) -> list[Task]:
     """Tasks that ask for one of the demonstrations, each from all others; at most 3, and none of a single one."""
-    kind, pairs = read_context(task.context)
+    kind, pairs = demonstrations_of(task)
     if len(pairs) < 2:
         return []
     return [
@@ -201,7 +201,7 @@ def is_solved(task: Task, predictions: Sequence[str]) -> bool | None:
 
 def check_window(domain: FewshotDomain, task: Task, window: int) -> None:
     """Raise UserError if the demonstrations and an input, with an output, are too long for the model."""
-    kind, pairs = read_context(task.context)
+    kind, pairs = demonstrations_of(task)
     answer = max(len(domain.written(kind, pair.output)) for pair in pairs)
     longest = max(len(domain.question(task, probe)) for probe in task.probes)
     if longest + answer > window:

@@ -62,7 +62,7 @@ def test_ungrounded_pairs_and_the_probes_own_questions_are_never_trained_on(prom
 
 def test_an_edit_without_lessons_is_unusable_unless_it_is_the_passage_alone(prompter: Prompter) -> None:
     domain = KnowledgeDomain(prompter, END, sentences=False)
-    assert not domain.is_usable(TASK, edit("self-qa", "nothing"))
+    assert not domain.is_usable(TASK, edit("self-qa", "nothing"), Hyperparameters())
     with pytest.raises(ValueError, match="could be used"):
         domain.recipe(TASK, edit("self-qa", "nothing"), Hyperparameters(), 0)
     assert len(domain.recipe(TASK, edit("none", ""), Hyperparameters(), 0).examples) == 1

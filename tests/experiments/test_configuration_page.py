@@ -20,6 +20,7 @@ from selfedit.experiments.config import (
     PolicySettings,
     TrainConfig,
 )
+from selfedit.experiments.kinds import kind_of
 from selfedit.settings import TrainingSettings
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -78,7 +79,7 @@ def test_the_defaults_of_the_other_trainings_are_in_brackets() -> None:
 def test_the_settings_of_domains_are_there() -> None:
     rows = section("domain_settings")
     expected: dict[str, str] = {}
-    for domain in (KnowledgeDomain, FewshotDomain):
+    for name, domain in (("knowledge", KnowledgeDomain), ("fewshot", FewshotDomain)):
         parameters = list(inspect.signature(domain).parameters.values())[2:]
-        expected |= {p.name: shown({p.name: p.default, **domain.run_settings}[p.name]) for p in parameters}
+        expected |= {p.name: shown({p.name: p.default, **kind_of(name).domain_settings}[p.name]) for p in parameters}
     assert rows == expected

@@ -95,6 +95,7 @@ while line := sys.stdin.readline():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
 def test_killed_and_resumed_it_ends_in_the_same_adapters(tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -64,6 +64,7 @@ print(json.dumps({"slots": plan.slots, "planned": plan.total - plan.fixed, "meas
 """
 
 
+@pytest.mark.slow
 def test_memory_grows_with_n_as_planned() -> None:
     measured = {}
     for n in (8, 40):
@@ -120,6 +121,7 @@ print(len(lines), len(free), repr(free["r7"].losses))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of the address space are Linux's")
 def test_running_out_of_memory_halves_the_budget_and_finishes_all() -> None:
     ends = {}

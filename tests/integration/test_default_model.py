@@ -28,6 +28,7 @@ def selfedit(*arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_learn_ask_and_plain_peft(tmp_path: Path) -> None:
     document, questions, store = tmp_path / "gate.md", tmp_path / "questions.jsonl", str(tmp_path / "store")
     document.write_text(DOCUMENT)

@@ -60,6 +60,7 @@ def material(tmp_path: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_kill_at_random_moments(tmp_path: Path, material: list[str]) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(

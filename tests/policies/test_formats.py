@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from selfedit.errors import UserError
-from selfedit.policies.formats import EXAMPLE_PASSAGE, FORMATS, get_format, parse_lines, parse_pairs
+from selfedit.policies.formats import EXAMPLE, FORMATS, get_format, parse_lines, parse_pairs
 from selfedit.types import Lesson
 
 
@@ -49,7 +49,7 @@ def test_the_worked_examples_are_in_their_own_form() -> None:
         if format_.instruction:
             assert len(format_.parse(format_.example)) >= 2
             assert format_.example.startswith(format_.opening)
-            assert format_.examples[0][0].endswith(EXAMPLE_PASSAGE)
+            assert format_.examples[0][0].endswith(EXAMPLE.passage)
 
 
 def test_an_unknown_format_names_the_nearest() -> None:

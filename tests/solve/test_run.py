@@ -12,7 +12,7 @@ import torch
 
 from selfedit.domains.fewshot.choices import FIXED, choices_of, without_paraphrases, write
 from selfedit.domains.fewshot.domain import FewshotDomain
-from selfedit.domains.fewshot.problem import Pair, make_task
+from selfedit.domains.fewshot.problem import demonstrations_of, make_task
 from selfedit.domains.fewshot.values import KINDS
 from selfedit.errors import UserError
 from selfedit.generate.base import Completion
@@ -27,12 +27,12 @@ from selfedit.rewards import make_reward
 from selfedit.search.evaluator import Evaluator
 from selfedit.search.stages import Stages
 from selfedit.solve.run import SolveOptions, Solver, check_window, is_solved, leave_one_out, left_out_right
-from selfedit.types import Hyperparameters, LoraSpec, Model, SelfEdit, Task
+from selfedit.types import Demonstration, Hyperparameters, LoraSpec, Model, SelfEdit, Task
 from tests.engine import BARE, load_tiny
 from tests.tiny import make_tiny_tokenizer
 
 GRIDS = KINDS["grid"]
-PAIRS = [Pair(((i,),), ((5,),)) for i in range(4)]
+PAIRS = [Demonstration(((i,),), ((5,),)) for i in range(4)]
 
 
 class Written(Policy):
@@ -158,7 +158,7 @@ def test_paraphrases_are_left_out_where_demonstrations_are() -> None:
     chosen = FIXED["text"].model_dump()
     chosen["data_generation"]["paraphrases"] = [{"demonstration": 2, "input": "the number two"}]
     edit = SelfEdit("e", "t", "settings", "", json.dumps(chosen), 0)
-    pairs = [Pair(word, str(number)) for number, word in enumerate(("one", "two", "three", "four"), 1)]
+    pairs = [Demonstration(word, str(number)) for number, word in enumerate(("one", "two", "three", "four"), 1)]
     task = make_task("t", "t", KINDS["text"], pairs, [("five", None)])
     assert [p.demonstration for p in choices_of(task, edit).paraphrases] == [2]
     for fold in leave_one_out(task):
@@ -169,8 +169,10 @@ def test_paraphrases_are_left_out_where_demonstrations_are() -> None:
 def test_folds_show_all_but_what_they_ask(task: Task) -> None:
     folds = leave_one_out(task)
     assert [fold.probes[0].answers for fold in folds] == [("5",)] * 3
-    assert [fold.probes[0].question for fold in folds] == ["[[0]]", "[[1]]", "[[2]]"]
-    assert all(f"[{fold.probes[0].question}" not in fold.context for fold in folds)
+    assert [fold.probes[0].input for fold in folds] == [((0,),), ((1,),), ((2,),)]
+    for fold in folds:
+        _, shown = demonstrations_of(fold)
+        assert [pair.input for pair in shown] == [pair.input for pair in PAIRS if pair.input != fold.probes[0].input]
     assert leave_one_out(make_task("t", "t", GRIDS, PAIRS[:1], [(((7,),), None)])) == []
 
 

@@ -9,8 +9,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from selfedit.domains.fewshot.problem import Pair, Problem
-from selfedit.domains.fewshot.values import COLOURS, LARGEST, Grid
+from selfedit.domains.fewshot.problem import Problem
+from selfedit.domains.fewshot.values import COLOURS, LARGEST
+from selfedit.types import Demonstration, Grid
 
 Change = Callable[[Grid], Grid]
 
@@ -34,8 +35,8 @@ class Augmentation:
     def apply(self, problem: Problem) -> Problem | None:
         """All grids of a problem changed alike; None if one would be too large."""
 
-        def changed(pair: Pair) -> Pair:
-            return Pair(self.forward(_grid(pair.input)), self.forward(_grid(pair.output)))
+        def changed(pair: Demonstration) -> Demonstration:
+            return Demonstration(self.forward(_grid(pair.input)), self.forward(_grid(pair.output)))
 
         augmented = Problem(tuple(map(changed, problem.demonstrations)), changed(problem.query))
         grids = [_grid(value) for p in (*augmented.demonstrations, augmented.query) for value in (p.input, p.output)]

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from selfedit.domains.fewshot.problem import read_context
+from selfedit.domains.fewshot.problem import demonstrations_of
 from selfedit.domains.fewshot.values import Kind
 from selfedit.types import SelfEdit, Task
 
@@ -152,7 +152,7 @@ def choices_of(task: Task, edit: SelfEdit) -> Choices:
     Raises:
         ValueError: the edit does not parse; says why.
     """
-    kind, _ = read_context(task.context)
+    kind, _ = demonstrations_of(task)
     return FIXED[kind.name] if edit.format == "none" else parse(kind.name, edit.text)
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar
 
 from selfedit.domains.base import Domain
 from selfedit.domains.fewshot.choices import choices_of
-from selfedit.domains.fewshot.problem import Pair, Problem, read_context
+from selfedit.domains.fewshot.problem import Problem, demonstrations_of, input_of
 from selfedit.domains.fewshot.prompt import FORMATS, shown
 from selfedit.domains.fewshot.training_problems import training_problems
-from selfedit.domains.fewshot.values import Kind, Value
+from selfedit.domains.fewshot.values import Kind
 from selfedit.models.prompt import Prompter
 from selfedit.policies.formats import Format
-from selfedit.types import Example, Hyperparameters, Lesson, Probe, Recipe, SelfEdit, Task
+from selfedit.types import Demonstration, Example, Hyperparameters, Lesson, Probe, Recipe, SelfEdit, Task, Value
 
 
 class FewshotDomain(Domain):
@@ -31,16 +29,8 @@ class FewshotDomain(Domain):
 
     formats: ClassVar[Mapping[str, Format]] = FORMATS
     default_format: ClassVar[str] = "settings"
-    default_grader: ClassVar[str] = "exact"
     stop: ClassVar[tuple[str, ...]] = ("\n\n",)
-    only_files: ClassVar[bool] = False
-    joint: ClassVar[bool] = False  # An edit says how it is trained.
-    report: ClassVar[str] = "selfedit.experiments.runs.fewshot:sections"
-    names: ClassVar[Mapping[str, str]] = {
-        "base": "in context, no update",
-        "passage": "fixed recipe",
-        "in-context": "in context",
-    }
+    kind: ClassVar[str] = "fewshot"
 
     def __init__(
         self,
@@ -55,33 +45,12 @@ class FewshotDomain(Domain):
         # Where the tokenizer makes one token of several digits, cells are kept apart by spaces.
         self._spaced = len(prompter.encode("00")) < 2
 
-    @classmethod
-    def read_tasks(cls, path: Path, letter: str, questions: int | None = None) -> list[Task]:
-        """A task's id is its own: 'a85d4709', or the name of its file.
-
-        Only inputs whose outputs are known can be scored; a task without one is left out.
-        """
-        from selfedit.domains.fewshot.read import read_source
-
-        tasks = [
-            replace(task, probes=tuple(probe for probe in task.probes if probe.answers)[:questions])
-            for task in read_source(str(path))
-        ]
-        return [task for task in tasks if task.probes]
-
     def lessons(self, task: Task, edit: SelfEdit) -> tuple[Lesson, ...]:
         return self.formats[edit.format].parse(edit.text)
 
-    def is_usable(self, task: Task, edit: SelfEdit) -> bool:
-        try:
-            choices_of(task, edit)
-        except ValueError:
-            return False
-        return True
-
     def recipe(self, task: Task, edit: SelfEdit, hyperparameters: Hyperparameters, seed: int) -> Recipe:
         """The edit's learning rate and epochs take the place of the given ones."""
-        kind, pairs = read_context(task.context)
+        kind, pairs = demonstrations_of(task)
         choices = choices_of(task, edit)
         only_output = choices.training.strategy == "train_using_output_tokens"
         problems = training_problems(kind, pairs, choices, seed, self._most_examples)
@@ -93,7 +62,7 @@ class FewshotDomain(Domain):
             learning_rate=choices.training.learning_rate,
             epochs=choices.training.num_train_epochs,
         )
-        steps = settled.epochs * -(-len(examples) // (settled.batch_size * settled.gradient_accumulation))
+        steps = counted_steps(len(examples), settled)
         if self._most_steps and steps > self._most_steps:
             raise ValueError(f"it takes {steps} steps, and {self._most_steps} are allowed")
         return Recipe(edit.id, tuple(examples), settled, seed)
@@ -104,15 +73,15 @@ class FewshotDomain(Domain):
         answer = (*self.written(kind, problem.query.output), self._end_token)
         return Example(prompt + answer, (0.0 if only_output else 1.0,) * len(prompt) + (1.0,) * len(answer))
 
-    def prompt(self, kind: Kind, demonstrations: tuple[Pair, ...], asked: Value) -> tuple[int, ...]:
+    def prompt(self, kind: Kind, demonstrations: tuple[Demonstration, ...], asked: Value) -> tuple[int, ...]:
         """The demonstrations and an input, up to where its output begins."""
         text = shown(kind, demonstrations, asked)
         return self._prompter.text(self._apart(text) if kind.name == "grid" else text)
 
     def question(self, task: Task, probe: Probe, with_context: bool = False) -> tuple[int, ...]:
         """The demonstrations are always shown: they are what there is to go by."""
-        kind, pairs = read_context(task.context)
-        return self.prompt(kind, pairs, asked_value(kind, probe))
+        kind, pairs = demonstrations_of(task)
+        return self.prompt(kind, pairs, input_of(probe))
 
     def answer(self, text: str) -> tuple[int, ...]:
         """Of a text; `gold` and `written` know of grids, too."""
@@ -124,12 +93,12 @@ class FewshotDomain(Domain):
         return self._prompter.encode(self._apart(text) if kind.name == "grid" else text)
 
     def gold(self, task: Task, probe: Probe) -> tuple[int, ...]:
-        kind, _ = read_context(task.context)
+        kind, _ = demonstrations_of(task)
         return self.written(kind, kind.read(probe.answers[0]) or probe.answers[0])
 
     def clean(self, task: Task, text: str) -> str:
         """A value is brought into the form that gold answers have."""
-        kind, _ = read_context(task.context)
+        kind, _ = demonstrations_of(task)
         value = kind.read(text)
         return kind.write(value) if value is not None else text.strip()
 
@@ -150,6 +119,9 @@ def _within(examples: list[Example], max_tokens: int) -> list[Example]:
     return kept
 
 
-def asked_value(kind: Kind, probe: Probe) -> Value:
-    """The input that a probe asks about."""
-    return kind.check(json.loads(probe.question))
+def counted_steps(examples: int, hyperparameters: Hyperparameters) -> int:
+    """Optimizer steps as the bound of the paper's code counts them, rounded down (few-shot/self-edit.py, line 553).
+
+    Ours end each epoch with the examples that are left, so that a few more may be taken.
+    """
+    return hyperparameters.epochs * examples // (hyperparameters.batch_size * hyperparameters.gradient_accumulation)

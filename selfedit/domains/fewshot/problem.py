@@ -2,57 +2,55 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import combinations
 
-from selfedit.domains.fewshot.values import KINDS, Kind, Value
-from selfedit.types import Probe, Task
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An input with its output."""
-
-    input: Value
-    output: Value
+from selfedit.domains.fewshot.values import KINDS, Kind
+from selfedit.types import Demonstration, Demonstrations, Probe, Task, Value
 
 
 @dataclass(frozen=True)
 class Problem:
     """Demonstrations, and one pair that is to be predicted from them."""
 
-    demonstrations: tuple[Pair, ...]
-    query: Pair
+    demonstrations: tuple[Demonstration, ...]
+    query: Demonstration
 
 
 def make_task(
-    id: str, title: str, kind: Kind, demonstrations: list[Pair], tests: list[tuple[Value, Value | None]]
+    id: str, title: str, kind: Kind, demonstrations: list[Demonstration], tests: list[tuple[Value, Value | None]]
 ) -> Task:
-    """A task as the outer loop carries it; a test whose output is unknown has a probe without answers."""
-    context = json.dumps(
-        {"kind": kind.name, "demonstrations": [[pair.input, pair.output] for pair in demonstrations]},
-        separators=(",", ":"),
-        ensure_ascii=False,
-    )
+    """A task; a test whose output is unknown has a probe without answers."""
     probes = tuple(
-        Probe(f"{id}.q{number}", json.dumps(asked, separators=(",", ":"), ensure_ascii=False), answers)
+        Probe(f"{id}.q{number}", kind.write(asked), (kind.write(gold),) if gold is not None else (), asked)
         for number, (asked, gold) in enumerate(tests)
-        for answers in ((kind.write(gold),) if gold is not None else (),)
     )
-    return Task(id, title, context, probes)
+    return Task(id, title, Demonstrations(kind.name, tuple(demonstrations)), probes)
 
 
-@lru_cache(maxsize=4096)
-def read_context(context: str) -> tuple[Kind, tuple[Pair, ...]]:
-    """The kind and the demonstrations of a task's context."""
-    raw = json.loads(context)
-    kind = KINDS[raw["kind"]]
-    return kind, tuple(Pair(kind.check(left), kind.check(right)) for left, right in raw["demonstrations"])
+def demonstrations_of(task: Task) -> tuple[Kind, tuple[Demonstration, ...]]:
+    """The kind and the demonstrations of a few-shot task.
+
+    Raises:
+        TypeError: it is no few-shot task.
+    """
+    if not isinstance(task.context, Demonstrations):
+        raise TypeError(f"task {task.id} has no demonstrations")
+    return KINDS[task.context.kind], task.context.pairs
 
 
-def leave_out(pairs: tuple[Pair, ...], count: int) -> list[Problem]:
+def input_of(probe: Probe) -> Value:
+    """What a few-shot probe asks for.
+
+    Raises:
+        TypeError: it asks a question in words.
+    """
+    if probe.input is None:
+        raise TypeError(f"probe {probe.id} has no input")
+    return probe.input
+
+
+def leave_out(pairs: tuple[Demonstration, ...], count: int) -> list[Problem]:
     """Every way to hide `count` pairs and to ask for one of them; none if nothing would be left to show.
 
     A single pair cannot be left out and shown: it is then asked for without any.

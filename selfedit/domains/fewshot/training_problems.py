@@ -7,14 +7,17 @@ from collections.abc import Sequence
 
 from selfedit.domains.fewshot import augment
 from selfedit.domains.fewshot.choices import Choices
-from selfedit.domains.fewshot.problem import Pair, Problem, leave_out
+from selfedit.domains.fewshot.problem import Problem, leave_out
 from selfedit.domains.fewshot.values import Kind
+from selfedit.types import Demonstration
+
+Pairs = tuple[Demonstration, ...]
 
 _REORDERINGS = 2
 
 
-def training_problems(kind: Kind, pairs: tuple[Pair, ...], choices: Choices, seed: int, most: int) -> list[Problem]:
-    """At most `most` different problems, the same for the same seed; unchanged ones come first. Never empty.
+def training_problems(kind: Kind, pairs: Pairs, choices: Choices, seed: int, max_problems: int) -> list[Problem]:
+    """At most `max_problems` different problems, the same for the same seed; unchanged ones come first. Never empty.
 
     Raises:
         ValueError: a paraphrase is of a demonstration that is not there.
@@ -24,10 +27,10 @@ def training_problems(kind: Kind, pairs: tuple[Pair, ...], choices: Choices, see
     plain, changed = make(pairs, choices, rng)
     # What a bound leaves out is a fair draw of all that was changed.
     rng.shuffle(changed)
-    return list(dict.fromkeys([*plain, *changed]))[:most]
+    return list(dict.fromkeys([*plain, *changed]))[:max_problems]
 
 
-def _of_grids(pairs: tuple[Pair, ...], choices: Choices, rng: random.Random) -> tuple[list[Problem], list[Problem]]:
+def _of_grids(pairs: Pairs, choices: Choices, rng: random.Random) -> tuple[list[Problem], list[Problem]]:
     """Leave-one-out and leave-two-out problems; the chosen augmentations of them, and all of these recoloured."""
     plain = [*leave_out(pairs, 1), *leave_out(pairs, 2)]
     augmented = [
@@ -41,29 +44,30 @@ def _of_grids(pairs: tuple[Pair, ...], choices: Choices, rng: random.Random) -> 
     return plain, [*augmented, *(problem for problem in recoloured if problem is not None)]
 
 
-def _of_texts(pairs: tuple[Pair, ...], choices: Choices, rng: random.Random) -> tuple[list[Problem], list[Problem]]:
+def _of_texts(pairs: Pairs, choices: Choices, rng: random.Random) -> tuple[list[Problem], list[Problem]]:
     """The chosen ways to leave pairs out, each pair by itself where none is chosen; and the same in other orders."""
-    said = [*pairs, *_paraphrased(pairs, choices)]
+    shown = [*pairs, *_paraphrased(pairs, choices)]
     problems: list[Problem] = []
     if "leave_one_out" in choices.groups:
         problems += leave_out(pairs, 1)
         problems += [
-            Problem(tuple(pair for pair in pairs if pair.output != other.output), other) for other in said[len(pairs) :]
+            Problem(tuple(pair for pair in pairs if pair.output != other.output), other)
+            for other in shown[len(pairs) :]
         ]
     if "leave_two_out" in choices.groups:
         problems += leave_out(pairs, 2)
-    problems = problems or [Problem((), pair) for pair in said]
+    problems = problems or [Problem((), pair) for pair in shown]
     reordered = "order_permutations" in choices.groups
     return problems, [_reordered(problem, rng) for problem in problems for _ in range(_REORDERINGS * reordered)]
 
 
-def _paraphrased(pairs: Sequence[Pair], choices: Choices) -> list[Pair]:
+def _paraphrased(pairs: Sequence[Demonstration], choices: Choices) -> list[Demonstration]:
     """The pairs that the edit puts in other words."""
     found = []
     for paraphrase in choices.paraphrases:
         if paraphrase.demonstration > len(pairs):
             raise ValueError(f"it paraphrases demonstration {paraphrase.demonstration} of {len(pairs)}")
-        found.append(Pair(paraphrase.input, pairs[paraphrase.demonstration - 1].output))
+        found.append(Demonstration(paraphrase.input, pairs[paraphrase.demonstration - 1].output))
     return found
 
 

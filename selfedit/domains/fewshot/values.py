@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Literal
 
-Grid = tuple[tuple[int, ...], ...]
-"""Rows of colours, 0 to 9; at most 30 x 30, and never ragged."""
-
-Value = Grid | str
+from selfedit.types import Grid, Value
 
 LARGEST = 30
 COLOURS = 10
@@ -21,7 +18,7 @@ class Kind(ABC):
         stop: what ends an answer, where the model does not end it itself.
     """
 
-    name: str
+    name: Literal["grid", "text"]
     stop: tuple[str, ...]
 
     @abstractmethod

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean, median
 from typing import TYPE_CHECKING
 
 from selfedit.domains.fewshot.choices import Choices, choices_of
-from selfedit.domains.fewshot.problem import read_context
-from selfedit.domains.fewshot.values import Kind, Value
+from selfedit.domains.fewshot.problem import demonstrations_of, input_of
+from selfedit.domains.fewshot.values import Kind
 from selfedit.report import Bullets, Figure, Section, Table, pass_at_k
 from selfedit.report.grids import row_svg, stacked_svg
-from selfedit.types import SelfEdit, Task, Trial
+from selfedit.types import SelfEdit, Task, Trial, Value
 
 if TYPE_CHECKING:
     from selfedit.experiments.runs.records import RunRecords
@@ -107,7 +106,7 @@ def _pictures(run: RunRecords, tasks: Sequence[Task]) -> list[Section]:
             trials[trial.task_id] = trial
     figures = []
     for place, task in enumerate(list(tasks)[:_SHOWN], 1):
-        kind, pairs = read_context(task.context)
+        kind, pairs = demonstrations_of(task)
         rows = [
             row_svg((f"input {number}", f"output {number}"), (pair.input, pair.output))
             for number, pair in enumerate(pairs, 1)
@@ -115,7 +114,7 @@ def _pictures(run: RunRecords, tasks: Sequence[Task]) -> list[Section]:
         after = trials[task.id].after if task.id in trials else None
         for number, probe in enumerate(task.probes):
             said = kind.read(after.answers[number].text) if after is not None else None
-            values: list[Value | None] = [kind.check(json.loads(probe.question)), said, _gold(kind, probe.answers)]
+            values: list[Value | None] = [input_of(probe), said, _gold(kind, probe.answers)]
             rows.append(row_svg((f"test {number + 1}", "prediction", "answer"), values))
         word = "solved" if task.id in trials and _solves(trials[task.id]) else "not solved"
         figures.append(Figure(f"task-{place}", stacked_svg(rows), f"{task.id}: {word}"))

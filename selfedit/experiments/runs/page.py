@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from statistics import fmean
 
-from selfedit.domains import load_domain
+from selfedit.experiments.kinds import kind_of
 from selfedit.experiments.runs.records import MEASURES, RoundRecord, RunRecords, Value, graded, graded_trials, is_right
 from selfedit.experiments.runs.regimes import many_sections, sequence_sections
 from selfedit.report import (
@@ -54,9 +53,7 @@ def report_page(run: RunRecords) -> Page:
 
 def _of_domain(run: RunRecords) -> list[Section]:
     """What only the run's domain knows to show."""
-    module, _, function = load_domain(str(run.facts.config["domain"])).report.partition(":")
-    made: list[Section] = getattr(importlib.import_module(module), function)(run) if module else []
-    return made
+    return kind_of(str(run.facts.config["domain"])).sections(run)
 
 
 def plain_names(run: RunRecords) -> set[str]:

@@ -8,13 +8,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, TypeVar
 
-from selfedit.domains import load_domain
+from selfedit.experiments.kinds import kind_of
 from selfedit.experiments.policies import PolicyNode, PolicyTree
 from selfedit.experiments.runs.folder import RunFacts, RunFolder
 from selfedit.experiments.runs.stages import Source, Stage, round_stage
 from selfedit.files.journal import Journal, read_records
 from selfedit.files.serialize import decode, encode
-from selfedit.release_0_1 import upgraded_round
+from selfedit.release_0_1 import upgraded_round, upgraded_task
 from selfedit.report import ACCURACY, GOLD_LOGPROB, Measure
 from selfedit.search.keys import Kind, RecordKey
 from selfedit.types import Answer, Evaluation, Rollout, SelfEdit, Task, Trial
@@ -65,7 +65,7 @@ class RunRecords:
         journal = path / "records" / "journal.jsonl"
         self._records = read_records(journal.read_bytes())[0] if journal.exists() else {}
         self._decoded: dict[tuple[str, str], Any] = {}
-        self._domain_names = dict(load_domain(str(self.facts.config["domain"])).names)
+        self._domain_names = dict(kind_of(str(self.facts.config["domain"])).names)
 
     def get(self, kind: str, key: str, type_: type[T]) -> T | None:
         """The value recorded last under `kind` and `key`, or None."""
@@ -78,7 +78,7 @@ class RunRecords:
 
     def tasks(self, key: str) -> tuple[Task, ...]:
         """The passages of a round ('r1') or of validation ('v'); none if it did not come to them."""
-        return self.get("tasks", key, tuple[Task, ...]) or ()
+        return tuple(map(upgraded_task, self.get("tasks", key, tuple[Task, ...]) or ()))
 
     def rounds(self) -> list[RoundRecord]:
         """The rounds that ended."""

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from selfedit.domains.fewshot import augment
 from selfedit.domains.fewshot.augment import Augmentation
 from selfedit.domains.fewshot.choices import GridChoices, GridGeneration, TextChoices, TextGeneration, Training
-from selfedit.domains.fewshot.problem import Pair, Problem, leave_out
+from selfedit.domains.fewshot.problem import Problem, leave_out
 from selfedit.domains.fewshot.training_problems import training_problems
-from selfedit.domains.fewshot.values import KINDS, LARGEST, Grid
+from selfedit.domains.fewshot.values import KINDS, LARGEST
+from selfedit.types import Demonstration, Grid
 
 TRAINING = Training(strategy="train_using_output_tokens", learning_rate=1e-3, num_train_epochs=2)
 FIXED_ONES = (*augment.RIGID, *augment.group("basic", random.Random(0)), *augment.SIZE, *augment.REPEAT, *augment.CHAIN)
@@ -26,8 +27,8 @@ def grids(draw: st.DrawFn, largest: int = 8) -> Grid:
     return tuple(draw(row) for _ in range(height))
 
 
-def pairs_of(count: int) -> st.SearchStrategy[tuple[Pair, ...]]:
-    return st.lists(st.builds(Pair, grids(), grids()), min_size=count, max_size=count, unique=True).map(tuple)
+def pairs_of(count: int) -> st.SearchStrategy[tuple[Demonstration, ...]]:
+    return st.lists(st.builds(Demonstration, grids(), grids()), min_size=count, max_size=count, unique=True).map(tuple)
 
 
 def choices(*groups: str) -> GridChoices:
@@ -59,7 +60,9 @@ def test_every_augmentation_of_a_group_is_different() -> None:
 
 @given(pairs=pairs_of(3), seed=st.integers(0, 50))
 @settings(max_examples=30, deadline=None)
-def test_training_problems_stay_in_bounds_and_are_the_same_for_a_seed(pairs: tuple[Pair, ...], seed: int) -> None:
+def test_training_problems_stay_in_bounds_and_are_the_same_for_a_seed(
+    pairs: tuple[Demonstration, ...], seed: int
+) -> None:
     kind, all_groups = KINDS["grid"], choices("basic", "size", "chain", "repeat")
     made = training_problems(kind, pairs, all_groups, seed, 250)
     assert made == training_problems(kind, pairs, all_groups, seed, 250)
@@ -73,16 +76,18 @@ def test_training_problems_stay_in_bounds_and_are_the_same_for_a_seed(pairs: tup
 
 def test_a_grid_that_would_grow_over_the_bound_is_left_out() -> None:
     large: Grid = ((1,) * 16,) * 16
-    problem = Problem((), Pair(large, ((1,),)))
+    problem = Problem((), Demonstration(large, ((1,),)))
     assert all(augmentation.apply(problem) is None for augmentation in augment.SIZE)
     assert augment.RIGID[0].apply(problem) is not None
-    made = training_problems(KINDS["grid"], (Pair(large, large), Pair(((2,),), large)), choices("size"), 0, 250)
+    made = training_problems(
+        KINDS["grid"], (Demonstration(large, large), Demonstration(((2,),), large)), choices("size"), 0, 250
+    )
     assert all(len(problem.query.output) <= LARGEST for problem in made)
 
 
 @given(pairs=pairs_of(4), count=st.integers(1, 2))
 @settings(max_examples=30, deadline=None)
-def test_a_problem_never_shows_the_pair_it_asks_for(pairs: tuple[Pair, ...], count: int) -> None:
+def test_a_problem_never_shows_the_pair_it_asks_for(pairs: tuple[Demonstration, ...], count: int) -> None:
     made = leave_out(pairs, count)
     assert len(made) == (4 if count == 1 else 12)
     for problem in made:
@@ -91,20 +96,20 @@ def test_a_problem_never_shows_the_pair_it_asks_for(pairs: tuple[Pair, ...], cou
 
 
 def test_what_cannot_be_left_out() -> None:
-    pair = Pair(((1,),), ((2,),))
+    pair = Demonstration(((1,),), ((2,),))
     assert leave_out((pair,), 1) == [Problem((), pair)]
     assert leave_out((pair,), 2) == []
-    assert leave_out((pair, Pair(((3,),), ((4,),))), 2) == []
+    assert leave_out((pair, Demonstration(((3,),), ((4,),))), 2) == []
 
 
 def test_without_groups_there_are_the_plain_problems_and_recoloured_ones() -> None:
-    pairs = tuple(Pair(((i, 0),), ((0, i),)) for i in (1, 2, 3))
+    pairs = tuple(Demonstration(((i, 0),), ((0, i),)) for i in (1, 2, 3))
     plain = training_problems(KINDS["grid"], pairs, choices(), 0, 250)
     assert {*leave_out(pairs, 1), *leave_out(pairs, 2)} <= set(plain)
     assert len(training_problems(KINDS["grid"], pairs, choices("basic"), 0, 250)) > len(plain)
 
 
-TEXTS = tuple(Pair(f"in {i}", f"out {i}") for i in range(4))
+TEXTS = tuple(Demonstration(f"in {i}", f"out {i}") for i in range(4))
 
 
 def text_choices(paraphrases: tuple[tuple[int, str], ...] = (), **flags: bool) -> TextChoices:
@@ -132,6 +137,6 @@ def test_texts_are_trained_on_as_the_edit_says() -> None:
 def test_a_paraphrase_keeps_the_output_and_never_stands_beside_it() -> None:
     said = text_choices(((2, "put differently"),), use_leave_one_out=True)
     last = training_problems(KINDS["text"], TEXTS, said, 0, 250)[-1]
-    assert last == Problem((TEXTS[0], TEXTS[2], TEXTS[3]), Pair("put differently", "out 1"))
+    assert last == Problem((TEXTS[0], TEXTS[2], TEXTS[3]), Demonstration("put differently", "out 1"))
     with pytest.raises(ValueError, match="demonstration 9 of 4"):
         training_problems(KINDS["text"], TEXTS, text_choices(((9, "none"),)), 0, 250)

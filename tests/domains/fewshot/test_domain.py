@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from selfedit.domains.fewshot.choices import FIXED, write
-from selfedit.domains.fewshot.domain import FewshotDomain
-from selfedit.domains.fewshot.problem import Pair, Problem, make_task
+from selfedit.domains.fewshot.domain import FewshotDomain, counted_steps
+from selfedit.domains.fewshot.problem import Problem, make_task
 from selfedit.domains.fewshot.values import KINDS
 from selfedit.models.prompt import Prompter
-from selfedit.types import Hyperparameters, SelfEdit, Task
+from selfedit.types import Demonstration, Hyperparameters, SelfEdit, Task
 from tests.tiny import make_tiny_tokenizer
 
 END = 2
 GRIDS = KINDS["grid"]
-PAIRS = [Pair(((i, 0), (0, 0)), ((0, i), (0, 0))) for i in (1, 2, 3)]
+PAIRS = [Demonstration(((i, 0), (0, 0)), ((0, i), (0, 0))) for i in (1, 2, 3)]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_cells_are_kept_apart_where_the_tokenizer_would_join_them(prompter: Prom
     assert text.endswith("Input:\n4 0\n0 0\nOutput:\n")
     assert said(prompter, domain.gold(task, task.probes[0])) == "0 4\n0 0"
     assert domain.clean(task, " 0 4\n0 0\n") == "04\n00"
-    years = make_task("y", "y", KINDS["text"], [Pair("one", "2001")], [("ten", "20 10")])
+    years = make_task("y", "y", KINDS["text"], [Demonstration("one", "2001")], [("ten", "20 10")])
     assert said(prompter, domain.gold(years, years.probes[0])) == "20 10"
     assert domain.clean(years, "20 10 ") == "20 10"
 
@@ -104,7 +105,28 @@ def test_bounds(prompter: Prompter, task: Task) -> None:
 def test_an_edit_that_does_not_parse_is_unusable_and_says_why(prompter: Prompter, task: Task) -> None:
     domain = FewshotDomain(prompter, END)
     words = SelfEdit("t.e0", "t", "settings", "", "Use all of them.", 0)
-    assert not domain.is_usable(task, words)
-    assert domain.is_usable(task, edit())
+    assert not domain.is_usable(task, words, Hyperparameters())
+    assert domain.is_usable(task, edit(), Hyperparameters())
     with pytest.raises(ValueError, match="invalid JSON"):
         domain.recipe(task, words, Hyperparameters(), 0)
+
+
+def test_a_usable_edit_has_a_recipe(prompter: Prompter, task: Task) -> None:
+    """One that takes more steps than are allowed has none, and is sampled again."""
+    domain, long = FewshotDomain(prompter, END, max_steps=3), edit()
+    with pytest.raises(ValueError, match="steps, and 3 are allowed"):
+        domain.recipe(task, long, Hyperparameters(), 0)
+    assert not domain.is_usable(task, long, Hyperparameters())
+
+
+def test_steps_are_counted_as_the_papers_code_does() -> None:
+    """Rounded down over all epochs: some whose epochs end with an odd example were refused."""
+    training = Hyperparameters(batch_size=2)
+    counts = [
+        (n, e) for n in range(1, 251) for e in range(1, 11) if counted_steps(n, replace(training, epochs=e)) <= 375
+    ]
+    wrongly_refused = [(n, e) for n, e in counts if e * -(-n // 2) > 375]
+    assert (75, 10) in wrongly_refused
+    assert all(n % 2 for n, _ in wrongly_refused)
+    assert all(e * n // 2 <= 375 for n, e in counts)
+    assert (76, 10) not in counts

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from benchmarks.made_up_words import RULES, write_words
-from selfedit.domains.fewshot.problem import Pair, read_context
+from selfedit.domains.fewshot.problem import demonstrations_of
 from selfedit.domains.fewshot.read import arc_ids, read_source
 from selfedit.errors import UserError
+from selfedit.types import Demonstration
 
 WORDS = Path(__file__).parents[3] / "docs" / "examples" / "words"
 PAIR = {"input": [[0, 1]], "output": [[1, 0]]}
@@ -30,9 +31,9 @@ def rows(path: Path, *values: Any) -> str:
 
 def test_an_arc_id() -> None:
     (task,) = read_source("a85d4709")
-    kind, pairs = read_context(task.context)
+    kind, pairs = demonstrations_of(task)
     assert (task.id, kind.name) == ("a85d4709", "grid")
-    assert pairs[0] == Pair(((0, 0, 5), (0, 5, 0), (5, 0, 0)), ((3, 3, 3), (4, 4, 4), (2, 2, 2)))
+    assert pairs[0] == Demonstration(((0, 0, 5), (0, 5, 0), (5, 0, 0)), ((3, 3, 3), (4, 4, 4), (2, 2, 2)))
     assert [probe.answers for probe in task.probes] == [("333\n222\n444",)]
     assert len(arc_ids("arc1", "train")) == 400
     assert len(arc_ids("arc2", "eval")) == 120
@@ -46,10 +47,10 @@ def test_the_made_up_words_are_what_their_script_writes(tmp_path: Path) -> None:
         assert tasks.keys() == rules.keys()
         assert list(tasks.values()) == read_source(str(tmp_path / split))
         for name, rule in rules.items():
-            kind, pairs = read_context(tasks[name].context)
+            kind, pairs = demonstrations_of(tasks[name])
             assert kind.name == "text"
             assert all(pair.output == rule(str(pair.input)) for pair in pairs)
-            assert all(probe.answers == (rule(json.loads(probe.question)),) for probe in tasks[name].probes)
+            assert all(probe.answers == (rule(str(probe.input)),) for probe in tasks[name].probes)
 
 
 def test_a_file_a_folder_and_lists(tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_rows_of_text(tmp_path: Path) -> None:
         {"input": "2 July 2001", "answer": "2001-07-02"},
     )
     (task,) = read_source(path)
-    kind, pairs = read_context(task.context)
+    kind, pairs = demonstrations_of(task)
     assert (task.id, kind.name, len(pairs)) == ("dates", "text", 2)
     assert [probe.answers for probe in task.probes] == [(), ("2001-07-02",)]
 

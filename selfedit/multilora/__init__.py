@@ -1,0 +1,1 @@
+"""A frozen model with n adapter slots."""

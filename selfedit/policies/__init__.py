@@ -1,0 +1,1 @@
+"""Policies: who writes self-edits, in which formats, and questions."""
