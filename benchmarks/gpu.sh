@@ -21,16 +21,16 @@ for part in $parts; do
         --out "$results/fewshot_edits-gpu.json"
       ;;
     squad)
-      selfedit train configs/squad_gpu.yaml --device cuda
+      selfedit train squad_gpu --device cuda
       if [ -n "${QWEN:-}" ]; then
-        selfedit train configs/squad_gpu.yaml --device cuda --set "model=$QWEN" --out runs/squad_gpu-large
+        selfedit train squad_gpu --device cuda --set "model=$QWEN" --out runs/squad_gpu-large
       fi
       ;;
     arc)
       if [ -n "${LLAMA:-}" ]; then
-        selfedit train configs/arc_paper.yaml --device cuda --set "model=$LLAMA"
+        selfedit train arc_paper --device cuda --set "model=$LLAMA"
       else
-        selfedit train configs/arc_paper.yaml --device cuda --set model=smollm2-135m --set policy.constrained=true
+        selfedit train arc_paper --device cuda --set model=smollm2-135m --set policy.constrained=true
       fi
       ;;
     *)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from selfedit.errors import UserError
 from selfedit.learn.config import LearnConfig
 from selfedit.learn.prepare import Material, read_sources, split_sources
 from selfedit.models import resolve
@@ -91,6 +92,19 @@ def estimate(paths: Sequence[Path], config: LearnConfig, model: str) -> Estimate
         seconds=round(work.seconds(shape.parameters, rate), 1) if shape else None,
         memory_gb=round(_memory(shape, config, bytes_a_weight) / 1e9, 2) if shape else None,
     )
+
+
+MAX_HOURS = 12
+"""What takes longer has to be asked for in so many words."""
+
+
+def check_affordable(seconds: float | None, yes: bool) -> None:
+    """Raise UserError for work that takes longer than anybody means by mistake, unless the user said yes."""
+    if seconds is not None and seconds > MAX_HOURS * 3600 and not yes:
+        raise UserError(
+            f"This would take about {_duration(seconds)}, by the estimate of `selfedit estimate`, and more than "
+            f"{MAX_HOURS} hours want --yes. Fewer --epochs or --edits, or fewer documents, take less."
+        )
 
 
 def report(found: Estimate) -> str:
@@ -201,4 +215,6 @@ def _memory(shape: ModelShape, config: LearnConfig, bytes_a_weight: int) -> floa
 def _duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 360_000 else f"{seconds / 86_400:.0f} days"

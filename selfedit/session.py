@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from selfedit.errors import UserError
+from selfedit.errors import UserError, nearest
 from selfedit.graders import GRADERS
 from selfedit.learn.config import LearnConfig, learn_config
 from selfedit.models import DEFAULT_MODEL, resolve
@@ -37,6 +37,16 @@ class Reply:
     version: str | None
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A question, to a version (None is the newest) or to the bare base, under a topic or none."""
+
+    question: str
+    version: str | None = None
+    base: bool = False
+    topic: str = ""
+
+
 class Session:
     """A base model with a store of what it has learnt. The model is loaded when it is first needed.
 
@@ -59,6 +69,7 @@ class Session:
         self._store_path, self._device = Path(store), device
         self._progress = progress or QuietProgress()
         self._model_name = model
+        self._models: dict[str, Model] = {}
         if model is not None:
             resolve(model).check()
 
@@ -109,31 +120,53 @@ class Session:
         topic: str = "",
         max_new_tokens: int = 64,
     ) -> Reply:
-        """Answer a question without any document in context.
+        """Answer a question without any document in context; see `ask_all`."""
+        (reply,) = self.ask_all([Asked(question, version, base, topic)], max_new_tokens)
+        return reply
 
-        Args:
-            version: which version answers; None is the newest.
-            base: ask the bare base model instead.
-            topic: what the question is about, as a passage's title would say it.
-        """
+    def ask_all(self, questions: Sequence[Asked], max_new_tokens: int = 64) -> list[Reply]:
+        """Answer questions without any document in context, all together, whichever versions they are put to."""
         from selfedit.generate.base import Request
 
-        if not question.strip():
-            raise UserError('The question is empty. Write it in quotes: selfedit ask "Who ...?"')
-        chosen = None if base else self.store.get(version)
-        model = Model(self.base.ref)
-        if chosen is not None:
-            check_base(chosen, self.base.fingerprint, self.model_name)
-            model = model.with_update(self.store.adapter(chosen))
-        prompt = self._domain.ask(question, topic)
-        if len(prompt) + max_new_tokens > self.base.context_window:
-            raise UserError(
-                f"The question has {len(prompt)} tokens; with {max_new_tokens} for the answer it does not fit "
-                f"{self.model_name}'s window of {self.base.context_window}. Ask something shorter."
-            )
-        request = Request(prompt, model, max_new_tokens, stop=("\n",))
-        completion = self._generator.generate([request])[0]
-        return Reply(completion.text.strip(), chosen.id if chosen else None)
+        for asked in questions:
+            if not asked.question.strip():
+                raise UserError('The question is empty. Write it in quotes: selfedit ask "Who ...?"')
+        # What is wrong with a version is said before the model is loaded.
+        versions = {asked.version: self.store.get(asked.version) for asked in questions if not asked.base}
+        models = {None: Model(self.base.ref)} | {version.id: self._model(version) for version in versions.values()}
+        requests = []
+        for asked in questions:
+            prompt = self._domain.ask(asked.question, asked.topic)
+            if len(prompt) + max_new_tokens > self.base.context_window:
+                raise UserError(
+                    f"The question has {len(prompt)} tokens; with {max_new_tokens} for the answer it does not fit "
+                    f"{self.model_name}'s window of {self.base.context_window}. Ask something shorter."
+                )
+            model = models[None if asked.base else versions[asked.version].id]
+            requests.append(Request(prompt, model, max_new_tokens, stop=("\n",)))
+        completions = self._generator.generate(requests)
+        return [
+            Reply(completion.text.strip(), None if asked.base else versions[asked.version].id)
+            for asked, completion in zip(questions, completions, strict=True)
+        ]
+
+    def topic(self, topic: str, version: str | None = None) -> tuple[str, str]:
+        """A topic in a version's own spelling, and a word to the user where no title is like it; None is the newest."""
+        titles = {task.title for task in self.store.get(version).tasks}
+        titles |= {document.title for document in self.store.get(version).documents}
+        if not topic or not titles:
+            return topic, ""
+        alike = next((title for title in sorted(titles) if title.casefold() == topic.casefold()), None)
+        if alike is not None:
+            return alike, ""
+        return topic, f"Nothing that was learnt is titled '{topic}'. {nearest(topic, titles)}"
+
+    def _model(self, version: Version) -> Model:
+        """The base under a version, whose weights are read once."""
+        if version.id not in self._models:
+            check_base(version, self.base.fingerprint, self.model_name)
+            self._models[version.id] = Model(self.base.ref).with_update(self.store.adapter(version))
+        return self._models[version.id]
 
     def versions(self) -> list[Version]:
         """All versions, oldest first."""

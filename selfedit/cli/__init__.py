@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import traceback
@@ -9,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from selfedit.cli import ask, demo, doctor, estimate, fewshot, grade, learn, options, runs, versions
+from selfedit.cli import ask, chat, demo, doctor, estimate, fewshot, grade, learn, options, runs, versions
 from selfedit.errors import UserError
 
 # Nothing in this package may import torch or transformers at its start: `selfedit --help` must not wait for them.
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for _module in (learn, ask, versions, runs, fewshot, grade, demo, doctor, estimate):
+for _module in (learn, ask, chat, versions, runs, fewshot, grade, demo, doctor, estimate):
     _module.register(app)
 
 
@@ -52,6 +53,8 @@ def main() -> None:
     except SystemExit as ended:
         if ended.code == 130:  # What typer makes of Ctrl-C.
             _fail(_INTERRUPTED, 130)
+        if ended.code == 2 and "--json" in sys.argv:  # It has said on stderr what is wrong with the command line.
+            _fail("error: the command line is not one that selfedit knows; see --help", 2)
         _flush()
         raise
     except KeyboardInterrupt:
@@ -68,6 +71,9 @@ def _fail(line: str, code: int) -> None:
     if "--debug" in sys.argv and code != 130:
         traceback.print_exc()
     print(line, file=sys.stderr)
+    if "--json" in sys.argv:
+        kind = {2: "user", 130: "interrupted"}.get(code, "internal")
+        print(json.dumps({"error": {"kind": kind, "message": line.removeprefix("error: ")}}, ensure_ascii=False))
     sys.exit(code)
 
 

@@ -14,7 +14,6 @@ def register(app: typer.Typer) -> None:
 
 def _doctor(
     json: options.Json = False,
-    seed: options.Seed = None,
     store: options.StoreDir = options.STORE,
     model: options.Model = None,
     quiet: options.Quiet = False,

@@ -40,7 +40,6 @@ def _grade(
         Path | None, typer.Option("--out", metavar="FILE", help="Write the rows with their verdicts here, as JSONL.")
     ] = None,
     json: options.Json = False,
-    seed: options.Seed = None,
     store: options.StoreDir = options.STORE,
     model: options.Model = None,
     quiet: options.Quiet = False,

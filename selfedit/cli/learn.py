@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from selfedit.cli import options, output
+from selfedit.estimate import check_affordable, estimate
 from selfedit.graders import GRADERS
-from selfedit.learn.config import LearnConfig
+from selfedit.learn.config import LearnConfig, learn_config
 from selfedit.policies.formats import FORMATS
 from selfedit.progress import make_progress
 from selfedit.session import Session
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _WRITING, _TRAINING = "Writing self-edits and questions", "Training"
 _MAX_ROWS = 24
+_MANY_EPOCHS = 100
+"""Times edits, from which on it is worth a look at how long it takes."""
 
 
 def _default(field: str) -> Any:
@@ -69,6 +72,10 @@ Grader = Annotated[
     str | None, _writing_option("grader", f"What decides whether an answer is right: {', '.join(GRADERS)}.")
 ]
 MaxEditTokens = Annotated[int | None, _writing_option("max_edit_tokens", "Longest self-edit, in tokens.")]
+KeepUntested = Annotated[
+    bool,
+    typer.Option("--keep-untested", help="Learn passages that no question asks about, too.", rich_help_panel=_WRITING),
+]
 Epochs = Annotated[int | None, _training_option("epochs", "Times each example is trained on.")]
 LearningRate = Annotated[float | None, _training_option("learning_rate", "Step size of AdamW at its start.")]
 Rank = Annotated[int | None, _training_option("rank", "Rank of the LoRA adapters.")]
@@ -113,6 +120,8 @@ def _learn(
     learning_rate: LearningRate = None,
     rank: Rank = None,
     batch_size: BatchSize = None,
+    keep_untested: KeepUntested = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Also if it takes more than 12 hours by the estimate.")] = False,
     json: options.Json = False,
     seed: options.Seed = None,
     store: options.StoreDir = options.STORE,
@@ -138,10 +147,15 @@ def _learn(
         "max_edit_tokens": max_edit_tokens,
         "grader": grader,
         "seed": seed,
+        "keep_untested": keep_untested or None,
     }
     training = {"epochs": epochs, "learning_rate": learning_rate, "rank": rank, "batch_size": batch_size}
     session = Session(model, store, device, make_progress(quiet))
-    result = session.learn(paths, **settings_of(writing, training))
+    settings = settings_of(writing, training)
+    if not yes and (epochs or 0) * (edits or 1) > _MANY_EPOCHS:
+        config = learn_config(**settings)
+        check_affordable(estimate(paths, config, session.model_name).seconds, yes)
+    result = session.learn(paths, **settings)
     if json:
         output.print_json(as_json(result, session.model_name, store))
     else:
@@ -204,8 +218,12 @@ def _accuracies(result: LearnResult) -> tuple[Sequence[str], list[Sequence[str]]
 
 
 def _title(result: LearnResult, indices: Sequence[int], by_document: bool) -> str:
-    title = result.tasks[indices[0]].title
-    return title.split(" - ")[0] if by_document else title
+    """A passage's title; of several passages of one title, with its place among them."""
+    task = result.tasks[indices[0]]
+    if by_document:
+        return task.title.split(" - ")[0]
+    alike = [other.id for other in result.tasks if other.title == task.title]
+    return task.title if len(alike) == 1 else f"{task.title} ({alike.index(task.id) + 1})"
 
 
 def _row(title: str, result: LearnResult, indices: Sequence[int]) -> Sequence[str]:

@@ -9,13 +9,15 @@ import typer
 
 from selfedit.cli import options, output
 from selfedit.errors import UserError
-from selfedit.experiments.runs import listing as index
+from selfedit.experiments.runs import listing
 from selfedit.progress import make_progress
 
 if TYPE_CHECKING:
     from selfedit.report import Table
 
-_Config = Annotated[Path, typer.Argument(help="YAML file; configs/ has examples.", show_default=False)]
+_Config = Annotated[
+    Path, typer.Argument(help="YAML file, or the name of one that `selfedit configs` lists.", show_default=False)
+]
 _Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, as outer.edits=3.")
 ]
@@ -32,15 +34,11 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(
         "train",
-        epilog=options.examples(
-            "selfedit train configs/squad_cpu.yaml", "selfedit train configs/squad_paper.yaml --set outer.rounds=1"
-        ),
+        epilog=options.examples("selfedit train squad_cpu", "selfedit train squad_paper --set outer.rounds=1"),
     )(_train)
     app.command(
         "eval",
-        epilog=options.examples(
-            "selfedit eval configs/squad_cpu.yaml", "selfedit eval configs/squad_cpu.yaml --run runs/squad_cpu"
-        ),
+        epilog=options.examples("selfedit eval squad_cpu", "selfedit eval squad_cpu --run runs/squad_cpu"),
     )(_eval)
     app.command("report", epilog=options.examples("selfedit report squad_cpu", "selfedit report rewrite self-qa"))(
         _report
@@ -49,6 +47,10 @@ def register(app: typer.Typer) -> None:
     group.callback(epilog=options.examples("selfedit runs", "selfedit runs show squad_cpu"))(_list)
     group.command("show", epilog=options.examples("selfedit runs show squad_cpu --json"))(_show)
     app.add_typer(group, name="runs")
+    configs = typer.Typer(help="Configurations that come with selfedit.", invoke_without_command=True)
+    configs.callback(epilog=options.examples("selfedit configs", "selfedit configs copy squad_cpu"))(_configs)
+    configs.command("copy", epilog=options.examples("selfedit configs copy squad_cpu my-folder"))(_copy)
+    app.add_typer(configs, name="configs")
 
 
 def _train(
@@ -68,7 +70,7 @@ def _train(
     from selfedit.experiments.start import train
 
     settings = load_config(config, tuple(set_ or ()))
-    path = out or index.DEFAULT_RUNS / config.stem
+    path = out or listing.DEFAULT_RUNS / config.stem
     folder = train(settings, path, device, make_progress(quiet))
     _print_result(folder.path, json)
 
@@ -94,8 +96,8 @@ def _eval(
     from selfedit.experiments.start import evaluate
 
     settings = load_config(config, tuple(set_ or ()))
-    trained = _folder(run, index.DEFAULT_RUNS) if run is not None else None
-    path = out or index.DEFAULT_RUNS / "-".join([config.stem, "eval", *([trained.resolve().name] if trained else [])])
+    trained = _folder(run, listing.DEFAULT_RUNS) if run is not None else None
+    path = out or listing.DEFAULT_RUNS / "-".join([config.stem, "eval", *([trained.resolve().name] if trained else [])])
     folder = evaluate(settings, path, trained, device, make_progress(quiet))
     _print_result(folder.path, json)
 
@@ -106,7 +108,7 @@ def _report(
         Path | None,
         typer.Option("--out", metavar="DIR", help="Write the comparison of several runs to this new folder, too."),
     ] = None,
-    runs_dir: _Runs = index.DEFAULT_RUNS,
+    runs_dir: _Runs = listing.DEFAULT_RUNS,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -132,14 +134,43 @@ def _report(
         output.say(table.note)
 
 
+def _configs(context: typer.Context, json: options.Json = False, debug: options.Debug = False) -> None:
+    """List the configurations that come with selfedit; `selfedit train NAME` runs one."""
+    from selfedit.experiments.shipped import shipped_configs
+
+    if context.invoked_subcommand is not None:
+        return
+    configs = shipped_configs()
+    if json:
+        output.print_json({"configs": configs})
+    else:
+        output.table(("name", "what"), configs.items())
+
+
+def _copy(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Which one.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to.")] = Path(),
+    json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Copy a configuration, to be changed. Nothing is overwritten."""
+    from selfedit.experiments.shipped import copy_config
+
+    path = copy_config(name, folder)
+    if json:
+        output.print_json({"config": str(path)})
+    else:
+        output.say(f"Copied to {path}. Run it: selfedit train {path}")
+
+
 def _folder(run: str, runs_dir: Path) -> Path:
     """The folder of a run that is named by its folder or its id."""
-    return Path(run) if (Path(run) / "run.json").exists() else index.find(runs_dir, run)
+    return Path(run) if (Path(run) / "run.json").exists() else listing.find(runs_dir, run)
 
 
 def _list(
     context: typer.Context,
-    runs_dir: _Runs = index.DEFAULT_RUNS,
+    runs_dir: _Runs = listing.DEFAULT_RUNS,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -148,11 +179,11 @@ def _list(
         return
     if runs_dir.exists() and not runs_dir.is_dir():
         raise UserError(f"{runs_dir} is a file: name the folder that the runs are in.")
-    found = index.entries(runs_dir)
+    found = listing.entries(runs_dir)
     if json:
         output.print_json({"runs": [entry.__dict__ for entry in found]})
     elif not found:
-        output.say(f"No run yet in {runs_dir}. Begin one: selfedit train configs/squad_cpu.yaml")
+        output.say(f"No run yet in {runs_dir}. Begin one: selfedit train squad_cpu (`selfedit configs` lists others)")
     else:
         rows = [(e.id, e.kind, e.created, e.status, e.model, f"{e.seconds:.0f}") for e in found]
         output.table(("id", "kind", "begun", "status", "model", "seconds"), rows)
@@ -160,12 +191,12 @@ def _list(
 
 def _show(
     id: Annotated[str, typer.Argument(metavar="ID", help="Which run.", show_default=False)],
-    runs_dir: _Runs = index.DEFAULT_RUNS,
+    runs_dir: _Runs = listing.DEFAULT_RUNS,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
     """Show a run: its settings and its tables."""
-    _print_result(index.find(runs_dir, id), json)
+    _print_result(listing.find(runs_dir, id), json)
 
 
 def _print_result(path: Path, json: bool) -> None:

@@ -30,7 +30,6 @@ def register(app: typer.Typer) -> None:
 
 def _versions(
     json: options.Json = False,
-    seed: options.Seed = None,
     store: options.StoreDir = options.STORE,
     model: options.Model = None,
     quiet: options.Quiet = False,
@@ -50,7 +49,6 @@ def _versions(
 def _show(
     id: _OptionalId = None,
     json: options.Json = False,
-    seed: options.Seed = None,
     store: options.StoreDir = options.STORE,
     model: options.Model = None,
     quiet: options.Quiet = False,
@@ -69,7 +67,6 @@ def _export(
     target: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.", show_default=False)],
     merged: Annotated[bool, typer.Option("--merged", help="Full weights instead of a PEFT folder.")] = False,
     json: options.Json = False,
-    seed: options.Seed = None,
     store: options.StoreDir = options.STORE,
     model: options.Model = None,
     device: options.Device = None,

@@ -16,8 +16,8 @@ from selfedit.documents.plain import PlainReader
 from selfedit.documents.questions import assign, check_titles, read_questions
 from selfedit.documents.split import Split, split
 from selfedit.documents.squad import SquadReader
-from selfedit.errors import NotADocumentError, UserError, nearest
-from selfedit.text.reading import shown
+from selfedit.errors import NotADocumentError, UserError
+from selfedit.text.reading import nearest_file, shown
 
 __all__ = [
     "READERS",
@@ -98,23 +98,12 @@ def _is_folder(path: Path) -> bool:
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"There is no file or folder {shown(path)}. {_siblings(path)}") from error
+        raise UserError(f"There is no file or folder {shown(path)}. {nearest_file(path)}") from error
     except OSError as error:
         raise UserError(f"Cannot read {shown(path)}: {error.strerror}. Check the path and its permissions.") from error
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
         raise UserError(f"{shown(path)} is neither a file nor a folder: give a file or a folder.")
     return stat.S_ISDIR(mode)
-
-
-def _siblings(path: Path) -> str:
-    """Return a sentence on what the folder of a missing path holds instead."""
-    try:
-        names = [entry.name for entry in path.parent.iterdir() if not entry.name.startswith(".")]
-    except OSError:
-        return f"The folder {shown(path.parent)} cannot be read either: check the path."
-    if not names:
-        return f"The folder {shown(path.parent)} is empty: check the path."
-    return shown(nearest(path.name, names))
 
 
 def _reader(path: Path) -> type[DocumentReader]:

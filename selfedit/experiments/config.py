@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from selfedit.domains import check_settings, load_domain
 from selfedit.errors import UserError, nearest
 from selfedit.experiments.kinds import kind_of
+from selfedit.experiments.shipped import find_config
 from selfedit.files.disk import exists
 from selfedit.gates import make_gate
 from selfedit.models import DEFAULT_MODEL
@@ -205,7 +206,7 @@ class TrainConfig(Settings):
 
 
 def load_config(path: Path, overrides: tuple[str, ...] = ()) -> TrainConfig:
-    """Read a configuration; paths in it are looked for beside the file and in the folders above it.
+    """Read a configuration; paths in it are looked for beside the file, in the folders above it, and here.
 
     Args:
         overrides: `key=value` with dots for groups, as `outer.edits=3`; the value is YAML.
@@ -213,8 +214,7 @@ def load_config(path: Path, overrides: tuple[str, ...] = ()) -> TrainConfig:
     Raises:
         UserError: the file or an override is wrong; the key is named, and the nearest where it is unknown.
     """
-    if not path.exists():
-        raise UserError(f"There is no configuration {path}. configs/ has examples to copy.")
+    path = find_config(path)
     try:
         raw = yaml.safe_load(decode(read_bytes(path), path))
     except yaml.YAMLError as error:
@@ -267,7 +267,7 @@ def _with_paths(config: TrainConfig, folder: Path) -> TrainConfig:
         if path is None or path.is_absolute():
             return path
         file = str(path).partition("#")[0]  # Behind it stands a key within the file.
-        for parent in (folder, *folder.parents):
+        for parent in (folder, *folder.parents, Path.cwd()):
             if exists(parent / file):
                 return parent / path
         return path

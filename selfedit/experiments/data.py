@@ -47,6 +47,19 @@ def read_data(config: TrainConfig, training: bool = True) -> RunData:
     return RunData(rounds, validation, hashes)
 
 
+def overlap(data: RunData) -> str:
+    """A word on passages that are both trained on and compared on; empty if there are none."""
+    trained = {(task.title, task.context) for tasks in data.rounds for task in tasks}
+    shared = sum((task.title, task.context) in trained for task in data.validation)
+    if not shared:
+        return ""
+    which = "All" if shared == len(data.validation) else f"{shared}"
+    return (
+        f"{which} of the {len(data.validation)} validation passages are trained on, too: what the policy gains on them "
+        "says nothing of others. Name another data.validation."
+    )
+
+
 def _rounds(config: TrainConfig, hashes: dict[str, str]) -> tuple[tuple[Task, ...], ...]:
     data = config.data
     if data.train is None:

@@ -11,7 +11,7 @@ from selfedit.domains import load_domain
 from selfedit.errors import UserError
 from selfedit.experiments.checks import check_algorithm, check_rank, check_regimes, check_targets, check_window
 from selfedit.experiments.config import TrainConfig
-from selfedit.experiments.data import RunData, read_data
+from selfedit.experiments.data import RunData, overlap, read_data
 from selfedit.experiments.runs.folder import RunFolder
 from selfedit.experiments.runs.page import conditions, report_page
 from selfedit.experiments.runs.records import RunRecords
@@ -42,6 +42,8 @@ def train(config: TrainConfig, path: Path, device: str | None, progress: Progres
     if config.engine.generator == "vllm":
         raise UserError("engine.generator: 'vllm' does not see the policy that a round trains. Leave it out.")
     data = read_data(config)
+    if shared := overlap(data):
+        progress.note(shared)
     check_tracker(config.engine.tracking)
     check_rank(config)
     check_algorithm(config)

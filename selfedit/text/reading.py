@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from selfedit.errors import NotADocumentError, UserError
+from selfedit.errors import NotADocumentError, UserError, nearest
 
 T = TypeVar("T")
 
@@ -31,10 +31,23 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def nearest_file(path: Path) -> str:
+    """Return a sentence on what the folder of a missing path holds instead."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir() if not entry.name.startswith(".")]
+    except OSError:
+        return f"The folder {shown(path.parent)} cannot be read either: check the path."
+    if not names:
+        return f"The folder {shown(path.parent)} is empty: check the path."
+    return shown(nearest(path.name, names))
+
+
 def read_bytes(path: Path) -> bytes:
     """Return the file's bytes. Raises UserError if it cannot be read, NotADocumentError if it is empty."""
     try:
         data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"There is no file {shown(path)}. {nearest_file(path)}") from error
     except OSError as error:
         if isinstance(error, IsADirectoryError):
             raise UserError(f"{shown(path)} is a folder: name a file.") from error

@@ -49,6 +49,15 @@ class Outcome:
         return value
 
 
+def error_of(outcome: Outcome) -> str:
+    """The one line of a command that was refused with --json: on stderr, and as an object on stdout."""
+    assert outcome.code == 2, outcome
+    assert outcome.err.startswith("error: ") and outcome.err.count("\n") == 1, outcome.err
+    line = outcome.err.removeprefix("error: ").strip()
+    assert json.loads(outcome.out) == {"error": {"kind": "user", "message": line}}, outcome
+    return line
+
+
 class Cli:
     """Runs selfedit in a folder, with a cache that is empty and without a network."""
 

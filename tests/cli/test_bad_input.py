@@ -64,7 +64,7 @@ def test_bad_question_file(cli: Cli, store: Path, document: Path, text: str, sai
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, r"Cannot read e\.jsonl: No such file"),
+        (None, r"There is no file e\.jsonl\. Known: bridge\.md, store\."),
         ("", r"e\.jsonl is empty"),
         ('{"self_edit": "x", "title": "y"}\nnothing', r"e\.jsonl, line 2: not JSON"),
         ('{"self_edit": "x"}', r"e\.jsonl, line 1: needs 'self_edit' and either"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from selfedit.domains.fewshot.choices import parse
-from tests.cli.run import Cli
+from tests.cli.run import Cli, error_of
 
 ROWS = [{"input": text, "output": text[::-1]} for text in ("ab", "cd", "ef")]
 
@@ -24,10 +24,8 @@ def write_rows(folder: Path, *more: Any) -> str:
 def refused(cli: Cli, *arguments: str | Path, torch: bool = False) -> str:
     """The one line that a refused command says, before torch was imported unless that may be."""
     outcome = (cli.inside if torch else cli)(*arguments, "--json")
-    assert (outcome.code, outcome.out) == (2, ""), outcome
-    assert outcome.err.startswith("error: ") and outcome.err.count("\n") == 1, outcome.err
     assert torch or not outcome.imported_torch
-    return outcome.err.removeprefix("error: ").strip()
+    return error_of(outcome)
 
 
 def test_solve_text(cli: Cli, tiny: Path) -> None:

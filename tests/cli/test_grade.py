@@ -67,7 +67,7 @@ def test_judge_that_is_not_there(cli: Cli, store: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, r"Cannot read a\.jsonl: No such file"),
+        (None, r"There is no file a\.jsonl\."),
         ("", r"a\.jsonl is empty"),
         (" \n", r"a\.jsonl holds only whitespace"),
         ('{"question": "a", "answer": "b", "prediction": "c"}\n{', r"a\.jsonl, line 2: not JSON"),

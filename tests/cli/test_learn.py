@@ -120,3 +120,11 @@ def test_table_of_a_run(cli: Cli, document: Path, questions: Path, edits: Path, 
     assert lines[1].startswith("Ferrow bridge") and lines[2].startswith("in total")
     assert "Committed version v1 to .selfedit. Next:" in lines
     assert '  selfedit ask "Who built the Ferrow bridge?" --compare' in outcome.out and "  selfedit show v1" in lines
+
+
+def test_what_takes_for_ever_wants_a_yes(cli: Cli, document: Path, questions: Path, tiny: Path) -> None:
+    command = ("learn", document, "--questions", questions, "--model", tiny, "--epochs", "1000000000")
+    outcome = cli.inside(*command, "--quiet")
+    assert outcome.code == 2
+    assert "more than 12 hours want --yes" in outcome.err
+    assert not (cli.folder / ".selfedit").exists()

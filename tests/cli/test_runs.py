@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.run import Cli
+from tests.cli.run import Cli, error_of
 from tests.experiments.data import write_config
 
 QUICK = ("--set", "outer.rounds=1", "--set", "outer.training_seeds=1", "--device", "cpu", "--quiet")
@@ -50,10 +50,7 @@ def _check_reports(cli: Cli) -> None:
 
 
 def refused(cli: Cli, *arguments: str) -> str:
-    outcome = cli.inside(*arguments, "--json")
-    assert (outcome.code, outcome.out) == (2, ""), outcome
-    assert outcome.err.startswith("error: ") and outcome.err.count("\n") == 1, outcome.err
-    return outcome.err.removeprefix("error: ").strip()
+    return error_of(cli.inside(*arguments, "--json"))
 
 
 @pytest.mark.parametrize(
@@ -85,3 +82,33 @@ def test_policies_that_nothing_asks_about_are_refused(cli: Cli) -> None:
     assert cli.inside("train", "config.yaml", *QUICK).code == 0
     said = refused(cli, "eval", "config.yaml", "--run", "config", "--set", "evaluation.conditions=base")
     assert said.startswith("--run gives policies, and evaluation.conditions has no 'policy'.")
+
+
+def test_configurations_that_come_with_it(cli: Cli, tmp_path: Path) -> None:
+    configs = cli.inside("configs", "--json").json["configs"]
+    assert {"squad_cpu", "squad_paper", "arc_cpu"} <= configs.keys()
+    assert all(configs.values())
+    assert "squad_cpu" in cli.inside("runs").out
+    assert cli.inside("configs", "copy", "squad_cpu", "mine", "--json").json == {"config": "mine/squad_cpu.yaml"}
+    assert (tmp_path / "mine" / "squad_cpu.yaml").read_text().startswith("# ReST-EM on SQuAD")
+    again = cli.inside("configs", "copy", "squad_cpu", "mine")
+    assert again.code == 2 and "is there already" in again.err
+    assert "Did you mean 'squad_cpu'" in cli.inside("configs", "copy", "squadcpu").err
+    assert "Did you mean 'squad_cpu'" in cli.inside("train", "squad_cpuu").err
+    assert "Did you mean 'squad_cpu.yaml'" in cli.inside("train", "mine/squad_cpu.yml").err
+
+
+def test_training_on_what_it_is_compared_on_is_said(cli: Cli, tmp_path: Path) -> None:
+    config = write_config(tmp_path, outer__rounds=1, data__validation="train.jsonl")
+    outcome = cli.inside("train", config, "--out", "runs/same")
+    assert "All of the 2 validation passages are trained on, too" in outcome.err
+
+
+def test_errors_are_objects_where_json_is_asked_for(cli: Cli) -> None:
+    outcome = cli.inside("train", "none.yaml", "--json")
+    assert outcome.code == 2
+    error = json.loads(outcome.out)["error"]
+    assert error["kind"] == "user" and error["message"].startswith("There is no configuration none.yaml.")
+    assert outcome.err == f"error: {error['message']}\n"
+    usage = cli.inside("ask", "a", "--jsno", "--json")
+    assert usage.code == 2 and json.loads(usage.out)["error"]["kind"] == "user"

@@ -74,7 +74,7 @@ def test_bad_lines_are_named(tmp_path: Path, line: str, wrong: str) -> None:
 def test_bad_files(tmp_path: Path) -> None:
     assert "give a .jsonl file" in message(put(tmp_path, "x", "q.csv"))
     assert "is empty" in message(put(tmp_path, ""))
-    assert "Cannot read" in message(tmp_path / "missing.jsonl")
+    assert "There is no file" in message(tmp_path / "missing.jsonl")
     assert "no answerable question" in message(put(tmp_path, '{"question": "q", "is_impossible": true}'))
     assert "not in SQuAD form" in message(put(tmp_path, '{"question": "q", "answer": "a"}', "q.json"))
 

@@ -11,11 +11,12 @@ import pytest
 from selfedit.errors import UserError
 from selfedit.experiments.config import load_config
 from selfedit.experiments.data import read_data
+from selfedit.experiments.shipped import FOLDER
 from selfedit.experiments.start import evaluate, train
 from selfedit.progress import QuietProgress
 from tests.experiments.data import write_config
 
-CONFIGS = sorted((Path(__file__).parent.parent.parent / "configs").glob("*.yaml"))
+CONFIGS = sorted(FOLDER.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

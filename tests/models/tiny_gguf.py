@@ -105,8 +105,10 @@ def write_wheel(gguf: Path, folder: Path, *, package: str = "tiny-package") -> B
         version="1.0",
         member=MEMBER,
         gguf_sha256=hashlib.sha256(gguf.read_bytes()).hexdigest(),
-        gguf_bytes=gguf.stat().st_size,
         wheel_bytes=wheel.stat().st_size,
         needs_bytes=1_000_000,
         licence="MIT",
+        hub_id="nobody/tiny",
+        hub_revision="main",
+        quantisation="Q4_1",
     )

@@ -12,7 +12,7 @@ from selfedit.domains.fewshot.problem import make_task
 from selfedit.domains.fewshot.values import KINDS, Kind
 from selfedit.errors import UserError, nearest
 from selfedit.files.disk import exists
-from selfedit.text.reading import decode, parse_json, read_bytes, read_json_lines
+from selfedit.text.reading import decode, nearest_file, parse_json, read_bytes, read_json_lines
 from selfedit.types import Demonstration, Task, Value
 
 DATASETS = {"arc1": "arcagi", "arc2": "arcagi2"}
@@ -37,8 +37,10 @@ def read_source(source: str) -> list[Task]:
         return tasks
     if path.suffix in _SUFFIXES:
         if not exists(path):
-            raise UserError(f"There is no file {path}.")
+            raise UserError(f"There is no file {path}. {nearest_file(path)}")
         return _file(path, key)
+    if exists(path):
+        raise UserError(f"Cannot solve {path}: give a .json file of a task, a .jsonl file of rows, or an ARC id.")
     return [arc_task(part.strip()) for part in source.split(",")]
 
 
