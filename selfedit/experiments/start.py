@@ -180,15 +180,20 @@ def write_report(path: Path) -> Page:
     records = RunRecords(path)
     page = report_page(records)
     with writing(path, "free some space"):
-        (path / "figures").mkdir(exist_ok=True)
-        for name, svg in page.figures.items():
-            write_whole(path / "figures" / f"{name}.svg", svg.encode())
-        write_whole(path / "report.md", to_markdown(page, "figures").encode())
-        write_whole(path / "report.html", to_html(page).encode())
+        _write_page(page, path)
         found, _ = conditions(records)
         if found:
             write_whole(path / "report.csv", comparison_table(found, next(iter(found))).to_csv().encode())
     return page
+
+
+def _write_page(page: Page, folder: Path) -> None:
+    """A page as report.md, report.html and its figures."""
+    (folder / "figures").mkdir(exist_ok=True)
+    for name, svg in page.figures.items():
+        write_whole(folder / "figures" / f"{name}.svg", svg.encode())
+    write_whole(folder / "report.md", to_markdown(page, "figures").encode())
+    write_whole(folder / "report.html", to_html(page).encode())
 
 
 def write_comparison(paths: Sequence[Path], out: Path | None) -> list[Table]:
@@ -203,6 +208,5 @@ def write_comparison(paths: Sequence[Path], out: Path | None) -> list[Table]:
             raise UserError(f"{out} is there already. Name another folder, or remove it.")
         with writing(out, "free some space"):
             out.mkdir(parents=True)
-            write_whole(out / "report.md", to_markdown(page, "figures").encode())
-            write_whole(out / "report.html", to_html(page).encode())
+            _write_page(page, out)
     return [block for block in page.sections[0].blocks if isinstance(block, Table)]

@@ -20,7 +20,7 @@ from selfedit.report.sections import (
     SideBySide,
 )
 from selfedit.report.statistics import Estimate, bootstrap_mean, paired_difference, pass_at_k
-from selfedit.report.svg import Point, Series, Values, distribution, heat_map, line_chart, scatter
+from selfedit.report.svg import Interval, Point, Series, Values, distribution, heat_map, intervals, line_chart, scatter
 from selfedit.report.table import ACCURACY, GOLD_LOGPROB, Measure, Table, comparison_table, interval_text
 from selfedit.report.variance import VarianceShares, variance_shares
 
@@ -33,6 +33,7 @@ __all__ = [
     "Estimate",
     "Figure",
     "Forgetting",
+    "Interval",
     "Measure",
     "Page",
     "Paragraph",
@@ -50,6 +51,7 @@ __all__ = [
     "forgetting",
     "heat_map",
     "interval_text",
+    "intervals",
     "line_chart",
     "paired_difference",
     "pass_at_k",

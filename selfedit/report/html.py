@@ -13,23 +13,24 @@ _STYLE = """
 @media (prefers-color-scheme:dark){:root{--ink:#e6e6e6;--ground:#161616;--soft:#a6a6a6;--rule:#3a3a3a;--card:#202020;
 --right:#4fd1ab;--wrong:#f5a06a}}
 *{box-sizing:border-box}
-body{margin:0 auto;padding:1.5rem 1rem 3rem;max-width:46rem;color:var(--ink);background:var(--ground);
+body{margin:0 auto;padding:1.5rem 1rem 3rem;max-width:72rem;color:var(--ink);background:var(--ground);
 font:16px/1.55 system-ui,sans-serif;overflow-wrap:anywhere;-webkit-text-size-adjust:100%}
 h1{font-size:1.6rem;line-height:1.25;margin:0 0 .5rem}
 h2{font-size:1.15rem;margin:2.5rem 0 .5rem}
 h3{font-size:1rem;margin:1.5rem 0 .5rem}
 h4{font-size:.95rem;margin:0}
 .lead{font-size:1.1rem;margin-top:0}
+header,p,ul,figure:not(.table){max-width:46rem}
 nav{font-size:.9rem;color:var(--soft)}
 a{color:inherit}
-footer,figcaption,caption,.note{color:var(--soft);font-size:.85rem}
-footer{margin-top:3rem;border-top:1px solid var(--rule);padding-top:.75rem}
+figcaption,caption,.note{color:var(--soft);font-size:.85rem}
 figure{margin:1.25rem 0}
 figcaption{margin-top:.4rem}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums;overflow-wrap:normal}
 caption{text-align:left;padding-bottom:.3rem}
-th,td{text-align:left;vertical-align:top;padding:.3rem .9rem .3rem 0;border-bottom:1px solid var(--rule)}
+th,td{text-align:left;vertical-align:top;padding:.3rem .9rem .3rem 0;border-bottom:1px solid var(--rule);
+max-width:36rem;overflow-wrap:break-word}
 th{font-weight:600;border-bottom-color:var(--soft)}
 .right{text-align:right;white-space:nowrap}
 .pair{display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,18rem),1fr));align-items:start}
@@ -50,7 +51,6 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 def to_html(page: Page) -> str:
     """The whole file. Every string of the page is escaped; only the charts' SVG goes in as it is."""
     lead = f'<p class="lead">{markup(page.lead)}</p>\n' if page.lead else ""
-    footer = f"<footer>{markup(page.footer)}</footer>\n" if page.footer else ""
     sections = "\n".join(_section(section, index) for index, section in enumerate(page.sections))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -58,7 +58,7 @@ def to_html(page: Page) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{markup(page.title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
         f"<header>\n<h1>{markup(page.title)}</h1>\n{lead}{_contents(page)}</header>\n"
-        f"<main>\n{sections}\n</main>\n{footer}</body>\n</html>\n"
+        f"<main>\n{sections}\n</main>\n</body>\n</html>\n"
     )
 
 

@@ -14,8 +14,6 @@ def to_markdown(page: Page, figures: str | None = None) -> str:
     """
     parts = [f"# {markdown_cell(page.title)}", markdown_line(page.lead)]
     parts += [_section(section, figures) for section in page.sections]
-    if page.footer:
-        parts += ["---", markdown_line(page.footer)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

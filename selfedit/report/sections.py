@@ -91,12 +91,11 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A report. `lead` says in a sentence or two what came out; `footer` how it was made."""
+    """A report. `lead` says in a sentence what came out."""
 
     title: str
     sections: tuple[Section, ...]
     lead: str = ""
-    footer: str = ""
 
     @property
     def figures(self) -> dict[str, str]:

@@ -59,22 +59,29 @@ class Values:
     values: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its interval, where there is one, and how the mean is written."""
+
+    name: str
+    mean: float
+    low: float | None
+    high: float | None
+    told: str
+
+
 def line_chart(
     series: Sequence[Series],
     *,
     title: str,
     x_label: str = "",
     y_label: str = "",
-    y_range: tuple[float, float] | None = None,
 ) -> str:
-    """Lines named at their ends. Intervals are a pale band, or an upright line at a point that stands alone.
-
-    `y_range` is what the y-axis shows at least, as (0, 1) for shares.
-    """
+    """Lines named at their ends. Intervals are a pale band, or an upright line at a point that stands alone."""
     series = [Series(line.name, _drawable(line.points)) for line in series]
     canvas = Canvas(title, height=max(300.0, 100 + LINE * len(series)))
     margin = min(190.0, max((text_width(line.name) for line in series), default=0.0) + 14)
-    x, y = _frame(canvas, [p for line in series for p in line.points], (x_label, y_label), margin, y_range)
+    x, y = _frame(canvas, [p for line in series for p in line.points], (x_label, y_label), margin)
     for index, line in enumerate(series):
         _draw_line(canvas, line, index, x, y)
     ended = [(index, line, line.points[-1]) for index, line in enumerate(series) if line.points]
@@ -97,7 +104,7 @@ def scatter(
     """Points with their labels, each label only where it covers no other. `diagonal` draws the line y = x."""
     points = _drawable(points)
     canvas = Canvas(title, height=420)
-    x, y = _frame(canvas, points, (x_label, y_label), 30, None)
+    x, y = _frame(canvas, points, (x_label, y_label), 30)
     low, high = max(x.low, y.low), min(x.high, y.high)
     if diagonal and low < high:
         canvas.line(x(low), y(low), x(high), y(high), 'stroke="currentColor" stroke-opacity=".3"')
@@ -146,6 +153,29 @@ def distribution(
             mean = x(fmean(group.values))
             canvas.line(mean, base - room - 2, mean, base + 5, 'stroke="currentColor" stroke-width="1.5"')
     canvas.x_axis(x, canvas.height - 40, round_ticks(low, high).within(low, high), x_label)
+    return canvas.svg()
+
+
+def intervals(rows: Sequence[Interval], *, title: str, x_label: str = "", reference: float | None = None) -> str:
+    """A row a condition: its name, a dot at its mean, and a line over its interval; an upright line at `reference`."""
+    ends = [v for r in rows for v in (r.mean, r.low, r.high, reference) if v is not None and math.isfinite(v)] or [0.0]
+    low, high = widened(min(ends), max(ends))
+    left = min(260.0, max(text_width(row.name) for row in rows) + 14)
+    canvas = Canvas(title, height=76 + 26.0 * len(rows))
+    ticks = round_ticks(low, high)
+    x = Scale(ticks.values[0], ticks.values[-1], left + 6, WIDTH - 70)
+    floor = canvas.height - 46
+    canvas.x_axis(x, floor, ticks, x_label)
+    if reference is not None:
+        canvas.line(x(reference), 26, x(reference), floor, 'stroke="currentColor" stroke-opacity=".4"')
+    for index, row in enumerate(rows):
+        at = 40 + 26.0 * index
+        canvas.text(0, at + 4, shorten(row.name, left - 6))
+        stroke = f'stroke="{colour(0)}" stroke-width="2"'
+        if row.low is not None and row.high is not None:
+            canvas.line(x(row.low), at, x(row.high), at, stroke)
+        canvas.circle(x(row.mean), at, _DOT + 1, f'fill="{colour(0)}"', f"{row.name}: {row.told}")
+        canvas.text(WIDTH - 58, at + 4, row.told, "soft")
     return canvas.svg()
 
 
@@ -209,12 +239,11 @@ def _frame(
     points: Sequence[Point],
     labels: tuple[str, str],
     margin: float,
-    y_range: tuple[float, float] | None,
 ) -> tuple[Scale, Scale]:
     """Draw title and axes around the points and return the scales of x and y; `margin` stays free at the right."""
     xs = [p.x for p in points] or [0.0, 1.0]
     ys = [v for p in points for v in (p.y, p.low, p.high) if v is not None] or [0.0, 1.0]
-    y_low, y_high = widened(min([*ys, *(y_range or ())]), max([*ys, *(y_range or ())]))
+    y_low, y_high = widened(min(ys), max(ys))
     x_low, x_high = widened(min(xs), max(xs))
     whole = all(x == round(x) for x in xs)
     y_ticks = round_ticks(y_low, y_high)

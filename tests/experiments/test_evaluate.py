@@ -20,7 +20,7 @@ from selfedit.report import Bullets, Section, Table
 from selfedit.store import Journal
 from tests.experiments.data import write_config
 
-SMALL: dict[str, Any] = {"outer__rounds": 1, "outer__edits": 1, "outer__training_seeds": 1}
+SMALL: dict[str, Any] = {"seed": 2, "outer__rounds": 1, "outer__edits": 1, "outer__training_seeds": 1}
 
 
 def compare(folder: Path, run: Path | None = None, name: str = "compared", **changes: Any) -> RunRecords:

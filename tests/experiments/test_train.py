@@ -352,4 +352,6 @@ def test_the_report_is_written(finished: RunRecords, tmp_path: Path) -> None:
     assert "own edits, after round 2" in (folder / "report.md").read_text(encoding="utf-8")
     assert (folder / "report.csv").read_text(encoding="utf-8").startswith("condition,")
     assert json.loads((folder / "run.json").read_text())["status"] == "finished"
-    assert outcome(records) == outcome(finished) or records.facts.config["model"] != finished.facts.config["model"]
+    # Another folder with the same model and passages ends in the same adapters.
+    assert records.facts.model.fingerprint == finished.facts.model.fingerprint
+    assert outcome(records) == outcome(finished)

@@ -41,7 +41,7 @@ def page(text: str) -> Page:
         SideBySide(card, card, text),
     )
     sections = tuple(Section(f"{index} {text}", blocks) for index in range(3))
-    return Page(text, sections, text, text)
+    return Page(text, sections, text)
 
 
 class Reader(HTMLParser):

@@ -7,6 +7,7 @@ from operator import attrgetter
 from statistics import fmean
 
 from selfedit.experiments.kinds import kind_of
+from selfedit.experiments.runs.overview import picture, sentence
 from selfedit.experiments.runs.records import MEASURES, RoundRecord, RunRecords, Value, graded, graded_trials, is_right
 from selfedit.experiments.runs.regimes import many_sections, sequence_sections
 from selfedit.report import (
@@ -48,7 +49,23 @@ def report_page(run: RunRecords) -> Page:
         *_examples(run),
         _facts(run),
     ]
-    return Page(f"selfedit: {run.id}", tuple(sections))
+    return Page(f"selfedit: {run.id}", tuple(sections), _lead(run))
+
+
+def _lead(run: RunRecords) -> str:
+    """One sentence on what came out."""
+    answered, _ = conditions(run)
+    base = run.name("base")
+    if len(answered) < 2:
+        unfinished = run.facts.status != "finished"
+        return "This run is unfinished: there is nothing to compare yet." if unfinished else _LEAD_WITHOUT
+    writers = [name for _, name in run.edit_sources() if name in answered]
+    subject = (writers or list(answered))[-1]
+    reference = writers[0] if writers and writers[0] != subject else base
+    return sentence(answered, subject, reference)
+
+
+_LEAD_WITHOUT = "Passages were not compared one by one; what was learnt together stands below."
 
 
 def _of_domain(run: RunRecords) -> list[Section]:
@@ -87,14 +104,16 @@ def _result(run: RunRecords) -> Section:
     found, notes = conditions(run)
     # Against no update, and against the first edits: what reinforcement learning is meant to improve.
     references = [run.name("base"), *[name for _, name in run.edit_sources() if name in found][:1]]
-    blocks: list[Block] = [
-        comparison_table(values, reference, title=f"{title}, against '{reference}'", measure=measure)
-        for title, measure, value in MEASURES
-        for values in [conditions(run, value)[0]]
-        for reference in references
-        if len(found) > 1
-    ]
-    if not blocks:
+    blocks: list[Block] = []
+    if len(found) > 1:
+        by_measure = [(title, measure, conditions(run, value)[0]) for title, measure, value in MEASURES]
+        blocks += [picture(values, references[0], measure) for _, measure, values in by_measure]
+        blocks += [
+            comparison_table(values, reference, title=f"{title}, against '{reference}'", measure=measure)
+            for title, measure, values in by_measure
+            for reference in references
+        ]
+    else:
         blocks.append(Paragraph("No validation passages were asked, or they are still under way."))
     blocks.append(Paragraph(f"Graded by '{run.facts.graded_by}'. docs/graders.md says how far to trust it."))
     if notes:

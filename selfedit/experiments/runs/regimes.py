@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from selfedit.experiments.runs.records import MEASURES, RunRecords, Value, graded, graded_trials
+from selfedit.experiments.runs.stages import Stage
 from selfedit.report import Block, Bullets, Figure, Measure, Section, Table, comparison_table, forgetting, heat_map
 from selfedit.types import Evaluation
-
-_MANY = re.compile(r"many(\d+)-base")
-_SEQUENCE = re.compile(r"(sequence\d+)-base")
 
 Matrix = list[list[float]]
 """The mean value of the answers about passage j after edit i; j up to i."""
@@ -20,12 +17,12 @@ Matrix = list[list[float]]
 def many_sections(run: RunRecords) -> list[Section]:
     """For each number of passages, the conditions against no update."""
     blocks: list[Block] = []
-    for key in run.keys("before"):
-        if not (match := _MANY.fullmatch(key)):
+    for stage in run.stages("before"):
+        if stage.regime != "many":
             continue
-        begin = f"many{match[1]}-"
-        sources = _sources(run.keys("trials"), begin, ".0")
-        tasks, base, reference = run.tasks("v")[: int(match[1])], run.base(key), run.name("base")
+        begin = f"many{stage.number}-"
+        sources = _sources(run.stages("trials"), stage)
+        tasks, base, reference = run.tasks("v")[: stage.number], run.base(str(stage)), run.name("base")
         for title, measure, value in MEASURES:
             found = {reference: graded(tasks, base, value)}
             for source in sources:
@@ -38,8 +35,9 @@ def many_sections(run: RunRecords) -> list[Section]:
 
 def sequence_sections(run: RunRecords) -> list[Section]:
     """What was left of each passage while others were learnt after it, mean over the sequences."""
-    sequences = [match[1] for key in run.keys("before") if (match := _SEQUENCE.fullmatch(key))]
-    sources = _sources(run.keys("sequence"), f"{sequences[0]}-", "-0") if sequences else []
+    first = [stage for stage in run.stages("before") if stage.regime == "sequential"]
+    sequences = [f"sequence{stage.number}" for stage in first]
+    sources = _sources(run.stages("sequence"), first[0]) if first else []
     blocks: list[Block] = []
     for title, measure, value in MEASURES:
         found = {source: _matrices(run, sequences, source, value) for source in sources}
@@ -53,9 +51,10 @@ def sequence_sections(run: RunRecords) -> list[Section]:
     return [Section("Sequential edits", tuple(blocks))] if blocks else []
 
 
-def _sources(keys: Sequence[str], begin: str, end: str) -> list[str]:
-    """What stands between a beginning and an end in the keys that have both."""
-    return [key[len(begin) : -len(end)] for key in keys if key.startswith(begin) and key.endswith(end)]
+def _sources(stages: Sequence[Stage], like: Stage) -> list[str]:
+    """Who was compared in a regime, in the order of recording; without the model as it is."""
+    alike = (str(s.source) for s in stages if (s.regime, s.number) == (like.regime, like.number))
+    return [source for source in dict.fromkeys(alike) if source != "base"]
 
 
 def _unusable(run: RunRecords, keys: Mapping[str, Sequence[str]]) -> list[Block]:

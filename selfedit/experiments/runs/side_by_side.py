@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from selfedit.errors import UserError
+from selfedit.experiments.runs.overview import picture, sentence
 from selfedit.experiments.runs.page import conditions, plain_names
-from selfedit.experiments.runs.records import MEASURES, RunRecords, Value
-from selfedit.report import Page, Paragraph, Section, comparison_table
+from selfedit.experiments.runs.records import MEASURES, RunRecords, Value, is_right
+from selfedit.report import Block, Page, Paragraph, Section, comparison_table
 
 
 def side_by_side(runs: Sequence[RunRecords]) -> Page:
@@ -26,13 +27,21 @@ def side_by_side(runs: Sequence[RunRecords]) -> Page:
             raise UserError(f"Run {run.id} was asked other questions than {runs[0].id}: nothing to pair.")
         if not conditions(run)[0]:
             raise UserError(f"Run {run.id} has no answers passage by passage, or not yet: nothing to compare.")
-    tables = []
+    tables: list[Block] = []
+    pictures: list[Block] = []
     for title, measure, value in MEASURES:
-        found = _all_conditions(runs, value)
-        tables.append(comparison_table(found, next(iter(found)), title=title, measure=measure))
+        values = _all_conditions(runs, value)
+        reference = next(iter(values))
+        pictures.append(picture(values, reference, measure))
+        tables.append(comparison_table(values, reference, title=title, measure=measure))
+    answered = _all_conditions(runs, is_right)
+    names = list(answered)
+    lead = sentence(answered, names[-1], names[0])
     graders = {run.facts.graded_by for run in runs}
     about = f"Runs {', '.join(ids)}; graded by {', '.join(sorted(graders))}."
-    return Page("selfedit: runs side by side", (Section("Runs side by side", (Paragraph(about), *tables)),))
+    return Page(
+        "selfedit: runs side by side", (Section("Runs side by side", (*pictures, *tables, Paragraph(about))),), lead
+    )
 
 
 def _all_conditions(runs: Sequence[RunRecords], value: Value) -> dict[str, list[list[float]]]:
