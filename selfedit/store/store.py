@@ -33,7 +33,7 @@ from selfedit.types import Adapter, Version
 
 # Importing this module must not import torch, which takes seconds: listing versions does not need it.
 
-FORMAT = 1
+FORMAT = 2
 """The newest layout of a store that this release reads, and the one that it writes."""
 
 CARD_FILE = "README.md"
@@ -156,12 +156,17 @@ class Store:
                 shutil.rmtree(stale, ignore_errors=True)
             folder = self._staging / secrets.token_hex(8)
             folder.mkdir()
+            self._mark()
             try:
                 save_adapter(adapter, folder, version.base.name)
                 version = replace(version, adapter_sha256=sha256_of_file(folder / ADAPTER_FILE))
                 return self._read(self._publish(version, folder))
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _mark(self) -> None:
+        """Say that there is something in this release's form, which an earlier one cannot read."""
+        write_whole(self.path / _MARK, encode({"format": FORMAT, "kind": _KIND}) + b"\n")
 
     def journal(self, key: str) -> Journal:
         """Open the journal of the unfinished work `key`, a hex hash of all that decides what the work makes.

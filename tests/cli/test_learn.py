@@ -108,7 +108,7 @@ def test_the_model_asks_itself(cli: Cli, document: Path, edits: Path, tiny: Path
     else:
         assert "by the model itself: 0 kept" in outcome.out
         assert "No version was committed: there is no question to measure it by" in outcome.out
-    assert json.loads((cli.folder / ".selfedit" / "store.json").read_text())["format"] == 1
+    assert json.loads((cli.folder / ".selfedit" / "store.json").read_text())["format"] == 2
     assert cli.inside("versions").out.startswith("No version yet in .selfedit.")
 
 

@@ -180,6 +180,18 @@ def test_a_store_opens_and_answers() -> None:
     assert session.ask("Who built the bridge?", topic="The bridge").answer == EXPECTED["learn"]["answer"]
 
 
+def test_a_store_is_of_todays_form_once_something_is_learnt() -> None:
+    def mark() -> int:
+        return int(json.loads(Path("store/store.json").read_text(encoding="utf-8"))["format"])
+
+    Session(None, "store", "cpu").versions()
+    assert mark() == 1
+    assert learn("store").version is not None
+    assert mark() == 2
+    first, second = Session(None, "store", "cpu").versions()
+    assert [r.edit for r in first.rollouts] == [r.edit for r in second.rollouts]
+
+
 def test_unfinished_learning_goes_on() -> None:
     """What it had recorded of adapters is taken as it is: half of them are not trained again."""
     (journal,) = Path("half-store/work").glob("*/journal.jsonl")

@@ -82,7 +82,7 @@ def test_creating_is_not_needed_twice_and_opening_writes_nothing(full: Store) ->
 def test_empty_folder_and_a_killed_creation_become_stores(tmp_path: Path) -> None:
     (tmp_path / ".partial-1-abc").write_text('{"form')
     assert Store.open(tmp_path, create=True).versions() == []
-    assert json.loads((tmp_path / "store.json").read_text()) == {"format": 1, "kind": "selfedit store"}
+    assert json.loads((tmp_path / "store.json").read_text()) == {"format": 2, "kind": "selfedit store"}
 
 
 def test_no_store(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_folder_of_something_else(tmp_path: Path) -> None:
         ("[1]", "is damaged"),
         (
             '{"format": 7, "kind": "selfedit store"}',
-            r"was made by a newer selfedit \(store format 7, this one reads up to 1\); upgrade",
+            r"was made by a newer selfedit \(store format 7, this one reads up to 2\); upgrade",
         ),
     ],
 )
