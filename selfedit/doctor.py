@@ -21,7 +21,7 @@ _WANTED_GB = 2.0
 def examine(store: Path, model: str | None = None) -> dict[str, Any]:
     """All that the report says, by section."""
     # Before torch is asked, whose absence is a finding as well.
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "software": _software(),
         "processor": _processor(),
         "memory": _memory(),
@@ -30,20 +30,20 @@ def examine(store: Path, model: str | None = None) -> dict[str, Any]:
         "model": _model(model),
         "store": _store(store),
     }
-    found["missing"] = _missing(found)
-    return found
+    facts["missing"] = _missing(facts)
+    return facts
 
 
-def report(found: dict[str, Any]) -> str:
+def report(examined: dict[str, Any]) -> str:
     """The findings as plain lines."""
     lines = []
-    for section, facts in found.items():
+    for section, facts in examined.items():
         if section == "missing":
             continue
         lines.append(section)
         lines += [f"  {name:<24}{_shown(fact)}" for name, fact in facts.items()]
     lines.append("missing")
-    lines += [f"  {line}" for line in found["missing"]] or ["  nothing"]
+    lines += [f"  {line}" for line in examined["missing"]] or ["  nothing"]
     return "\n".join(lines)
 
 
@@ -163,22 +163,22 @@ def _store(path: Path) -> dict[str, Any]:
         return {"versions": 0, "reason": str(error)}
 
 
-def _missing(found: dict[str, Any]) -> list[str]:
+def _missing(facts: dict[str, Any]) -> list[str]:
     """What is missing, each with the command that gets it."""
     lines = []
     for package in _dependencies():
-        if found["software"][package] == "not installed":
+        if facts["software"][package] == "not installed":
             lines.append(f"{package}: pip install {package}")
-    if not found["torch"]["usable"] and found["software"].get("torch") != "not installed":
+    if not facts["torch"]["usable"] and facts["software"].get("torch") != "not installed":
         lines.append("a torch that works: pip install --force-reinstall torch")
     for extra, package in _EXTRAS.items():
-        if found["software"][package] == "not installed":
+        if facts["software"][package] == "not installed":
             lines.append(f"{package}, to read {extra} files: pip install 'selfedit[{extra}]'")
-    model = found["model"]
+    model = facts["model"]
     if not model["on_disk"]:
         how = model.get("reason") or f'selfedit ask --base "Hello?" --model {model["name"]}'
         lines.append(f"the model {model['name']}: {how}")
-    for what, disk in found["disk"].items():
+    for what, disk in facts["disk"].items():
         if disk["free_gb"] is not None and disk["free_gb"] < _WANTED_GB:
             elsewhere = "SELFEDIT_HOME" if what == "cache" else "--store"
             lines.append(f"disk space for the {what} in {disk['path']}: free some, or name another folder: {elsewhere}")

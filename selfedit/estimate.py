@@ -107,28 +107,28 @@ def check_affordable(seconds: float | None, yes: bool) -> None:
         )
 
 
-def report(found: Estimate) -> str:
+def report(took: Estimate) -> str:
     """The estimate as plain lines."""
     counted = (
-        "" if found.exact_tokens else f" (at {CHARACTERS_A_TOKEN} characters a token: {found.model} is not here yet)"
+        "" if took.exact_tokens else f" (at {CHARACTERS_A_TOKEN} characters a token: {took.model} is not here yet)"
     )
-    parameters = "unknown" if found.parameters is None else f"{found.parameters / 1e6:.0f} million"
+    parameters = "unknown" if took.parameters is None else f"{took.parameters / 1e6:.0f} million"
     time_ = "unknown: the size of the model is not known before it is downloaded"
     memory = "unknown"
-    if found.seconds is not None and found.memory_gb is not None:
-        time_, memory = f"about {_duration(found.seconds)}", f"about {found.memory_gb:.1f} GB"
+    if took.seconds is not None and took.memory_gb is not None:
+        time_, memory = f"about {_duration(took.seconds)}", f"about {took.memory_gb:.1f} GB"
     lines = [
-        f"model            {found.model}, {parameters} parameters",
-        f"documents        {found.documents} in {found.passages} passages of {found.tokens} tokens{counted}",
-        f"self-edits       {found.edits}",
-        f"questions        {found.questions}",
-        f"training tokens  about {found.training_tokens}",
-        f"decoded tokens   about {found.decoded_tokens}, and {found.read_tokens} read",
+        f"model            {took.model}, {parameters} parameters",
+        f"documents        {took.documents} in {took.passages} passages of {took.tokens} tokens{counted}",
+        f"self-edits       {took.edits}",
+        f"questions        {took.questions}",
+        f"training tokens  about {took.training_tokens}",
+        f"decoded tokens   about {took.decoded_tokens}, and {took.read_tokens} read",
         f"memory           {memory}",
         f"time             {time_}",
         "",
-        f"An estimate: 4 x parameters x training tokens at {found.efficiency:.0%} of the matmul rate just measured",
-        f"here ({found.matmul_gflops:.0f} GFLOP/s), and decoding. How long the self-edits get is not known beforehand.",
+        f"An estimate: 4 x parameters x training tokens at {took.efficiency:.0%} of the matmul rate just measured",
+        f"here ({took.matmul_gflops:.0f} GFLOP/s), and decoding. How long the self-edits get is not known beforehand.",
     ]
     return "\n".join(lines)
 

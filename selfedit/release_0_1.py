@@ -106,12 +106,12 @@ def later_settings(settings: BaseModel) -> dict[str, Any]:
 
     A hash of settings leaves them out, so that work begun by release 0.1 is found.
     """
-    found: dict[str, Any] = {}
+    later: dict[str, Any] = {}
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if isinstance(value, BaseModel):
             if inner := later_settings(value):
-                found[name] = inner
+                later[name] = inner
         elif name in _LATER and value == _LATER[name]:
-            found[name] = True
-    return found
+            later[name] = True
+    return later

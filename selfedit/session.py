@@ -70,6 +70,7 @@ class Session:
         self._progress = progress or QuietProgress()
         self._model_name = model
         self._models: dict[str, Model] = {}
+        self._titles: dict[str | None, set[str]] = {}
         if model is not None:
             resolve(model).check()
 
@@ -152,14 +153,17 @@ class Session:
 
     def topic(self, topic: str, version: str | None = None) -> tuple[str, str]:
         """A topic in a version's own spelling, and a word to the user where no title is like it; None is the newest."""
-        titles = {task.title for task in self.store.get(version).tasks}
-        titles |= {document.title for document in self.store.get(version).documents}
-        if not topic or not titles:
+        if version not in self._titles:
+            learnt = self.store.get(version)
+            titles = [*(task.title for task in learnt.tasks), *(document.title for document in learnt.documents)]
+            self._titles[version] = set(titles)
+        known = self._titles[version]
+        if not topic or not known:
             return topic, ""
-        alike = next((title for title in sorted(titles) if title.casefold() == topic.casefold()), None)
+        alike = next((title for title in sorted(known) if title.casefold() == topic.casefold()), None)
         if alike is not None:
             return alike, ""
-        return topic, f"Nothing that was learnt is titled '{topic}'. {nearest(topic, titles)}"
+        return topic, f"Nothing that was learnt is titled '{topic}'. {nearest(topic, known)}"
 
     def _model(self, version: Version) -> Model:
         """The base under a version, whose weights are read once."""

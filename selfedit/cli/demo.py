@@ -59,7 +59,7 @@ def _demo(
 
 def _answers(result: LearnResult) -> list[dict[str, Any]]:
     """Each question with both answers. The adapted one is None if no adapter was trained."""
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for index, task in enumerate(result.tasks):
         for number, probe in enumerate(task.probes):
             row: dict[str, Any] = {"question": probe.question, "gold": probe.answers[0], "adapted": None}
@@ -67,8 +67,8 @@ def _answers(result: LearnResult) -> list[dict[str, Any]]:
                 if evaluations:
                     answer = evaluations[index].answers[number]
                     row[name] = {"answer": answer.text, "correct": answer.verdict.correct}
-            found.append(row)
-    return found
+            rows.append(row)
+    return rows
 
 
 def _marked(answer: dict[str, Any] | None) -> str:

@@ -22,8 +22,8 @@ def _doctor(
     """Report versions, processor, threads, memory, GPU, disk and cache, and what is missing and how to get it."""
     from selfedit.doctor import examine, report
 
-    found = examine(store, model)
+    facts = examine(store, model)
     if json:
-        output.print_json(found)
+        output.print_json(facts)
     else:
-        print(report(found))
+        print(report(facts))

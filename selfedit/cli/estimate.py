@@ -60,8 +60,8 @@ def _estimate(
         "max_edit_tokens": max_edit_tokens,
     }
     config = learn_config(**settings_of(writing, {"epochs": epochs, "rank": rank}))
-    found = estimate(paths, config, Session(model, store).model_name)
+    estimated = estimate(paths, config, Session(model, store).model_name)
     if json:
-        output.print_json(found.as_json())
+        output.print_json(estimated.as_json())
     else:
-        output.say(report(found))
+        output.say(report(estimated))

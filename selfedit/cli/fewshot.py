@@ -262,7 +262,7 @@ def _done(out: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """
     if not out.stat().st_size:
         return {}
-    found = {}
+    results = {}
     whole, _, rest = decode(read_bytes(out), out).rpartition("\n")
     if not whole and not rest.startswith(_RESULT):
         raise _not_ours(out)
@@ -276,9 +276,9 @@ def _done(out: Path, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
         row = renamed(row)
         if differing := [key for key, value in settings.items() if row.get(key) != value]:
             raise UserError(f"{out} is of another run: {', '.join(differing)} differ. Name another file with --out.")
-        found[row["task"]] = row
+        results[row["task"]] = row
     write_whole(out, f"{whole}\n".encode() if whole else b"")
-    return found
+    return results
 
 
 _RESULT = '{"task": '

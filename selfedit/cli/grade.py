@@ -58,16 +58,16 @@ def _grade(
     verdicts = GRADERS[grader]().grade_all([(row.probe, row.prediction) for row in rows])
     if out is not None:
         _write(out, rows, verdicts)
-    found = _summary(grader, rows, verdicts)
+    summary = _summary(grader, rows, verdicts)
     if json:
         told = [{"correct": verdict.correct, "reason": verdict.reason} for verdict in verdicts]
-        output.print_json({**found, "verdicts": told})
+        output.print_json({**summary, "verdicts": told})
     else:
-        _print(found, rows, verdicts)
+        _print(summary, rows, verdicts)
 
 
 def _summary(grader: str, rows: list[Row], verdicts: list[Verdict]) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "grader": grader,
         "rows": len(rows),
         "accuracy": sum(verdict.correct for verdict in verdicts) / len(rows),
@@ -75,26 +75,27 @@ def _summary(grader: str, rows: list[Row], verdicts: list[Verdict]) -> dict[str,
     pairs = [(v.correct, row.correct) for row, v in zip(rows, verdicts, strict=True) if row.correct is not None]
     if pairs:
         held = compare([graded for graded, _ in pairs], [given for _, given in pairs])
-        found |= {
+        summary |= {
             "compared": held.rows,
             "agreement": held.agreement,
             "kappa": held.kappa,
             "bias": held.bias,
             "confusion": held.confusion,
         }
-    return found
+    return summary
 
 
-def _print(found: dict[str, Any], rows: list[Row], verdicts: list[Verdict]) -> None:
-    lines = [("grader", found["grader"]), ("rows", str(found["rows"])), ("right", output.percent(found["accuracy"]))]
-    if "kappa" in found:
-        if found["compared"] < found["rows"]:
-            lines.append(("rows with 'correct'", str(found["compared"])))
+def _print(summary: dict[str, Any], rows: list[Row], verdicts: list[Verdict]) -> None:
+    lines = [("grader", summary["grader"]), ("rows", str(summary["rows"]))]
+    lines.append(("right", output.percent(summary["accuracy"])))
+    if "kappa" in summary:
+        if summary["compared"] < summary["rows"]:
+            lines.append(("rows with 'correct'", str(summary["compared"])))
         lines += [
-            ("agreement", output.percent(found["agreement"])),
-            ("kappa", f"{found['kappa']:.3f}"),
-            ("bias", f"{100 * found['bias']:+.1f} points"),
-            *((name.replace("_", " "), str(count)) for name, count in found["confusion"].items()),
+            ("agreement", output.percent(summary["agreement"])),
+            ("kappa", f"{summary['kappa']:.3f}"),
+            ("bias", f"{100 * summary['bias']:+.1f} points"),
+            *((name.replace("_", " "), str(count)) for name, count in summary["confusion"].items()),
         ]
     output.table(("", ""), lines)
     output.say()

@@ -179,13 +179,13 @@ def _list(
         return
     if runs_dir.exists() and not runs_dir.is_dir():
         raise UserError(f"{runs_dir} is a file: name the folder that the runs are in.")
-    found = listing.entries(runs_dir)
+    runs = listing.entries(runs_dir)
     if json:
-        output.print_json({"runs": [entry.__dict__ for entry in found]})
-    elif not found:
+        output.print_json({"runs": [entry.__dict__ for entry in runs]})
+    elif not runs:
         output.say(f"No run yet in {runs_dir}. Begin one: selfedit train squad_cpu (`selfedit configs` lists others)")
     else:
-        rows = [(e.id, e.kind, e.created, e.status, e.model, f"{e.seconds:.0f}") for e in found]
+        rows = [(e.id, e.kind, e.created, e.status, e.model, f"{e.seconds:.0f}") for e in runs]
         output.table(("id", "kind", "begun", "status", "model", "seconds"), rows)
 
 

@@ -36,14 +36,14 @@ def _versions(
     debug: options.Debug = False,
 ) -> None:
     """List the versions in the store, oldest first; with --model only those of that base model."""
-    found = [version for version in Session(None, store).versions() if model is None or version.base.name == model]
+    versions = [version for version in Session(None, store).versions() if model is None or version.base.name == model]
     if json:
-        output.print_json({"versions": [_head(version) for version in found]})
-    elif not found:
+        output.print_json({"versions": [_head(version) for version in versions]})
+    elif not versions:
         output.say(f"No version yet in {store}. Make one: {options.again('learn', 'FILE', store=store)}")
     else:
         columns = ("id", "created", "documents", "questions", "base", "adapted", "model")
-        output.table(columns, [_row(version) for version in found])
+        output.table(columns, [_row(version) for version in versions])
 
 
 def _show(

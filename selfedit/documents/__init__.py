@@ -83,12 +83,12 @@ def _files(folder: Path) -> list[Path]:
     def refuse(error: OSError) -> NoReturn:
         raise UserError(f"Cannot read the folder {shown(error.filename)}: {error.strerror}. Check its permissions.")
 
-    found = []
+    paths = []
     for root, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(root, name) for name in names if not name.startswith(".")]
+        paths += [Path(root, name) for name in names if not name.startswith(".")]
     try:
-        return sorted(path for path in found if path.is_file())
+        return sorted(path for path in paths if path.is_file())
     except OSError as error:  # a folder that lists its files but lets nobody open them
         refuse(error)
 

@@ -42,9 +42,9 @@ class PassageIndex:
         scores: dict[int, float] = defaultdict(float)
         # Sorted, since the order of a sum of floats shows in its last digit.
         for word in sorted(set(normalise(f"{question.question} {question.context}").split()) - _IGNORED):
-            found = self._holders.get(word, set())
-            for i in found & (holding or candidates):
-                scores[i] += math.log(1 + len(self._texts) / len(found))
+            holders = self._holders.get(word, set())
+            for i in holders & (holding or candidates):
+                scores[i] += math.log(1 + len(self._texts) / len(holders))
         return max(holding or candidates, key=lambda i: (scores[i], -i))
 
     def _with_answer(self, answer: str, candidates: set[int]) -> set[int]:

@@ -47,5 +47,5 @@ def _row(fields: Any, _: int) -> Row:
     listed = fields.get("questions", [])
     if not isinstance(listed, list):
         raise ValueError("'questions' is not a list")
-    found = [parse_question(item, title, context) for item in listed]
-    return Row(title, context, tuple(question for question in found if question is not None))
+    questions = [parse_question(item, title, context) for item in listed]
+    return Row(title, context, tuple(question for question in questions if question is not None))

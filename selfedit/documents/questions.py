@@ -36,8 +36,8 @@ def read_questions(path: Path) -> list[Question]:
 
 
 def _read_lines(path: Path) -> list[Question]:
-    found = read_json_lines(path, _parse_line, '{"question": "...", "answer": "..."}')
-    return [question for question in found if question is not None]
+    questions = read_json_lines(path, _parse_line, '{"question": "...", "answer": "..."}')
+    return [question for question in questions if question is not None]
 
 
 def _parse_line(fields: Any, _: int) -> Question | None:

@@ -65,7 +65,7 @@ def split(document: Document, count_tokens: CountTokens, max_tokens: int) -> Spl
         for paragraph in _between(_BLANK_LINES, section.text, (0, len(section.text))):
             spans = list(_fitting(section.text, paragraph, cost, count_tokens, max_tokens))
             cut_paragraphs += len(spans) > 1
-            pieces += [_Piece(number, *found) for found in spans]
+            pieces += [_Piece(number, *span) for span in spans]
             cost = _AT_PARAGRAPH
     joint = count_tokens("\n\n")
     headings = [count_tokens(section.heading) + joint if section.heading else 0 for section in document.sections]

@@ -43,10 +43,10 @@ def load_domain(name: str) -> type[Domain]:
     """
     from selfedit.domains.base import Domain
 
-    found = import_named(domain_path(name), f"the domain '{name}'", "package.module:Class")
-    if not (isinstance(found, type) and issubclass(found, Domain)):
+    domain = import_named(domain_path(name), f"the domain '{name}'", "package.module:Class")
+    if not (isinstance(domain, type) and issubclass(domain, Domain)):
         raise UserError(f"The domain '{name}' is not a subclass of selfedit.domains.base.Domain.")
-    return found
+    return domain
 
 
 def check_settings(name: str, settings: Mapping[str, Any]) -> None:

@@ -60,7 +60,7 @@ class KnowledgeDomain(Domain):
         """The prompt of a question, under a topic and a passage if there are any."""
         heading = (f"Topic: {topic}\n" if topic else "") + (f"{context}\n\n" if context else "")
         if self._prompter.chat:
-            return self._prompter.request(f"{heading}{question}")
+            return self._prompter.chat_prompt(f"{heading}{question}")
         return self._prompter.text(f"{heading}Question: {question}\nAnswer:")
 
     def answer(self, text: str) -> tuple[int, ...]:

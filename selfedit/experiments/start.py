@@ -181,9 +181,9 @@ def write_report(path: Path) -> Page:
     page = report_page(records)
     with writing(path, "free some space"):
         _write_page(page, path)
-        found, _ = conditions(records)
-        if found:
-            write_whole(path / "report.csv", comparison_table(found, next(iter(found))).to_csv().encode())
+        answered, _ = conditions(records)
+        if answered:
+            write_whole(path / "report.csv", comparison_table(answered, next(iter(answered))).to_csv().encode())
     return page
 
 

@@ -36,14 +36,14 @@ def features(question: str, gold: str, prediction: str, rarity: Mapping[str, flo
     head = main_part(question, prediction)
     asked, wanted, said = text_of(question), text_of(gold), text_of(head)
     first = text_of(next((part for part in _SENTENCE.split(head) if part.strip()), ""))
-    found = _containment(gold, prediction, asked, wanted, said, first)
-    found |= _overlap(asked, wanted, said, first, rarity)
-    found |= _strings(asked, wanted, said, first)
-    found |= _figures(asked, wanted, said, first)
-    found |= _names(asked, wanted, said)
-    found |= _manner(asked, wanted, said, prediction, head)
-    found |= _question(question)
-    return found
+    values = _containment(gold, prediction, asked, wanted, said, first)
+    values |= _overlap(asked, wanted, said, first, rarity)
+    values |= _strings(asked, wanted, said, first)
+    values |= _figures(asked, wanted, said, first)
+    values |= _names(asked, wanted, said)
+    values |= _manner(asked, wanted, said, prediction, head)
+    values |= _question(question)
+    return values
 
 
 def _neighbours(asked: Text, wanted: Text, said: Text, at: int) -> dict[str, float]:
@@ -279,8 +279,8 @@ def _manner(asked: Text, wanted: Text, said: Text, prediction: str, head: str) -
 
 def _question(question: str) -> dict[str, float]:
     low = question.casefold().strip()
-    found = [kind for kind in _KINDS if re.search(rf"\b{kind}\b", low)]
-    kind = found[0] if found else "other"
+    values = [kind for kind in _KINDS if re.search(rf"\b{kind}\b", low)]
+    kind = values[0] if values else "other"
     made = {f"asks_{name.replace(' ', '_')}": float(kind == name) for name in _KINDS if name != "whom"}
     made["asks_yes_no"] = float(bool(_YES_NO.match(low)))
     made["asks_choice"] = float(" or " in low)

@@ -39,8 +39,8 @@ class Model:
 
     def row(self, question: str, gold: str, prediction: str) -> Floats:
         """The features of one answer, [F]."""
-        found = features(question, gold, prediction, self.rarity)
-        return np.array([float(found[name]) for name in self.names])
+        values = features(question, gold, prediction, self.rarity)
+        return np.array([float(values[name]) for name in self.names])
 
     def log_odds(self, x_NF: Floats) -> Floats:
         """The log-odds that each row's answer is right, shifted so that above 0 means right, [N]."""

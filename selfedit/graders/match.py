@@ -61,10 +61,10 @@ def _by_recall(question: str, gold: str, wanted: list[str], said: list[str]) -> 
     new = [word for word in dict.fromkeys(content(wanted)) if word not in asked]
     if not new or not set(numbers(wanted)) <= set(numbers(said)):
         return None
-    found = [word for word in new if word in given]
-    if len(found) < RECALL * len(new):
+    shared = [word for word in new if word in given]
+    if len(shared) < RECALL * len(new):
         return None
-    return f"has {len(found)} of the {len(new)} words of '{gold}' that the question does not give"
+    return f"has {len(shared)} of the {len(new)} words of '{gold}' that the question does not give"
 
 
 def _in_order(needle: list[str], hay: list[str]) -> bool:

@@ -18,9 +18,9 @@ def related(a: str, b: str) -> bool:
 
 @cache
 def _neighbours() -> dict[str, set[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
+    synonyms: dict[str, set[str]] = defaultdict(set)
     for line in _FILE.read_text(encoding="utf-8").splitlines():
         stems = {stem(word) for word in line.split()}
         for word in stems:
-            found[word] |= stems - {word}
-    return dict(found)
+            synonyms[word] |= stems - {word}
+    return dict(synonyms)

@@ -45,8 +45,8 @@ class Text:
     @cached_property
     def names(self) -> frozenset[str]:
         """Stems of the capitalised words that are no stop words."""
-        found = (word for match in _CAPITAL.findall(self.raw) for word in words(match))
-        return frozenset(stem(word) for word in found if word not in STOP_WORDS)
+        capitals = (word for match in _CAPITAL.findall(self.raw) for word in words(match))
+        return frozenset(stem(word) for word in capitals if word not in STOP_WORDS)
 
 
 @lru_cache(maxsize=4096)

@@ -124,13 +124,13 @@ def stem(word: str) -> str:
 
 def with_digits(tokens: list[str]) -> list[str]:
     """The same words with each number, spelled or not, as digits: 'thirty', 'seven' is '37'; '3rd' is '3'."""
-    found: list[str] = []
+    numbered: list[str] = []
     index = 0
     while index < len(tokens):
         value, used = _number_at(tokens, index)
-        found.append(tokens[index] if value is None else f"{value:.12g}")
+        numbered.append(tokens[index] if value is None else f"{value:.12g}")
         index += max(1, used)
-    return found
+    return numbered
 
 
 def numbers(tokens: list[str]) -> list[float]:

@@ -60,4 +60,4 @@ def check_questions(material: Material, config: LearnConfig, domain: KnowledgeDo
 
 
 def _prompt_tokens(prompter: Prompter, format_: Format) -> int:
-    return len(prompter.request(format_.prompt(Task("", "", "")), format_.opening, format_.examples))
+    return len(prompter.chat_prompt(format_.prompt(Task("", "", "")), format_.opening, format_.examples))

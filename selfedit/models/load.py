@@ -75,11 +75,11 @@ class BaseModel:
     @property
     def stop_token_ids(self) -> tuple[int, ...]:
         """The tokens that end an answer, as the tokenizer and the generation configuration name them; sorted."""
-        found: set[int] = set()
+        ids: set[int] = set()
         for value in (self.tokenizer.eos_token_id, getattr(self.model.generation_config, "eos_token_id", None)):
             if value is not None:
-                found.update([value] if isinstance(value, int) else value)
-        return tuple(sorted(found))
+                ids.update([value] if isinstance(value, int) else value)
+        return tuple(sorted(ids))
 
 
 def load(

@@ -29,7 +29,7 @@ class Prompter:
         starts_with_bos = bos is not None and self.tokenizer("")["input_ids"][:1] == [bos]
         return ((bos,) if starts_with_bos else ()) + self.encode(text)
 
-    def request(self, user: str, opening: str = "", examples: Sequence[tuple[str, str]] = ()) -> tuple[int, ...]:
+    def chat_prompt(self, user: str, opening: str = "", examples: Sequence[tuple[str, str]] = ()) -> tuple[int, ...]:
         """The prompt of a request, up to where the answer begins.
 
         Args:

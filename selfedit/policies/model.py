@@ -79,7 +79,7 @@ class ModelPolicy(Policy):
         )
 
     def _prompt(self, edit: SelfEdit) -> tuple[int, ...]:
-        return self._prompter.request(edit.prompt, self._format.opening, self._format.examples)
+        return self._prompter.chat_prompt(edit.prompt, self._format.opening, self._format.examples)
 
     def _request(self, edit: SelfEdit, model: Model, schema: str) -> Request:
         return Request(

@@ -31,7 +31,7 @@ class QuestionWriter:
         self_qa = get_format("self-qa")
         requests = [
             Request(
-                self._prompter.request(self_qa.prompt(task), self_qa.opening, self_qa.examples),
+                self._prompter.chat_prompt(self_qa.prompt(task), self_qa.opening, self_qa.examples),
                 model,
                 max_new_tokens=self._max_new_tokens,
                 temperature=0.7,

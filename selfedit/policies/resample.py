@@ -22,14 +22,14 @@ class ResamplingPolicy(Policy):
     def propose(
         self, tasks: Sequence[Task], edits: int, seed: int, model: Model, on_edit: OnEdit | None = None
     ) -> list[SelfEdit]:
-        found: dict[str, dict[int, SelfEdit]] = {task.id: {} for task in tasks}
+        edits_of: dict[str, dict[int, SelfEdit]] = {task.id: {} for task in tasks}
         open_tasks = list(tasks)
         for attempt in range(1, self._attempts + 1):
             samples = self._policy.propose(open_tasks, edits, seed + 1_000_003 * (attempt - 1), model)
             is_last = attempt == self._attempts
             for task in open_tasks:
                 own = iter([edit for edit in samples if edit.task_id == task.id])
-                taken = found[task.id]
+                taken = edits_of[task.id]
                 said = {edit.text for edit in taken.values()}
                 for place in [place for place in range(edits) if place not in taken]:
                     edit = next(own, None)
@@ -40,7 +40,7 @@ class ResamplingPolicy(Policy):
                         taken[place] = replace(edit, id=f"{task.id}.e{place}", attempts=attempt)
                         if on_edit is not None:
                             on_edit(taken[place])
-            open_tasks = [task for task in open_tasks if len(found[task.id]) < edits]
+            open_tasks = [task for task in open_tasks if len(edits_of[task.id]) < edits]
             if not open_tasks:
                 break
-        return [found[task.id][place] for task in tasks for place in sorted(found[task.id])]
+        return [edits_of[task.id][place] for task in tasks for place in sorted(edits_of[task.id])]

@@ -100,9 +100,9 @@ class Page:
     @property
     def figures(self) -> dict[str, str]:
         """The SVG of each figure by name, for renderers that link them. ValueError if two share a name."""
-        found: dict[str, str] = {}
+        figures: dict[str, str] = {}
         for section in self.sections:
             for block in section.blocks:
-                if isinstance(block, Figure) and found.setdefault(block.name, block.svg) != block.svg:
+                if isinstance(block, Figure) and figures.setdefault(block.name, block.svg) != block.svg:
                     raise ValueError(f"two figures are called {block.name!r}")
-        return found
+        return figures

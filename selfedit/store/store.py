@@ -119,10 +119,10 @@ class Store:
         """Raise UserError unless the weights of a version are, by their hash, the ones that were committed."""
         file = self.adapter_folder(version.id) / ADAPTER_FILE
         with reading(file):
-            found = sha256_of_file(file)
-        if found != version.adapter_sha256:
+            sha256 = sha256_of_file(file)
+        if sha256 != version.adapter_sha256:
             raise UserError(
-                f"The adapter of version {version.id} was changed or damaged: {file} has sha256 {found[:16]}…, not "
+                f"The adapter of version {version.id} was changed or damaged: {file} has sha256 {sha256[:16]}…, not "
                 f"{version.adapter_sha256[:16]}…. Restore it from a backup, or learn the documents again."
             )
 

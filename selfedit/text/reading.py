@@ -89,7 +89,7 @@ def read_json_lines(path: Path, read: Callable[[Any, int], T], form: str) -> lis
     `form` says what a line looks like. Raises UserError naming the line for what is no JSON, and for a ValueError of
     `read`.
     """
-    found = []
+    rows = []
     # Not splitlines: JSON strings may hold U+2028 and its like.
     for number, line in enumerate(decode(read_bytes(path), path).split("\n"), start=1):
         if not line.strip():
@@ -99,12 +99,12 @@ def read_json_lines(path: Path, read: Callable[[Any, int], T], form: str) -> lis
                 value = parse_json(line)
             except json.JSONDecodeError as error:
                 raise ValueError(f"not JSON ({error.msg} at column {error.colno})") from error
-            found.append(read(value, number))
+            rows.append(read(value, number))
             if not _is_unicode(value):
                 raise ValueError("it holds half of a surrogate pair, which is no character")
         except ValueError as error:
             raise UserError(f"{shown(path)}, line {number}: {shown(error, 160)}. A line looks like {form}.") from error
-    return found
+    return rows
 
 
 def _is_unicode(value: Any) -> bool:

@@ -63,12 +63,12 @@ def _of_texts(pairs: Pairs, choices: Choices, rng: random.Random) -> tuple[list[
 
 def _paraphrased(pairs: Sequence[Demonstration], choices: Choices) -> list[Demonstration]:
     """The pairs that the edit puts in other words."""
-    found = []
+    paraphrased = []
     for paraphrase in choices.paraphrases:
         if paraphrase.demonstration > len(pairs):
             raise ValueError(f"it paraphrases demonstration {paraphrase.demonstration} of {len(pairs)}")
-        found.append(Demonstration(paraphrase.input, pairs[paraphrase.demonstration - 1].output))
-    return found
+        paraphrased.append(Demonstration(paraphrase.input, pairs[paraphrase.demonstration - 1].output))
+    return paraphrased
 
 
 def _reordered(problem: Problem, rng: random.Random) -> Problem:

@@ -50,22 +50,22 @@ def _choices(run: RunRecords, tasks: Sequence[Task]) -> list[Section]:
 
 
 def _figures(edits: Sequence[SelfEdit], chosen: Sequence[Choices]) -> dict[str, str]:
-    found = {
+    figures = {
         "edits": str(len(edits)),
         "valid": str(len(chosen)),
         "samples drawn": str(sum(edit.attempts for edit in edits)),
     }
     if not chosen:
-        return found
+        return figures
     flags = [name for name in chosen[0].model_dump()["data_generation"] if name.startswith("use_")]
     for flag in flags:
         share = fmean(bool(entry.model_dump()["data_generation"][flag]) for entry in chosen)
-        found[flag.removeprefix("use_").replace("_", " ")] = f"{100 * share:.0f}%"
+        figures[flag.removeprefix("use_").replace("_", " ")] = f"{100 * share:.0f}%"
     output = fmean(entry.training.strategy == "train_using_output_tokens" for entry in chosen)
-    found["loss on the output only"] = f"{100 * output:.0f}%"
-    found["learning rate, median"] = f"{median(entry.training.learning_rate for entry in chosen):g}"
-    found["epochs, mean"] = f"{fmean(entry.training.num_train_epochs for entry in chosen):.1f}"
-    return found
+    figures["loss on the output only"] = f"{100 * output:.0f}%"
+    figures["learning rate, median"] = f"{median(entry.training.learning_rate for entry in chosen):g}"
+    figures["epochs, mean"] = f"{fmean(entry.training.num_train_epochs for entry in chosen):.1f}"
+    return figures
 
 
 def _passes(run: RunRecords, tasks: Sequence[Task]) -> list[Section]:

@@ -82,30 +82,30 @@ def conditions(run: RunRecords, value: Value = is_right) -> tuple[dict[str, list
     """A value of the answers to the validation questions by condition, and a word on passages without an adapter."""
     tasks = run.tasks("v")
     base = run.base("base")
-    found: dict[str, list[list[float]]] = {}
+    answered: dict[str, list[list[float]]] = {}
     notes: list[str] = []
     if not tasks or not base:
-        return found, notes
-    found[run.name("base")] = graded(tasks, base, value)
+        return answered, notes
+    answered[run.name("base")] = graded(tasks, base, value)
     if evaluations := run.base("in-context"):
-        found[run.name("in-context")] = graded(tasks, evaluations, value)
+        answered[run.name("in-context")] = graded(tasks, evaluations, value)
     for key, name in (("passage", run.name("passage")), *run.edit_sources()):
         trials = run.trials(key)
         if not run.is_complete(key):
             continue  # still under way
-        found[name], missing = graded_trials(tasks, trials, base, value)
+        answered[name], missing = graded_trials(tasks, trials, base, value)
         if missing:
             cases = f"{missing} case{'s' if missing > 1 else ''}"
             notes.append(f"{name}: in {cases} no edit could be used, and the model answered as it was.")
-    return found, notes
+    return answered, notes
 
 
 def _result(run: RunRecords) -> Section:
-    found, notes = conditions(run)
+    answered, notes = conditions(run)
     # Against no update, and against the first edits: what reinforcement learning is meant to improve.
-    references = [run.name("base"), *[name for _, name in run.edit_sources() if name in found][:1]]
+    references = [run.name("base"), *[name for _, name in run.edit_sources() if name in answered][:1]]
     blocks: list[Block] = []
-    if len(found) > 1:
+    if len(answered) > 1:
         by_measure = [(title, measure, conditions(run, value)[0]) for title, measure, value in MEASURES]
         blocks += [picture(values, references[0], measure) for _, measure, values in by_measure]
         blocks += [

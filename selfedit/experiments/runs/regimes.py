@@ -24,11 +24,11 @@ def many_sections(run: RunRecords) -> list[Section]:
         sources = _sources(run.stages("trials"), stage)
         tasks, base, reference = run.tasks("v")[: stage.number], run.base(str(stage)), run.name("base")
         for title, measure, value in MEASURES:
-            found = {reference: graded(tasks, base, value)}
+            by_condition = {reference: graded(tasks, base, value)}
             for source in sources:
-                found[run.name(source)], _ = graded_trials(tasks, run.trials(begin + source), base, value)
+                by_condition[run.name(source)], _ = graded_trials(tasks, run.trials(begin + source), base, value)
             title = f"{len(tasks)} passages in one adapter: {title}"
-            blocks.append(comparison_table(found, reference, title=title, measure=measure))
+            blocks.append(comparison_table(by_condition, reference, title=title, measure=measure))
         blocks += _unusable(run, {source: [begin + source] for source in sources})
     return [Section("Many passages at once", tuple(blocks))] if blocks else []
 
@@ -40,12 +40,13 @@ def sequence_sections(run: RunRecords) -> list[Section]:
     sources = _sources(run.stages("sequence"), first[0]) if first else []
     blocks: list[Block] = []
     for title, measure, value in MEASURES:
-        found = {source: _matrices(run, sequences, source, value) for source in sources}
-        found = {source: matrices for source, matrices in found.items() if matrices}
-        rows = tuple(_row(run, source, matrices, measure, value) for source, matrices in found.items())
+        by_condition = {source: _matrices(run, sequences, source, value) for source in sources}
+        by_condition = {source: matrices for source, matrices in by_condition.items() if matrices}
+        rows = tuple(_row(run, source, matrices, measure, value) for source, matrices in by_condition.items())
         if rows:
             blocks.append(Table(f"One after another: {title}", _COLUMNS, rows, _NOTE.format(measure.words)))
-            blocks += [_chart(run, n, source, _mean(m), measure) for n, (source, m) in enumerate(found.items(), 1)]
+            numbered = enumerate(by_condition.items(), 1)
+            blocks += [_chart(run, n, source, _mean(matrices), measure) for n, (source, matrices) in numbered]
     places = range(len(run.base(f"{sequences[0]}-base"))) if sequences else ()
     blocks += _unusable(run, {s: [f"{q}-{s}-{place}" for q in sequences for place in places] for s in sources})
     return [Section("Sequential edits", tuple(blocks))] if blocks else []
@@ -77,14 +78,14 @@ _NOTE = (
 
 def _matrices(run: RunRecords, sequences: Sequence[str], source: str, value: Value) -> dict[str, Matrix]:
     """The matrix of each sequence that came to its end."""
-    found = {}
+    by_condition = {}
     for sequence in sequences:
         rows: Matrix = []
         while (row := run.get("sequence", f"{sequence}-{source}-{len(rows)}", tuple[Evaluation, ...])) is not None:
             rows.append([_value(evaluation, value) for evaluation in row])
         if len(rows) == len(run.base(f"{sequence}-base")):
-            found[sequence] = rows
-    return found
+            by_condition[sequence] = rows
+    return by_condition
 
 
 def _value(evaluation: Evaluation, value: Value) -> float:

@@ -45,11 +45,11 @@ def side_by_side(runs: Sequence[RunRecords]) -> Page:
 
 
 def _all_conditions(runs: Sequence[RunRecords], value: Value) -> dict[str, list[list[float]]]:
-    found: dict[str, list[list[float]]] = {}
+    answered: dict[str, list[list[float]]] = {}
     for run in runs:
         plain = plain_names(run)
         for name, values in conditions(run, value)[0].items():
-            if name in plain and found.get(name) == values:
+            if name in plain and answered.get(name) == values:
                 continue
-            found[name if name in plain and name not in found else f"{run.id}: {name}"] = values
-    return found
+            answered[name if name in plain and name not in answered else f"{run.id}: {name}"] = values
+    return answered
