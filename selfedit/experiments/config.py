@@ -192,6 +192,9 @@ class TrainConfig(Settings):
         for name, training in (("inner", self.inner), ("evaluation.many_training", evaluation.many_training)):
             if training.full and self.engine.inner_loop == "peft":
                 raise UserError(f"engine.inner_loop: 'peft' trains LoRA only; leave {name}.full out.")
+        for name, reward in (("reward", self.outer.reward), ("screen", self.outer.screen)):
+            if reward is not None and make_reward(reward).needs_passage and not kind_of(self.domain).has_passages:
+                raise UserError(f"outer.{name}: '{reward}' reads passages, and tasks of '{self.domain}' have none.")
         joint = {"many", "sequential"} & set(evaluation.regimes)
         if joint and not kind_of(self.domain).joint:
             raise UserError(f"evaluation.regimes: tasks of '{self.domain}' do not share a model; leave only single.")

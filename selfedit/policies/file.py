@@ -9,6 +9,7 @@ from typing import Any
 from selfedit.errors import UserError, nearest
 from selfedit.policies.base import OnEdit, Policy
 from selfedit.policies.formats import Format
+from selfedit.release_0_1 import as_release_0_1
 from selfedit.seeds import derive_seed
 from selfedit.text.matching import normalise
 from selfedit.text.reading import read_json_lines
@@ -61,7 +62,8 @@ class FilePolicy(Policy):
         return proposed
 
     def _rows_for(self, task: Task) -> list[dict[str, Any]]:
-        context, title = normalise(task.passage), normalise(task.title)
+        # Of demonstrations, the text that release 0.1 made of them, which rows may have.
+        context, title = normalise(str(as_release_0_1(task)["context"])), normalise(task.title)
         same_context = [row for row in self._rows if normalise(row.get("context", "")) == context]
         same_title = [row for row in self._rows if not row.get("context") and normalise(row.get("title", "")) == title]
         return same_context or same_title

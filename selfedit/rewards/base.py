@@ -15,10 +15,12 @@ class Reward(ABC):
     Attributes:
         needs_training: whether it looks at what adapters answer; if not, none is trained for it, and it can screen
             edits before training.
+        needs_passage: whether it reads a task's context as a passage, which demonstrations are not.
     """
 
     name: str
     needs_training: bool = True
+    needs_passage: bool = False
 
     @abstractmethod
     def rewards(self, group: Group) -> list[tuple[float, ...]]:

@@ -26,6 +26,7 @@ class RubricReward(Reward):
 
     name = "rubric"
     needs_training = False
+    needs_passage = True
 
     def rewards(self, group: Group) -> list[tuple[float, ...]]:
         """Each edit's score: 0 for an empty one, at most 1."""

@@ -21,6 +21,7 @@ class ExperimentKind(ABC):
         default_grader: how answers are graded where the configuration names no grader.
         domain_settings: what the domain is given where the configuration says nothing else.
         only_files: whether `read_tasks` takes nothing but files; else it may be given names.
+        has_passages: whether a task's context is a passage.
         joint: whether several tasks may be learnt by one model, in the regimes many and sequential.
         names: what reports call conditions: training without a self-edit ('passage'), asking in context
             ('in-context'), and no update ('base').
@@ -29,6 +30,7 @@ class ExperimentKind(ABC):
     default_grader: ClassVar[str]
     domain_settings: ClassVar[Mapping[str, Any]] = {}
     only_files: ClassVar[bool] = True
+    has_passages: ClassVar[bool] = True
     joint: ClassVar[bool] = True
     names: ClassVar[Mapping[str, str]]
 

@@ -19,6 +19,7 @@ class FewshotKind(ExperimentKind):
 
     default_grader = "exact"
     only_files = False
+    has_passages = False
     joint = False  # An edit says how it is trained.
     names = {  # noqa: RUF012
         "base": "in context, no update",

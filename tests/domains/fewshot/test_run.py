@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from selfedit.domains.fewshot.choices import parse
+from selfedit.domains.fewshot.choices import FIXED, parse, write
 from selfedit.errors import UserError
 from selfedit.experiments.config import load_config
 from selfedit.experiments.runs.records import RunRecords
@@ -112,3 +112,22 @@ def test_edits_of_before_and_after_are_compared_by_eval(config: Path, tmp_path: 
 def test_mistakes(config: Path, tmp_path: Path, option: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         train(load_config(config, (option,)), tmp_path / "run", "cpu", QuietProgress())
+
+
+def test_a_reward_that_reads_passages_is_refused(config: Path) -> None:
+    for change in ("outer.reward=rubric", "outer.screen=rubric"):
+        with pytest.raises(UserError, match="reads passages, and tasks of 'fewshot' have none"):
+            load_config(config, (change, "outer.finalists=1") if "screen" in change else (change,))
+
+
+def test_edits_of_a_file_are_found_by_the_tasks_title(config: Path, tmp_path: Path) -> None:
+    edit = write(FIXED["grid"])
+    rows = [{"title": name, "self_edit": edit} for name in ("3c9b0459", "74dd1130")]
+    (config.parent / "edits.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    changes = ("evaluation.edits_from={fixed: edits.jsonl}", "evaluation.conditions=[base, passage]")
+    evaluate(load_config(config, (*changes, "evaluation.edits=1")), tmp_path / "run", None, "cpu", QuietProgress())
+    run = RunRecords(tmp_path / "run")
+    assert [trial.failure for trial in run.trials("from-fixed")] == [None, None]
+    # The same choices as the fixed recipe's, with the same seed, are the same adapters.
+    hashes = [[trial.adapter_sha256 for trial in run.trials(key)] for key in ("from-fixed", "passage")]
+    assert sorted(hashes[0]) == sorted(hashes[1])
