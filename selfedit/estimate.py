@@ -98,12 +98,20 @@ MAX_HOURS = 12
 """What takes longer has to be asked for in so many words."""
 
 
-def check_affordable(seconds: float | None, yes: bool) -> None:
-    """Raise UserError for work that takes longer than anybody means by mistake, unless the user said yes."""
-    if seconds is not None and seconds > MAX_HOURS * 3600 and not yes:
+def check_affordable(
+    material: Material, config: LearnConfig, count_tokens: Callable[[str], int], parameters: int, max_hours: float
+) -> None:
+    """Raise UserError for work that would take longer than `max_hours`.
+
+    Args:
+        parameters: of the base model.
+    """
+    tokens = sum(count_tokens(task.passage) for task in material.tasks)
+    seconds = _Work.of(material, tokens, config).seconds(parameters, _matmul_rate()[0])
+    if seconds > max_hours * 3600:
         raise UserError(
-            f"This would take about {_duration(seconds)}, by the estimate of `selfedit estimate`, and more than "
-            f"{MAX_HOURS} hours want --yes. Fewer --epochs or --edits, or fewer documents, take less."
+            f"This would take about {_duration(seconds)} by the estimate of `selfedit estimate`; what takes more than "
+            f"{max_hours:g} hours wants --yes. Fewer --epochs or --edits, or fewer documents, take less."
         )
 
 

@@ -95,10 +95,11 @@ class Session:
             return self.store.get().base.name
         return DEFAULT_MODEL
 
-    def learn(self, paths: Sequence[str | Path], **settings: Any) -> LearnResult:
+    def learn(self, paths: Sequence[str | Path], *, max_hours: float | None = None, **settings: Any) -> LearnResult:
         """Learn documents and commit a version, if it answers better than the base.
 
         Args:
+            max_hours: refuse what would take longer by the estimate; None for no bound.
             settings: fields of `selfedit.learn.config.LearnConfig`.
         """
         from selfedit.learn.prepare import read_sources
@@ -110,7 +111,7 @@ class Session:
         Store.check(self._store_path)
         sources = read_sources([Path(path) for path in paths], config)
         policy = FilePolicy(config.edits_from, get_format(config.format)) if config.edits_from is not None else None
-        return self._learn(sources, config, policy)
+        return self._learn(sources, config, policy, max_hours)
 
     def ask(
         self,
@@ -192,8 +193,11 @@ class Session:
             folder = self.base.folder
         return export(self.store, chosen, Path(target), merged=merged, base_folder=folder)
 
-    def _learn(self, sources: Sources, config: LearnConfig, policy: FilePolicy | None) -> LearnResult:
+    def _learn(
+        self, sources: Sources, config: LearnConfig, policy: FilePolicy | None, max_hours: float | None
+    ) -> LearnResult:
         from selfedit.compose import compose
+        from selfedit.estimate import check_affordable
         from selfedit.learn.prepare import work_key
         from selfedit.learn.run import LearnRun
 
@@ -201,6 +205,8 @@ class Session:
         config, material = self._split(sources, config)
         if policy is not None:
             policy.check(material.tasks)
+        if max_hours is not None:
+            check_affordable(material, config, self._count_tokens, base.parameters, max_hours)
         key = work_key(material, config, base.fingerprint, GRADERS[config.grader]().identity)
         Store.check(self._store_path, self._adapter_bytes(config))
         store = Store.open(self._store_path, create=True)
@@ -224,11 +230,14 @@ class Session:
                 f"Passages have at most {limit} tokens instead of {config.passage_tokens}: with the prompt and what "
                 f"is written about them, longer ones do not fit the model's window of {window}."
             )
-        material = split_sources(sources, limit, lambda text: len(self._prompter.encode(text)))
+        material = split_sources(sources, limit, self._count_tokens)
         if material.cut_paragraphs:
             self._progress.note(f"{material.cut_paragraphs} paragraphs were longer than {limit} tokens and were split.")
         check_questions(material, config, self._domain, window)
         return config.model_copy(update={"passage_tokens": limit}), material
+
+    def _count_tokens(self, text: str) -> int:
+        return len(self._prompter.encode(text))
 
     def _adapter_bytes(self, config: LearnConfig) -> int:
         """The size on disk of an adapter, by which a full disk is found before the work and not after it."""

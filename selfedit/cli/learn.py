@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from selfedit.cli import options, output
-from selfedit.estimate import check_affordable, estimate
+from selfedit.estimate import MAX_HOURS
 from selfedit.graders import GRADERS
-from selfedit.learn.config import LearnConfig, learn_config
+from selfedit.learn.config import LearnConfig
 from selfedit.policies.formats import FORMATS
 from selfedit.progress import make_progress
 from selfedit.session import Session
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 _WRITING, _TRAINING = "Writing self-edits and questions", "Training"
 _MAX_ROWS = 24
-_MANY_EPOCHS = 100
-"""Times edits, from which on it is worth a look at how long it takes."""
 
 
 def _default(field: str) -> Any:
@@ -152,10 +150,7 @@ def _learn(
     training = {"epochs": epochs, "learning_rate": learning_rate, "rank": rank, "batch_size": batch_size}
     session = Session(model, store, device, make_progress(quiet))
     settings = settings_of(writing, training)
-    if not yes and (epochs or 0) * (edits or 1) > _MANY_EPOCHS:
-        config = learn_config(**settings)
-        check_affordable(estimate(paths, config, session.model_name).seconds, yes)
-    result = session.learn(paths, **settings)
+    result = session.learn(paths, max_hours=None if yes else MAX_HOURS, **settings)
     if json:
         output.print_json(as_json(result, session.model_name, store))
     else:

@@ -126,5 +126,5 @@ def test_what_takes_for_ever_wants_a_yes(cli: Cli, document: Path, questions: Pa
     command = ("learn", document, "--questions", questions, "--model", tiny, "--epochs", "1000000000")
     outcome = cli.inside(*command, "--quiet")
     assert outcome.code == 2
-    assert "more than 12 hours want --yes" in outcome.err
+    assert "what takes more than 12 hours wants --yes" in outcome.err
     assert not (cli.folder / ".selfedit").exists()

@@ -29,7 +29,8 @@ def run(folder: Path, name: str = "one", **changes: Any) -> RunRecords:
 def test_a_version_of_full_weights_is_refused() -> None:
     for name in ("final_training", "edit_training"):
         with pytest.raises(UserError, match=rf"{name}\.full: a version is an adapter"):
-            selfedit.load().learn(["none.md"], **{name: {"full": True}})
+            settings: dict[str, Any] = {name: {"full": True}}
+            selfedit.load().learn(["none.md"], **settings)
 
 
 @pytest.mark.parametrize(("key", "other"), [("inner_loop", "peft"), ("generator", "vllm")])
