@@ -149,10 +149,10 @@ def test_window_without_room_for_a_self_edit(
 
 
 def test_store_of_a_newer_release(cli: Cli, store: Path, document: Path) -> None:
-    (store / "store.json").write_text('{"format": 2, "kind": "selfedit store"}')
+    (store / "store.json").write_text('{"format": 3, "kind": "selfedit store"}')
     for command in (["learn", document], ["ask", "Who?"], ["versions"], ["show"], ["export", "v1", "out"]):
         line = cli.refused(*command, store=store)
-        assert "was made by a newer selfedit (store format 2, this one reads up to 1); upgrade with" in line
+        assert "was made by a newer selfedit (store format 3, this one reads up to 2); upgrade with" in line
 
 
 def test_not_a_store(cli: Cli, document: Path, tmp_path: Path) -> None:
