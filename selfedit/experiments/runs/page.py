@@ -238,7 +238,9 @@ def _examples(run: RunRecords) -> list[Section]:
                 )
                 for name, entry in (("Best", best), ("Worst", worst))
             ]
-            blocks.append(SideBySide(cards[0], cards[1], task.title or task.id))
+            alike = sum(other.title == task.title for other in tasks.values()) > 1
+            title = f"{task.title} ({task.id})" if alike else task.title or task.id
+            blocks.append(SideBySide(cards[0], cards[1], title))
     return [Section("Best and worst edits of the last round", tuple(blocks))] if blocks else []
 
 
