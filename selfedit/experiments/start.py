@@ -132,12 +132,15 @@ def _run(
     from selfedit.compose import compose
     from selfedit.models.load import load
 
-    base = load(config.model, device=device, progress=progress)
+    # What was chosen by measuring stays chosen, or what is left would be computed in another precision.
+    begun = RunFolder.read(path).facts.precision if (path / "run.json").exists() else ""
+    base = load(config.model, device=device, dtype=begun or None, progress=progress)
     stages = compose(base, config.composition, progress.note)
     check_targets(config, base)
     check_window(data, config, base, stages)
     hashes, work = make_work(stages, Model(base.ref))
-    folder = RunFolder.open(path, kind, config, data.hashes | hashes, base.ref, software_versions(), grader)
+    precision = str(base.dtype).removeprefix("torch.")
+    folder = RunFolder.open(path, kind, config, data.hashes | hashes, base.ref, software_versions(), grader, precision)
     return _finish(folder, work, progress)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import selfedit
 from selfedit.errors import UserError
@@ -129,3 +131,26 @@ def test_warmup_decay_and_clipping_are_settings(tmp_path: Path) -> None:
         records = run(tmp_path, name, outer__rounds=0, inner=small | more, evaluation=conditions)
         hashes.add(tuple(trial.adapter_sha256 for trial in records.trials("passage")))
     assert len(hashes) == 3
+
+
+def test_a_run_goes_on_in_the_precision_that_it_began_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is chosen by measuring, which may come out otherwise the next time."""
+    load = import_module("selfedit.models.load")
+    monkeypatch.setattr(load, "default_dtype", lambda place: torch.float32)
+    small: dict[str, Any] = {"outer__rounds": 1}
+    whole = run(tmp_path, "whole", **small)
+    assert whole.facts.precision == "float32"
+    put = Journal.put
+
+    def interrupted(self: Journal, kind: str, key: str, value: object) -> None:
+        put(self, kind, key, value)
+        if (kind, key) == ("trials", "r1.0"):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Journal, "put", interrupted)
+        run(tmp_path, **small)
+    monkeypatch.setattr(load, "default_dtype", lambda place: torch.bfloat16)
+    again = run(tmp_path, **small)
+    assert [t.adapter_sha256 for t in again.trials("r1")] == [t.adapter_sha256 for t in whole.trials("r1")]
+    assert run(tmp_path, "other", **small).facts.precision == "bfloat16"

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import selfedit
+from selfedit.inner.checkpoint import CheckpointFolder
+from selfedit.learn.run import LearnResult
+from selfedit.progress import Bar, QuietProgress
+from selfedit.session import Session
 from selfedit.store import Store
 from selfedit.types import Rollout
 from tests.tiny import make_tiny_model
@@ -120,3 +126,52 @@ def test_questions_that_the_model_writes_are_fair_or_dropped(model: Path, docume
     assert all(not task.probes for task in result.tasks)
     assert result.version is None
     assert "question" in result.reason
+
+
+class Watched(QuietProgress):
+    """Counts the tokens of the final training, and cuts it off after so many of them."""
+
+    def __init__(self, most: float = float("inf")) -> None:
+        self.most, self.trained = most, 0
+
+    @contextmanager
+    def bar(self, label: str, total: int, unit: str) -> Iterator[Bar]:
+        with super().bar(label, total, unit) as bar:
+            yield _Counted(self, bar) if label == "Training the version" else bar
+
+
+class _Counted(Bar):
+    def __init__(self, watched: Watched, bar: Bar) -> None:
+        self._watched, self._bar = watched, bar
+
+    def advance(self, amount: int = 1) -> None:
+        self._watched.trained += amount
+        if self._watched.trained > self._watched.most:
+            raise KeyboardInterrupt
+        self._bar.advance(amount)
+
+
+def test_final_training_goes_on_where_it_was(
+    model: Path, documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CheckpointFolder, "is_due", lambda self: True)
+    arguments: dict[str, Any] = {"questions": questions(tmp_path), "edits": 1, "format": "implications", **SETTINGS}
+
+    def learn(store: str, progress: Watched) -> LearnResult:
+        return Session(str(model), tmp_path / store, progress=progress).learn([documents], **arguments)
+
+    whole = Watched()
+    expected = learn("whole", whole).version
+    assert expected is not None
+    cut = Watched(0.6 * whole.trained)
+    with pytest.raises(KeyboardInterrupt):
+        learn("cut", cut)
+    (work,) = (path for path in (tmp_path / "cut" / "work").iterdir() if path.is_dir())
+    assert list(work.glob("checkpoints/*/state.safetensors"))
+    rest = Watched()
+    version = learn("cut", rest).version
+    assert version is not None
+    assert version.adapter_sha256 == expected.adapter_sha256
+    assert version.losses == expected.losses
+    assert 0 < rest.trained < 0.5 * whole.trained
+    assert version.seconds > 0 and not work.exists()

@@ -25,7 +25,13 @@ _FREE = ("engine.slots", "engine.token_budget", "engine.tracking")
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What a run was made of. `hashes` are those of its data files, `grader` a grader's identity."""
+    """What a run was made of.
+
+    Attributes:
+        hashes: of its data files.
+        grader: a grader's identity.
+        precision: of the model's weights, which was chosen by measuring; empty where release 0.1 did not say.
+    """
 
     id: str
     kind: str
@@ -37,6 +43,7 @@ class RunFacts:
     status: str = "unfinished"
     seconds: float = 0.0
     grader: str = ""
+    precision: str = ""
 
     @property
     def graded_by(self) -> str:
@@ -60,6 +67,7 @@ class RunFolder:
         model: ModelRef,
         software: Mapping[str, str],
         grader: str,
+        precision: str = "",
     ) -> RunFolder:
         """Begin a run, or go on with the one that is there.
 
@@ -77,7 +85,8 @@ class RunFolder:
                 )
             return cls(path, facts)
         created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        folder = cls(path, RunFacts(path.name, kind, created, plain, hashes, model, software, grader=grader))
+        facts = RunFacts(path.name, kind, created, plain, hashes, model, software, grader=grader, precision=precision)
+        folder = cls(path, facts)
         with writing(path, _INSTEAD):
             path.mkdir(parents=True, exist_ok=True)
         folder._write()

@@ -261,6 +261,7 @@ def _facts(run: RunRecords) -> Section:
         ("seconds of work", f"{facts.seconds:.0f}"),
         ("model", f"{facts.model.name} ({facts.model.fingerprint[:12]})"),
         ("graded by", run.facts.graded_by),
+        ("precision", facts.precision or "not recorded"),
         *((f"sha256 of {key}", value[:16]) for key, value in facts.hashes.items()),
         *_flat(facts.config),
         *((f"version of {name}", version) for name, version in facts.software.items()),
