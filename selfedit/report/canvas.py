@@ -111,13 +111,13 @@ def round_ticks(low: float, high: float, about: int = 5, whole: bool = False) ->
     return Ticks(tuple(round(index * step, digits) + 0.0 for index in range(first, last + 1)), step)
 
 
-def spread(wanted: list[float], gap: float, low: float, high: float) -> list[float]:
+def spread(places: list[float], gap: float, low: float, high: float) -> list[float]:
     """Places close to those wanted, in the same order, at least `gap` apart and, if they fit, in `low`..`high`."""
-    order = sorted(range(len(wanted)), key=lambda index: wanted[index])
-    placed = list(wanted)
+    order = sorted(range(len(places)), key=lambda index: places[index])
+    placed = list(places)
     floor = low
     for index in order:
-        placed[index] = floor = max(wanted[index], floor)
+        placed[index] = floor = max(places[index], floor)
         floor += gap
     ceiling = high
     for index in reversed(order):

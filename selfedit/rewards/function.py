@@ -45,11 +45,11 @@ def own_reward(name: str) -> Reward:
     Raises:
         UserError: it cannot be imported, or is neither.
     """
-    own: Any = import_named(name, f"the reward '{name}'", "package.module:function")
-    if isinstance(own, type) and issubclass(own, Reward):
-        reward = own()
+    named: Any = import_named(name, f"the reward '{name}'", "package.module:function")
+    if isinstance(named, type) and issubclass(named, Reward):
+        reward = named()
         reward.name = name
         return reward
-    if not callable(own):
+    if not callable(named):
         raise UserError(f"The reward '{name}' is not a function (task, answers) -> float.")
-    return FunctionReward(name, own)
+    return FunctionReward(name, named)

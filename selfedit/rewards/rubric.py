@@ -35,16 +35,16 @@ class RubricReward(Reward):
     def shares(self, task: Task, edit: SelfEdit) -> dict[str, float]:
         """Each criterion's share, between 0 and 1."""
         lines = [words for line in edit.text.splitlines() if (words := _content(line))]
-        said = [word for line in lines for word in line]
+        edit_words = [word for line in lines for word in line]
         passage = _content(f"{task.title} {task.passage}")
-        if not said or not passage:
+        if not edit_words or not passage:
             return dict.fromkeys(("length", "diversity", "faithfulness", "coverage"), 0.0)
         known = set(passage)
         return {
-            "length": min(1.0, len(said) / (_LONG_ENOUGH * len(passage))),
+            "length": min(1.0, len(edit_words) / (_LONG_ENOUGH * len(passage))),
             "diversity": _diversity(lines),
-            "faithfulness": sum(word in known for word in said) / len(said),
-            "coverage": len(known & set(said)) / len(known),
+            "faithfulness": sum(word in known for word in edit_words) / len(edit_words),
+            "coverage": len(known & set(edit_words)) / len(known),
         }
 
 

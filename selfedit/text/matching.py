@@ -46,7 +46,7 @@ answer_forms = lru_cache(maxsize=4096)(forms)  # an answer is sought in many pas
 
 def holds(forms: tuple[str, str], text: str, answer: str) -> bool:
     """`answer_in_passage`, for a text whose `forms` are at hand."""
-    wanted = answer_forms(answer)
-    if not wanted[0].strip():
+    needles = answer_forms(answer)
+    if not needles[0].strip():
         return bool(answer.strip()) and answer.strip() in text
-    return any(needle in hay for needle, hay in zip(wanted, forms, strict=True))
+    return any(needle in hay for needle, hay in zip(needles, forms, strict=True))
