@@ -12,6 +12,7 @@ from typing import Any
 from selfedit.errors import UserError
 from selfedit.learn.config import LearnConfig
 from selfedit.learn.prepare import Material, read_sources, split_sources
+from selfedit.memory import DEFAULT_MEMORY
 from selfedit.models import resolve
 from selfedit.models.shape import ModelShape, guess_shape, read_shape
 from selfedit.policies.formats import get_format
@@ -163,10 +164,12 @@ class _Work:
         edit_tokens = min(_EDIT_TOKENS, config.max_edit_tokens) if writes else 0
         lessons = min(_LESSONS_A_PASSAGE_TOKEN * tokens, edit_tokens * passages)
         once = (_WHOLE_PASSAGE + _ITS_SENTENCES * config.sentences) * tokens + lessons
-        # Every edit alone, and the best of each passage once more in the final adapter.
-        training = round(once * (config.edits * config.edit_training.epochs + config.final_training.epochs))
-        # The base, every edit's adapter and the final one are asked.
-        asked = questions * (config.edits + 2)
+        # Where there is a choice, every edit alone; and the best of each passage in the version's adapters.
+        tried = config.edits if config.edits > 1 or not config.held_out else 0
+        final = config.final(config.memory or DEFAULT_MEMORY)
+        training = round(once * (tried * config.edit_training.epochs + final.epochs))
+        # The base, every edit's adapter and the version are asked.
+        asked = questions * (tried + 2)
         decoded = asked * _ANSWER_TOKENS + passages * _ASKING_TOKENS * asks
         read = asked * _QUESTION_TOKENS * 2 + (passages * _PROMPT_TOKENS + tokens) * asks
         if writes and config.edits_from is None:
@@ -214,7 +217,8 @@ def _matmul_rate() -> tuple[float, int]:
 def _memory(shape: ModelShape, config: LearnConfig, bytes_a_weight: int) -> float:
     """Bytes of the frozen weights, the adapters with gradient and two moments, and the activations of one pass."""
     weights = shape.parameters * bytes_a_weight
-    adapters = config.slots * config.edit_training.rank * shape.widths * 4 * 4
+    rank = max(config.edit_training.rank, config.final(config.memory or DEFAULT_MEMORY).rank)
+    adapters = config.slots * rank * shape.widths * 4 * 4
     # Every layer keeps its input, and the low-rank part and the norms about as much again.
     activations = config.token_budget * shape.widths * bytes_a_weight * 2
     return weights + adapters + activations + _RUNTIME_BYTES

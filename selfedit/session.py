@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,37 +17,56 @@ from selfedit.learn.config import LearnConfig, learn_config
 from selfedit.models import DEFAULT_MODEL, resolve
 from selfedit.policies.formats import get_format
 from selfedit.progress import Progress, QuietProgress
-from selfedit.store import Store, check_base
-from selfedit.types import Model, Version
+from selfedit.store import BASE, Store, check_base
+from selfedit.types import Adapter, DocumentRef, Knowledge, Model, Task, Version
 
 if TYPE_CHECKING:
     from selfedit.domains.knowledge import KnowledgeDomain
     from selfedit.generate.base import Generator
+    from selfedit.learn.change import Change, Difference
     from selfedit.learn.prepare import Material, Sources
     from selfedit.learn.run import LearnResult
+    from selfedit.learn.update import Updater
+    from selfedit.memory.recall import Recall
     from selfedit.models.load import BaseModel
     from selfedit.models.prompt import Prompter
     from selfedit.policies.file import FilePolicy
 
 DEFAULT_STORE = Path(".selfedit")
 
+_LOADED = 64
+"""Adapters of a routed version that stay in memory: of the default model some 10 MB each."""
+
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer, and the version that gave it; None is the base model."""
+    """An answer, and the version that gave it; None is the base model.
+
+    Attributes:
+        source: the title of the passage whose adapter answered; None where no adapter did, or one answers everything.
+        probability: that the question is about something learnt, by the router.
+    """
 
     answer: str
     version: str | None
+    source: str | None = None
+    probability: float = 1.0
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A question, to a version (None is the newest) or to the bare base, under a topic or none."""
+    """A question, to a version (None is the active one) or to the bare base, under a topic or none.
+
+    Attributes:
+        history: what was asked before in the same conversation, the last one last. A router looks at it where the
+            question alone does not say what it is about.
+    """
 
     question: str
     version: str | None = None
     base: bool = False
     topic: str = ""
+    history: tuple[str, ...] = ()
 
 
 class Session:
@@ -69,7 +91,8 @@ class Session:
         self._store_path, self._device = Path(store), device
         self._progress = progress or QuietProgress()
         self._model_name = model
-        self._models: dict[str, Model] = {}
+        self._recalls: dict[str, Recall] = {}
+        self._adapters: OrderedDict[str, Adapter] = OrderedDict()
         self._titles: dict[str | None, set[str]] = {}
         if model is not None:
             resolve(model).check()
@@ -91,27 +114,38 @@ class Session:
         """The base model's name."""
         if self._model_name is not None:
             return self._model_name
-        if (self._store_path / "store.json").exists() and self.store.ids():
-            return self.store.get().base.name
+        if (self._store_path / "store.json").exists() and (ids := self.store.ids()):
+            return self.store.get(self.store.active or ids[-1]).base.name
         return DEFAULT_MODEL
 
-    def learn(self, paths: Sequence[str | Path], *, max_hours: float | None = None, **settings: Any) -> LearnResult:
-        """Learn documents and commit a version, if it answers better than the base.
+    def learn(
+        self,
+        paths: Sequence[str | Path],
+        *,
+        parent: str | None = None,
+        max_hours: float | None = None,
+        **settings: Any,
+    ) -> LearnResult:
+        """Learn documents on top of what is known, and commit a version if the gates let it through.
 
         Args:
+            parent: the version to go on from, or "base" to begin anew; None is the active one.
             max_hours: refuse what would take longer by the estimate; None for no bound.
             settings: fields of `selfedit.learn.config.LearnConfig`.
         """
-        from selfedit.learn.prepare import read_sources
+        from selfedit.learn.prepare import read_keep, read_sources
         from selfedit.policies.file import FilePolicy
 
         # All that can be wrong without a model is found before one is loaded, and before a store is made.
         config = learn_config(**settings)
         GRADERS[config.grader]()  # A judge says here what it lacks.
         Store.check(self._store_path)
+        if parent is not None and parent != BASE:
+            self.store.get(parent)
+        keep = read_keep(config.keep)
         sources = read_sources([Path(path) for path in paths], config)
         policy = FilePolicy(config.edits_from, get_format(config.format)) if config.edits_from is not None else None
-        return self._learn(sources, config, policy, max_hours)
+        return self._learn(sources, config, policy, max_hours, parent, keep)
 
     def ask(
         self,
@@ -129,34 +163,47 @@ class Session:
     def ask_all(self, questions: Sequence[Asked], max_new_tokens: int = 64) -> list[Reply]:
         """Answer questions without any document in context, all together, whichever versions they are put to."""
         from selfedit.generate.base import Request
+        from selfedit.memory.recall import Recalled
+        from selfedit.routing import Query
 
         for asked in questions:
             if not asked.question.strip():
                 raise UserError('The question is empty. Write it in quotes: selfedit ask "Who ...?"')
         # What is wrong with a version is said before the model is loaded.
         versions = {asked.version: self.store.get(asked.version) for asked in questions if not asked.base}
-        models = {None: Model(self.base.ref)} | {version.id: self._model(version) for version in versions.values()}
+        recalls = {name: self._recall(version) for name, version in versions.items()}
+        recalled: dict[int, Recalled] = {}
+        for name, recall in recalls.items():
+            mine = [i for i, asked in enumerate(questions) if not asked.base and asked.version == name]
+            queries = [Query(questions[i].question, questions[i].topic, questions[i].history) for i in mine]
+            recalled |= dict(zip(mine, recall.recall(queries), strict=True))
+        bare = Model(self.base.ref)
         requests = []
-        for asked in questions:
-            prompt = self._domain.ask(asked.question, asked.topic)
+        for i, asked in enumerate(questions):
+            who = recalled.get(i) or Recalled(bare, asked.topic)
+            prompt = self._domain.ask(asked.question, who.topic)
             if len(prompt) + max_new_tokens > self.base.context_window:
                 raise UserError(
                     f"The question has {len(prompt)} tokens; with {max_new_tokens} for the answer it does not fit "
                     f"{self.model_name}'s window of {self.base.context_window}. Ask something shorter."
                 )
-            model = models[None if asked.base else versions[asked.version].id]
-            requests.append(Request(prompt, model, max_new_tokens, stop=("\n",)))
+            requests.append(Request(prompt, who.model, max_new_tokens, stop=("\n",)))
         completions = self._generator.generate(requests)
-        return [
-            Reply(completion.text.strip(), None if asked.base else versions[asked.version].id)
-            for asked, completion in zip(questions, completions, strict=True)
-        ]
+        replies = []
+        for i, (asked, completion) in enumerate(zip(questions, completions, strict=True)):
+            text, answerer = completion.text.strip(), recalled.get(i)
+            if answerer is None:
+                replies.append(Reply(text, None))
+                continue
+            source = answerer.source.task.title if answerer.source is not None else None
+            replies.append(Reply(text, versions[asked.version].id, source, answerer.probability))
+        return replies
 
     def topic(self, topic: str, version: str | None = None) -> tuple[str, str]:
-        """A topic in a version's own spelling, and a word to the user where no title is like it; None is the newest."""
+        """A topic in a version's own spelling, and a word to the user where no title is like it; None is the active."""
         if version not in self._titles:
-            learnt = self.store.get(version)
-            titles = [*(task.title for task in learnt.tasks), *(document.title for document in learnt.documents)]
+            learnt = self.store.get(version).knowledge
+            titles = [*(item.task.title for item in learnt.learnt), *(item.title for item in learnt.documents)]
             self._titles[version] = set(titles)
         known = self._titles[version]
         if not topic or not known:
@@ -166,20 +213,94 @@ class Session:
             return alike, ""
         return topic, f"Nothing that was learnt is titled '{topic}'. {nearest(topic, known)}"
 
-    def _model(self, version: Version) -> Model:
-        """The base under a version, whose weights are read once."""
-        if version.id not in self._models:
+    def _recall(self, version: Version) -> Recall:
+        """Who answers for a version; its weights are read when a question needs them."""
+        if version.id not in self._recalls:
+            from selfedit.memory.recall import DEFAULT_ROUTER, Recall
+
             check_base(version, self.base.fingerprint, self.model_name)
-            self._models[version.id] = Model(self.base.ref).with_update(self.store.adapter(version))
-        return self._models[version.id]
+            router = version.settings.get("router", DEFAULT_ROUTER)
+            self._recalls[version.id] = Recall(version.knowledge, Model(self.base.ref), self._adapter, router)
+        return self._recalls[version.id]
+
+    def _adapter(self, sha256: str) -> Adapter:
+        """An adapter of the store, from memory if it was used of late."""
+        if sha256 not in self._adapters:
+            self._adapters[sha256] = self.store.adapters.load(sha256)
+            if len(self._adapters) > _LOADED:
+                self._adapters.popitem(last=False)
+        self._adapters.move_to_end(sha256)
+        return self._adapters[sha256]
 
     def versions(self) -> list[Version]:
         """All versions, oldest first."""
         return self.store.versions()
 
     def show(self, version: str | None = None) -> Version:
-        """One version with all that made it; None is the newest."""
+        """One version with all that made it; None is the active one."""
         return self.store.get(version)
+
+    def use(self, version: str | None) -> None:
+        """Make a version, or with None the base, the active one: it answers, and the next `learn` goes on from it."""
+        self.store.activate(version, "use")
+
+    def rollback(self, steps: int = 1) -> str | None:
+        """Make the version that lies `steps` below the active one active, and return its id; None is the base."""
+        store = self.store
+        if (id := store.active) is None:
+            raise UserError(f"No version is active in {store.path}, so that nothing can be rolled back.")
+        parents = {head.id: head.parent for head in store.heads()}
+        path: list[str | None] = [id]
+        while (last := path[-1]) is not None:
+            path.append(parents.get(last))
+        if not 1 <= steps < len(path):
+            raise UserError(f"{id} lies {len(path) - 1} steps above the base: roll back by 1 to {len(path) - 1}.")
+        store.activate(path[steps], "rollback")
+        return path[steps]
+
+    def forget(self, document: str, **settings: Any) -> Change:
+        """Commit a version that never saw a document, named by its title, path or file name."""
+        from selfedit.learn.change import forget, matching
+
+        matching(self.store.get().knowledge, document)
+        config = learn_config(**settings)
+        with self._updating(config, f"forget {document}") as updater:
+            return forget(self.store, updater, config, document)
+
+    def consolidate(self, memory: str = "joint", **settings: Any) -> Change:
+        """Commit a version that knows the same in another memory, such as one adapter for all, if the gates let it."""
+        from selfedit.learn.change import consolidate
+
+        config = learn_config(memory=memory, **settings)
+        with self._updating(config, "consolidate") as updater:
+            return consolidate(self.store, updater, config, memory)
+
+    def diff(self, before: str, after: str, *, ask: bool = True) -> Difference:
+        """What came and went between two versions ("base" is one, too) and, if `ask`, which answers changed."""
+        from selfedit.learn.change import difference
+
+        one, other = (Knowledge() if id == BASE else self.store.get(id).knowledge for id in (before, after))
+        if not ask:
+            return difference(one, other, None)
+        with self._updating(learn_config(), "diff", before if after == BASE else after) as updater:
+            return difference(one, other, updater)
+
+    @contextmanager
+    def _updating(self, config: LearnConfig, what: str, version: str | None = None) -> Iterator[Updater]:
+        """What changes versions or compares them; interrupted, the same command goes on where it was."""
+        from selfedit.compose import compose
+        from selfedit.learn.prepare import read_keep
+        from selfedit.learn.update import Updater
+
+        store = self.store
+        chosen = store.get(version)
+        check_base(chosen, self.base.fingerprint, self.model_name)
+        keep = read_keep(config.keep)
+        stages = compose(self.base, config.composition, self._progress.note, None, self._generator)
+        key = hashlib.sha256(f"{what}/{chosen.id}/{config.model_dump_json()}".encode()).hexdigest()[:32]
+        with store.journal(key) as journal:
+            yield Updater(stages, store, journal, Model(self.base.ref), config, self._progress, keep)
+            store.clear_journal(key)
 
     def export(self, version: str | None, target: str | Path, *, merged: bool = False) -> Path:
         """Write a version as a PEFT folder, or merged into full weights."""
@@ -194,29 +315,55 @@ class Session:
         return export(self.store, chosen, Path(target), merged=merged, base_folder=folder)
 
     def _learn(
-        self, sources: Sources, config: LearnConfig, policy: FilePolicy | None, max_hours: float | None
+        self,
+        sources: Sources,
+        config: LearnConfig,
+        policy: FilePolicy | None,
+        max_hours: float | None,
+        parent: str | None,
+        keep: tuple[Task, ...],
     ) -> LearnResult:
         from selfedit.compose import compose
         from selfedit.estimate import check_affordable
-        from selfedit.learn.prepare import work_key
-        from selfedit.learn.run import LearnRun
+        from selfedit.learn.prepare import without_known, work_key
+        from selfedit.learn.run import LearnRun, nothing_new
 
         base = self.base
         config, material = self._split(sources, config)
         if policy is not None:
             policy.check(material.tasks)
+        known = self._known(parent)
+        grader = GRADERS[config.grader]().identity
+        key = work_key(material, config, base.fingerprint, grader)
+        same: tuple[DocumentRef, ...] = ()
+        # Work that was killed after its commit finds its documents known, and is to say what came of it.
+        if not config.again and not (self._store_path / "work" / key).exists():
+            material, same = without_known(material, known.documents)
+            key = work_key(material, config, base.fingerprint, grader)
+        if not material.tasks:
+            return nothing_new(same)
         if max_hours is not None:
             check_affordable(material, config, self._count_tokens, base.parameters, max_hours)
-        key = work_key(material, config, base.fingerprint, GRADERS[config.grader]().identity)
-        Store.check(self._store_path, self._adapter_bytes(config))
+        Store.check(self._store_path, self._adapter_bytes(config, len(material.tasks)))
         store = Store.open(self._store_path, create=True)
         with store.journal(key) as journal:
             generator = self._generator if config.generator == "batched" else None
             stages = compose(base, config.composition, self._progress.note, policy, generator)
-            run = LearnRun(stages, store, journal, Model(base.ref), config, self._progress)
+            run = LearnRun(stages, store, journal, Model(base.ref), config, self._progress, parent, keep)
             result = run.run(material)
             store.clear_journal(key)
-        return result
+        return replace(result, known=tuple(document.title for document in same))
+
+    def _known(self, parent: str | None) -> Knowledge:
+        """What the version to go on from knows, which has to be of this base model."""
+        if not (self._store_path / "store.json").exists():
+            return Knowledge()
+        id = self.store.active if parent is None else parent
+        if id is None or id == BASE:
+            return Knowledge()
+        version = self.store.get(id)
+        check_base(version, self.base.fingerprint, self.model_name)
+        return version.knowledge
 
     def _split(self, sources: Sources, config: LearnConfig) -> tuple[LearnConfig, Material]:
         """The material in passages that fit the model's window, and the settings with the length that they have."""
@@ -239,13 +386,16 @@ class Session:
     def _count_tokens(self, text: str) -> int:
         return len(self._prompter.encode(text))
 
-    def _adapter_bytes(self, config: LearnConfig) -> int:
-        """The size on disk of an adapter, by which a full disk is found before the work and not after it."""
+    def _adapter_bytes(self, config: LearnConfig, passages: int) -> int:
+        """The size on disk of a version's adapters, by which a full disk is found before the work and not after it."""
+        from selfedit.memory import DEFAULT_MEMORY, load_memory
         from selfedit.multilora.model import layer_shapes, resolve_targets
 
-        final = config.final_training
+        memory = config.memory or DEFAULT_MEMORY
+        final = config.final(memory)
         layers = resolve_targets(self.base.model, final.target_modules)
-        return sum(4 * final.rank * sum(shape) for shape in layer_shapes(self.base.model, layers).values())
+        one = sum(4 * final.rank * sum(shape) for shape in layer_shapes(self.base.model, layers).values())
+        return (passages if load_memory(memory).routed else 1) * one
 
     @cached_property
     def _prompter(self) -> Prompter:

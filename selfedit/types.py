@@ -382,6 +382,61 @@ class DocumentRef:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Learnt:
+    """A passage as a version knows it.
+
+    Attributes:
+        task: the passage, with the questions that were asked about it when it was learnt.
+        edits: what of the self-edits is trained on, without the records of their sampling.
+        seed: of that training, so that it can be done again alike.
+        adapter: the hash of the adapter that holds it; several passages may share one.
+        version: the id of the version that learnt it; empty until that is committed.
+    """
+
+    document: DocumentRef
+    task: Task
+    edits: tuple[SelfEdit, ...]
+    seed: int = 0
+    adapter: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """All that a version knows, and by which adapters: what a memory makes of what was known before and what is new.
+
+    Attributes:
+        memory: the strategy by which old and new live together; empty in stores of earlier releases.
+        learnt: the passages, in the order in which they were learnt.
+    """
+
+    memory: str = ""
+    learnt: tuple[Learnt, ...] = ()
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """The hashes of all adapters, each once, in the order in which they were trained."""
+        return tuple(dict.fromkeys(item.adapter for item in self.learnt))
+
+    @property
+    def documents(self) -> tuple[DocumentRef, ...]:
+        """Each once, in the order in which they were learnt."""
+        return tuple(dict.fromkeys(item.document for item in self.learnt))
+
+
+@dataclass(frozen=True)
+class GateFigure:
+    """What one gate saw: its name, whether it let the update through, and its figures in words."""
+
+    gate: str
+    passed: bool
+    text: str
+
+
+Action = Literal["learn", "forget", "consolidate"]
+"""What made a version."""
+
 ProbeSource = Literal["file", "documents", "model"]
 """Who asked: a question file, questions that came with the documents, or the model itself."""
 
@@ -390,7 +445,15 @@ ProbeSource = Literal["file", "documents", "model"]
 class Version:
     """A committed update: what it was made of, how, and what it was worth.
 
-    `before` and `after` are paired: the same probes, in the same order, asked of the base and of the adapter.
+    Documents, tasks and rollouts are what was new in it; `knowledge` is all that it knows. `before` and `after` are
+    paired: the same probes about what was new, in the same order, asked before the update and after it.
+
+    Attributes:
+        adapter_sha256: the hash of its weights: of the adapter's file or, of several adapters, of their hashes.
+        parent: the version that it builds on; None if that is the base.
+        gates: what the gates saw.
+        scale: by which the update was made weaker to pass them; 1 where it was not.
+        rejected: why it was not committed but kept aside; empty if it was.
     """
 
     id: str
@@ -409,6 +472,11 @@ class Version:
     seconds: float
     adapter_sha256: str = ""
     parent: str | None = None
+    action: Action = "learn"
+    knowledge: Knowledge = field(default_factory=Knowledge)
+    gates: tuple[GateFigure, ...] = ()
+    scale: float = 1.0
+    rejected: str = ""
 
     @property
     def questions(self) -> int:

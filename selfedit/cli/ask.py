@@ -14,7 +14,8 @@ from selfedit.session import Asked, Reply, Session
 
 Base = Annotated[bool, typer.Option("--base", help="Ask the bare base model.")]
 Version = Annotated[
-    str | None, typer.Option("--version", metavar="ID", help="Ask this version, not the newest.", show_default=False)
+    str | None,
+    typer.Option("--version", metavar="ID", help="Ask this version, not the active one.", show_default=False),
 ]
 Compare = Annotated[bool, typer.Option("--compare", help="Show both answers, base and version.")]
 Topic = Annotated[
@@ -53,9 +54,10 @@ def _ask(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Answer questions without any document in context, with the newest version unless told otherwise.
+    """Answer questions without any document in context, with the active version unless told otherwise.
 
-    All are answered at once. The answer is the likeliest one.
+    All are answered at once. The answer is the likeliest one. Where a version has an adapter a passage, a router picks
+    the one that a question is about, or the base where nothing that was learnt fits.
     """
     check_who(base, compare, version)
     if bool(questions) == (file is not None):
@@ -73,7 +75,18 @@ def _ask(
         _shown(row, reply, base_answers[i] if compare else None)
         for i, (row, reply) in enumerate(zip(rows, answers, strict=True))
     ]
+    if len(answers) == 1 and not json and (who := answered_by(answers[0])):
+        progress.note(who)
     _print(shown, json, single=file is None and len(rows) == 1)
+
+
+def answered_by(reply: Reply) -> str:
+    """Whose answer it is, for people; empty where one model answers everything."""
+    if reply.source is not None:
+        return f"({reply.version}, by what it learnt from '{reply.source}')"
+    if reply.version is not None and reply.probability < 1:
+        return f"({reply.version} learnt nothing about this: the base answers)"
+    return ""
 
 
 def check_who(base: bool, compare: bool, version: str | None) -> None:
@@ -109,7 +122,13 @@ def _shown(row: Row, reply: Reply, base_answer: str | None) -> dict[str, Any]:
     from selfedit.types import Probe
 
     text, _, gold = row
-    shown: dict[str, Any] = {"question": text, "answer": reply.answer, "version": reply.version}
+    shown: dict[str, Any] = {
+        "question": text,
+        "answer": reply.answer,
+        "version": reply.version,
+        "source": reply.source,
+        "probability": round(reply.probability, 4),
+    }
     if base_answer is not None:
         shown["base_answer"] = base_answer
     if gold:

@@ -13,16 +13,20 @@ from selfedit.errors import UserError
 from selfedit.progress import Progress, make_progress
 from selfedit.session import Asked, Session
 
+_HISTORY = 4
+"""Earlier questions that a router looks at."""
+
 _HELP = "/topic TITLE   /version ID   /base   /help   /quit"
 
 
 @dataclass(frozen=True)
 class _Who:
-    """Whom the next question is put to, and what it is about."""
+    """Whom the next question is put to, what it is about, and what was asked before."""
 
     version: str | None
     base: bool
     topic: str
+    history: tuple[str, ...] = ()
 
 
 def register(app: typer.Typer) -> None:
@@ -44,6 +48,7 @@ def _chat(
 ) -> None:
     """Answer question after question, with the model loaded once. Each question stands by itself.
 
+    Only who answers depends on what was asked before: "When was it founded?" goes to what the last question was about.
     A line that begins with / is for the prompt; /help lists them. With --json, one object a line.
     """
     ask.check_who(base, compare, version)
@@ -67,6 +72,7 @@ def _chat(
                 who = _told(session, who, line)
             elif line:
                 _answer(session, who, line, compare and not who.base, json, progress)
+                who = replace(who, history=(*who.history, line)[-_HISTORY:])
         except UserError as error:
             progress.note(f"error: {error}")
         except KeyboardInterrupt:
@@ -79,7 +85,7 @@ def _told(session: Session, who: _Who, line: str) -> _Who:
     """What a line for the prompt changes."""
     command, _, rest = line.partition(" ")
     if command == "/topic":
-        return replace(who, topic=rest.strip())
+        return replace(who, topic=rest.strip(), history=())
     if command == "/version":
         return replace(who, version=session.store.get(rest.strip() or None).id, base=False)
     if command == "/base":
@@ -92,9 +98,11 @@ def _told(session: Session, who: _Who, line: str) -> _Who:
 
 def _answer(session: Session, who: _Who, question: str, compare: bool, json: bool, progress: Progress) -> None:
     topic = who.topic if who.base else ask.known_topic(session, who.version, who.topic, progress)
-    asked = [Asked(question, who.version, who.base, topic)]
+    asked = [Asked(question, who.version, who.base, topic, who.history)]
     reply, *bare = session.ask_all([*asked, *([Asked(question, None, True, topic)] if compare else [])])
-    shown = {"question": question, "answer": reply.answer, "version": reply.version}
+    shown = {"question": question, "answer": reply.answer, "version": reply.version, "source": reply.source}
+    if not json and (note := ask.answered_by(reply)):
+        progress.note(note)
     if bare:
         shown["base_answer"] = bare[0].answer
     if json:

@@ -12,7 +12,6 @@ from selfedit.cli import options, output
 from selfedit.cli.learn import as_json, print_summary
 from selfedit.progress import make_progress
 from selfedit.session import Session
-from selfedit.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from selfedit.learn.run import LearnResult
@@ -21,8 +20,7 @@ DEMO: dict[str, Any] = {
     "edits": 1,
     "max_edit_tokens": 96,
     "max_answer_tokens": 24,
-    "edit_training": TrainingSettings(epochs=3),
-    "final_training": TrainingSettings(learning_rate=2e-3, epochs=7, batch_size=4),
+    "again": True,
 }
 """Settings in which the demo differs from `selfedit learn`."""
 

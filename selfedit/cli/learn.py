@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from selfedit.cli import options, output
+from selfedit.errors import UserError
 from selfedit.estimate import MAX_HOURS
 from selfedit.graders import GRADERS
-from selfedit.learn.config import LearnConfig
+from selfedit.learn.config import LearnConfig, final_default
+from selfedit.memory import DEFAULT_MEMORY, MEMORIES
 from selfedit.policies.formats import FORMATS
 from selfedit.progress import make_progress
 from selfedit.session import Session
+from selfedit.store import BASE
 
 if TYPE_CHECKING:
     from selfedit.learn.run import LearnResult
+    from selfedit.types import GateFigure
 
-_WRITING, _TRAINING = "Writing self-edits and questions", "Training"
+_WRITING, _TRAINING, _LINEAGE = "Writing self-edits and questions", "Training", "What was learnt before"
 _MAX_ROWS = 24
 
 
@@ -30,8 +35,8 @@ def _default(field: str) -> Any:
 
 def _training(field: str) -> str:
     """How the two trainings differ by default, in the words of a help text."""
-    tried, final = getattr(_default("edit_training"), field), getattr(_default("final_training"), field)
-    return f"[default: {tried}]" if tried == final else f"[default: {tried}, and {final} for the final adapter]"
+    tried, final = getattr(_default("edit_training"), field), getattr(final_default(DEFAULT_MEMORY), field)
+    return f"[default: {final}]" if tried == final else f"[default: {final}, and {tried} where edits are only tried]"
 
 
 def _writing_option(field: str, help: str, metavar: str | None = None) -> Any:
@@ -74,6 +79,42 @@ KeepUntested = Annotated[
     bool,
     typer.Option("--keep-untested", help="Learn passages that no question asks about, too.", rich_help_panel=_WRITING),
 ]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        help=f"How old and new live together: {', '.join(MEMORIES)}. \\[default: as before, or {DEFAULT_MEMORY}]",
+        show_default=False,
+        rich_help_panel=_LINEAGE,
+    ),
+]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="ID",
+        help="Go on from this version. [default: the active one]".replace("[", r"\["),
+        show_default=False,
+        rich_help_panel=_LINEAGE,
+    ),
+]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Begin anew, knowing nothing of earlier documents.", rich_help_panel=_LINEAGE)
+]
+Keep = Annotated[
+    Path | None,
+    typer.Option(
+        "--keep",
+        metavar="FILE",
+        help="Questions that are to stay right.",
+        show_default=False,
+        rich_help_panel=_LINEAGE,
+    ),
+]
+Again = Annotated[
+    bool,
+    typer.Option("--again", help="Learn documents anew that are known as they are.", rich_help_panel=_LINEAGE),
+]
 Epochs = Annotated[int | None, _training_option("epochs", "Times each example is trained on.")]
 LearningRate = Annotated[float | None, _training_option("learning_rate", "Step size of AdamW at its start.")]
 Rank = Annotated[int | None, _training_option("rank", "Rank of the LoRA adapters.")]
@@ -85,8 +126,9 @@ def settings_of(writing: dict[str, Any], training: dict[str, Any]) -> dict[str, 
     settings = {name: value for name, value in writing.items() if value is not None}
     given = {name: value for name, value in training.items() if value is not None}
     if given:
-        for name in ("edit_training", "final_training"):
-            settings[name] = _default(name).model_dump() | given
+        final = final_default(writing.get("memory") or DEFAULT_MEMORY)
+        settings["edit_training"] = _default("edit_training").model_dump() | given
+        settings["final_training"] = final.model_dump() | given
     return settings
 
 
@@ -119,6 +161,11 @@ def _learn(
     rank: Rank = None,
     batch_size: BatchSize = None,
     keep_untested: KeepUntested = False,
+    memory: Memory = None,
+    from_: From = None,
+    fresh: Fresh = False,
+    keep: Keep = None,
+    again: Again = False,
     yes: Annotated[bool, typer.Option("--yes", help="Also if it takes more than 12 hours by the estimate.")] = False,
     json: options.Json = False,
     seed: options.Seed = None,
@@ -128,10 +175,11 @@ def _learn(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Learn documents, and commit a version if it answers questions about them better than the base model.
+    """Learn documents on top of what is known, and commit a version if gates let it through.
 
-    The model writes self-edits about each passage, one adapter is trained on each, all answer the questions without
-    the text, and a last adapter is trained on those that helped. Interrupted, the same command goes on.
+    The model writes self-edits about each passage and trains a small adapter on them. The gates ask what is new, what
+    was learnt before and what everybody knows, before and after. A document that changed takes the place of what it
+    said before; one that is known as it is, is left out. Interrupted, the same command goes on.
     """
     writing = {
         "edits": edits,
@@ -146,13 +194,21 @@ def _learn(
         "grader": grader,
         "seed": seed,
         "keep_untested": keep_untested or None,
+        "memory": memory,
+        "keep": keep,
+        "again": again or None,
     }
     training = {"epochs": epochs, "learning_rate": learning_rate, "rank": rank, "batch_size": batch_size}
     session = Session(model, store, device, make_progress(quiet))
     settings = settings_of(writing, training)
-    result = session.learn(paths, max_hours=None if yes else MAX_HOURS, **settings)
+    if fresh and from_ is not None:
+        raise UserError("--from and --fresh exclude each other: leave one out.")
+    parent = BASE if fresh else from_
+    result = session.learn(paths, parent=parent, max_hours=None if yes else MAX_HOURS, **settings)
     if json:
         output.print_json(as_json(result, session.model_name, store))
+    elif not result.tasks:
+        output.say(f"No version was committed: {result.reason}.")
     else:
         output.table(*_accuracies(result), totals=True)
         print_summary(result, store, model)
@@ -163,6 +219,11 @@ def as_json(result: LearnResult, model: str, store: Path) -> dict[str, Any]:
     return {
         "version": result.version.id if result.version else None,
         "reason": result.reason,
+        "parent": result.version.parent if result.version else None,
+        "memory": result.version.knowledge.memory if result.version else None,
+        "rejected": result.rejected.id if result.rejected else None,
+        "gates": [asdict(figure) for figure in result.figures],
+        "already_known": list(result.known),
         "passages": len(result.tasks),
         "edits": len(result.rollouts),
         "usable_edits": _usable(result),
@@ -188,16 +249,28 @@ def print_summary(result: LearnResult, store: Path, model: str | None) -> None:
     output.say()
     output.say(f"Questions  {_questions(result)}, asked without the text; by {asked_by}")
     output.say(f"Self-edits {len(result.rollouts)} written: " + ", ".join(f"{n} {fate}" for fate, n in fates.items()))
+    if result.known:
+        output.say(f"Left out   {len(result.known)} documents that are known as they are (--again learns them anew)")
+    print_gates(result.figures)
     output.say(f"Took       {result.seconds:.1f} s")
     output.say()
     if result.version is None:
         output.say(f"No version was committed: {result.reason}.")
-        output.say("Nothing was changed. More --edits, another --format or more --epochs may help.")
+        aside = f" What was trained is kept aside as {result.rejected.id}." if result.rejected else ""
+        output.say(f"Nothing was changed.{aside} More --edits, another --format or more --epochs may help.")
         return
-    output.say(f"Committed version {result.version.id} to {store}. Next:")
+    scale = f", at {result.version.scale:.0%} of its strength" if result.version.scale < 1 else ""
+    on = f", on top of {result.version.parent}" if result.version.parent else ""
+    output.say(f"Committed version {result.version.id} to {store}{on}{scale}; it is the active one. Next:")
     first = next((probe.question for task in result.tasks for probe in task.probes), "...")
     output.say("  " + options.again("ask", first, "--compare", store=store, model=model))
     output.say("  " + options.again("show", result.version.id, store=store))
+
+
+def print_gates(figures: Sequence[GateFigure]) -> None:
+    """Say what each gate saw, a line each."""
+    for index, figure in enumerate(figures):
+        output.say(f"{'' if index else 'Gates':<10} {output.mark(figure.passed)} {figure.gate}: {figure.text}")
 
 
 def _accuracies(result: LearnResult) -> tuple[Sequence[str], list[Sequence[str]]]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from selfedit.cli import output
+from selfedit.cli.learn import print_gates
 from selfedit.types import Rollout, Version
 
 _INDENT = "    "
@@ -58,12 +59,32 @@ def _print_head(version: Version) -> None:
         "version": f"{version.id}, made {version.created} in {version.seconds:.0f} s",
         "model": f"{version.base.name} ({version.base.fingerprint[:16]})",
         "documents": ", ".join(f"{document.title} ({document.path})" for document in version.documents),
-        "accuracy": f"base {base}, adapted {adapted}",
+        "accuracy": f"before {base}, after {adapted}",
         "questions": f"{version.questions} by {output.ASKED_BY[version.probe_source]}{dropped}",
+        "lineage": _lineage(version),
+        "knows": _knows(version),
         "settings": _settings(version.settings),
     }
+    if version.rejected:
+        facts["rejected"] = version.rejected
     for name, fact in facts.items():
         output.say(f"{name:<10} {fact}")
+    print_gates(version.gates)
+
+
+def _lineage(version: Version) -> str:
+    """What a version builds on, and what made it."""
+    on = f"{version.action} on top of {version.parent}" if version.parent else f"{version.action}, on the base"
+    return on + (f", at {version.scale:.0%} of its strength" if version.scale < 1 else "")
+
+
+def _knows(version: Version) -> str:
+    """How much a version knows, and by what."""
+    knowledge = version.knowledge
+    return (
+        f"{len(knowledge.learnt)} passages of {len(knowledge.documents)} documents in {len(knowledge.adapters)} "
+        f"adapters, memory {knowledge.memory or 'of an earlier release'}"
+    )
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

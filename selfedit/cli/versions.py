@@ -15,7 +15,7 @@ from selfedit.types import Version
 
 _Id = Annotated[str, typer.Argument(metavar="ID", help="Which version, such as v1.", show_default=False)]
 _OptionalId = Annotated[
-    str | None, typer.Argument(metavar="[ID]", help="Which version; by default the newest.", show_default=False)
+    str | None, typer.Argument(metavar="[ID]", help="Which version; by default the active one.", show_default=False)
 ]
 
 
@@ -29,21 +29,52 @@ def register(app: typer.Typer) -> None:
 
 
 def _versions(
+    rejected: Annotated[bool, typer.Option("--rejected", help="Those that the gates did not let through.")] = False,
     json: options.Json = False,
     store: options.StoreDir = options.STORE,
     model: options.Model = None,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """List the versions in the store, oldest first; with --model only those of that base model."""
-    versions = [version for version in Session(None, store).versions() if model is None or version.base.name == model]
+    """List the versions in the store as a tree, each under the one that it builds on; an arrow marks the active one.
+
+    With --model only those of that base model.
+    """
+    opened = Session(None, store).store
+    heads = [head for head in opened.heads("r" if rejected else "v") if model is None or head.base.name == model]
+    active = opened.active
     if json:
-        output.print_json({"versions": [_head(version) for version in versions]})
-    elif not versions:
+        rows = [_head(head) | {"active": head.id == active} for head in heads]
+        output.print_json({"versions": rows, "active": active})
+    elif not heads and rejected:
+        output.say(f"Nothing was rejected in {store}.")
+    elif not heads:
         output.say(f"No version yet in {store}. Make one: {options.again('learn', 'FILE', store=store)}")
     else:
-        columns = ("id", "created", "documents", "questions", "base", "adapted", "model")
-        output.table(columns, [_row(version) for version in versions])
+        columns = ("id", "created", "what", "questions", "before", "after", "memory", "model")
+        output.table(columns, [_row(head, indent, active) for head, indent in _tree(heads)])
+        if rejected:
+            output.say("'selfedit show ID' says why.")
+        elif active is None:
+            output.say("No version is active: the base answers.")
+
+
+def _tree(heads: list[Version]) -> list[tuple[Version, str]]:
+    """Versions with their indents: one that builds on another stands below it, and further in if it is a branch."""
+    known = {head.id for head in heads}
+    children: dict[str | None, list[Version]] = {}
+    for head in heads:
+        children.setdefault(head.parent if head.parent in known else None, []).append(head)
+    rows: list[tuple[Version, str]] = []
+    # Not recursive: a lineage may be a thousand versions long. The last branch goes on straight, below the others.
+    stack = [(head, 0) for head in reversed(children.get(None, []))]
+    while stack:
+        head, depth = stack.pop()
+        rows.append((head, "  " * max(0, depth - 1) + ("└ " if depth else "")))
+        below = children.get(head.id, [])
+        stack += [(child, depth) for child in below[-1:]]
+        stack += [(child, depth + 1) for child in reversed(below[:-1])]
+    return rows
 
 
 def _show(
@@ -85,25 +116,32 @@ def _export(
 def _head(version: Version) -> dict[str, Any]:
     return {
         "id": version.id,
+        "parent": version.parent,
+        "action": version.action,
+        "memory": version.knowledge.memory,
         "created": version.created,
         "documents": [document.title for document in version.documents],
         "passages": len(version.tasks),
         "questions": version.questions,
         "base_accuracy": version.base_accuracy,
         "adapted_accuracy": version.adapted_accuracy,
+        "scale": version.scale,
+        "rejected": version.rejected,
         "model": version.base.name,
     }
 
 
-def _row(version: Version) -> tuple[str, ...]:
+def _row(version: Version, indent: str, active: str | None) -> tuple[str, ...]:
     titles = [document.title for document in version.documents]
     shown = ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
+    asked = bool(version.questions)
     return (
-        version.id,
+        indent + version.id + (" ←" if version.id == active else ""),
         version.created,
-        shown,
+        shown if version.action == "learn" else f"{version.action}: {shown}",
         str(version.questions),
-        output.percent(version.base_accuracy),
-        output.percent(version.adapted_accuracy),
+        output.percent(version.base_accuracy if asked else None),
+        output.percent(version.adapted_accuracy if asked else None),
+        version.knowledge.memory or "-",
         version.base.name,
     )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from selfedit.gates.base import Gate, GateCase, first_reason
+from selfedit.gates.base import Compared, Gate, GateCase, Margins, all_figures, first_reason
 from selfedit.gates.better import BetterGate
+from selfedit.gates.improved import ImprovedGate
+from selfedit.gates.retained import DivergenceGate, GeneralGate, KeepGate, RetainedGate
 from selfedit.imports import load_named
 
-GATES: dict[str, type[Gate]] = {gate.name: gate for gate in (BetterGate,)}
+GATES: dict[str, type[Gate]] = {
+    gate.name: gate for gate in (ImprovedGate, RetainedGate, GeneralGate, DivergenceGate, KeepGate, BetterGate)
+}
 
-__all__ = ["GATES", "Gate", "GateCase", "first_reason", "make_gate"]
+__all__ = ["GATES", "Compared", "Gate", "GateCase", "Margins", "all_figures", "first_reason", "make_gate"]
 
 
 def make_gate(name: str) -> Gate:

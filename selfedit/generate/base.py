@@ -74,3 +74,12 @@ class Generator(ABC):
     @abstractmethod
     def score(self, items: Sequence[Scored]) -> list[float]:
         """Mean natural-log probability a token of each target, in the order given."""
+
+    def divergence(self, texts: Sequence[tuple[tuple[int, ...], Model]], base: Model) -> list[float]:
+        """How far each model is from the base on a text: the mean over its tokens of the Kullback-Leibler divergence
+        KL(base || model) of the next token's distribution, in nats.
+
+        Raises:
+            NotImplementedError: this generator has no distributions to give.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not give whole distributions")

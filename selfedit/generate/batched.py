@@ -82,6 +82,26 @@ class BatchedGenerator(Generator):
                     scores.update(zip((i for i, _ in batch), means, strict=True))
         return [scores[i] for i in range(len(items))]
 
+    @torch.no_grad()
+    def divergence(self, texts: Sequence[tuple[tuple[int, ...], Model]], base: Model) -> list[float]:
+        ours = self._distributions([(tokens, model) for tokens, model in texts])
+        theirs = self._distributions([(tokens, base) for tokens, _ in texts])
+        return [
+            float((base_TV.exp() * (base_TV - model_TV)).sum(-1).mean().clamp_min(0.0))
+            for base_TV, model_TV in zip(theirs, ours, strict=True)
+        ]
+
+    def _distributions(self, texts: Sequence[tuple[tuple[int, ...], Model]]) -> list[torch.Tensor]:
+        """Log-probabilities of the next token after each token of a text, [T, vocabulary], one text a pass."""
+        logprobs: dict[int, torch.Tensor] = {}
+        for group in self._groups([model for _, model in texts]):
+            with self._adapted(group) as multi:
+                for index, slot in group.slots:
+                    tokens = texts[index][0]
+                    hidden_TH = multi.hidden_states(list(tokens), multi.batch([len(tokens)], [slot]))
+                    logprobs[index] = multi.logits(hidden_TH).float().log_softmax(-1)
+        return [logprobs[index] for index in range(len(texts))]
+
     def _groups(self, models: Sequence[Model]) -> list[_Group]:
         """Split indices so that each group shares what is merged and has no more adapters than there are slots."""
         check_base(models, self.base)

@@ -8,7 +8,11 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, model_validator
 
 from selfedit.errors import UserError, nearest
-from selfedit.gates import make_gate
+from selfedit.gates import Margins, make_gate
+from selfedit.imports import load_named
+from selfedit.memory import DEFAULT_MEMORY, MEMORIES, load_memory
+from selfedit.memory.recall import DEFAULT_ROUTER
+from selfedit.routing import ROUTERS, Router
 from selfedit.settings import (
     Composition,
     FormatName,
@@ -24,10 +28,34 @@ from selfedit.settings import (
 DEFAULT_FORMAT = "rewrite"
 
 
+DEFAULT_GATES = ("improved", "retained", "general", "divergence", "keep")
+
+# One passage fits few weights, and small adapters are trained many at once.
+_SMALL = TrainingSettings(rank=8, alpha=16, learning_rate=2e-3, epochs=8, batch_size=4)
+_LARGE = TrainingSettings(learning_rate=2e-3, epochs=8, batch_size=4)
+
+
+def final_default(memory: str) -> TrainingSettings:
+    """How a memory's adapters are trained unless the user says otherwise: those of one passage are small."""
+    return _SMALL if load_memory(memory).routed else _LARGE
+
+
+class MarginSettings(Settings):
+    """What loss the gates put up with; `selfedit.gates.Margins` says why."""
+
+    general: float = Field(default=Margins.general, ge=0, le=1)
+    retained: float = Field(default=Margins.retained, ge=0, le=1)
+    divergence: float = Field(default=Margins.divergence, ge=0)
+
+    def margins(self) -> Margins:
+        """The same as gates take it."""
+        return Margins(self.general, self.retained, self.divergence)
+
+
 class LearnConfig(Settings):
     """What `selfedit learn` may be told."""
 
-    edits: int = Field(default=2, ge=1, description="self-edits written for each passage")
+    edits: int = Field(default=1, ge=1, description="self-edits written for each passage; of several the best is kept")
     format: FormatName = Field(default=DEFAULT_FORMAT, description="form of the self-edits")
     edits_from: Path | None = Field(default=None, description="JSONL file of self-edits that something else wrote")
     questions: Path | None = Field(default=None, description="JSONL or SQuAD file of questions with answers")
@@ -41,12 +69,21 @@ class LearnConfig(Settings):
     seed: int = Field(default=0, ge=0, lt=2**31)
     grader: GraderName = "match"
     reward: RewardName = "accuracy"
-    gates: Annotated[tuple[str, ...], Listed] = Field(
-        default=("better",), description="what a version has to pass: better, or package.module:Class of your own"
+    memory: str | None = Field(
+        default=None, description=f"how old and new live together: {', '.join(MEMORIES)}; None: as before, or routed"
     )
+    router: str = Field(default=DEFAULT_ROUTER, description="what chooses who answers, where adapters are routed")
+    replay: float = Field(default=1.0, ge=0, description="old examples for each new one, in the memory `replay`")
+    gates: Annotated[tuple[str, ...], Listed] = Field(
+        default=DEFAULT_GATES, description="what a version has to pass; package.module:Class is one of your own"
+    )
+    margins: MarginSettings = MarginSettings()
+    keep: Path | None = Field(default=None, description="JSONL or SQuAD file of questions that are to stay right")
+    again: bool = Field(default=False, description="learn documents anew that are as they were when they were learnt")
+    held_out: bool = Field(default=True, description="questions that choose among edits do not measure the version")
     keep_untested: bool = Field(default=False, description="learn passages that no question asks about, too")
     edit_training: TrainingSettings = TrainingSettings()
-    final_training: TrainingSettings = TrainingSettings(learning_rate=2e-3, epochs=8, batch_size=4)
+    final_training: TrainingSettings | None = Field(default=None, description="None: as suits the memory")
     inner_loop: InnerLoopName = Field(default="batched", description="what trains the adapters")
     generator: GeneratorName = Field(default="batched", description="what writes and answers")
     slots: int = Field(default=12, ge=1, description="adapters trained at once")
@@ -55,11 +92,17 @@ class LearnConfig(Settings):
     @model_validator(mode="after")
     def _possible(self) -> LearnConfig:
         for name in ("edit_training", "final_training"):
-            if getattr(self, name).full:
+            if (training := getattr(self, name)) is not None and training.full:
                 raise UserError(f"{name}.full: a version is an adapter. Full finetuning is for `selfedit eval`.")
         for gate in self.gates:
             make_gate(gate)
+        load_memory(self.memory or DEFAULT_MEMORY)
+        load_named(self.router, "router", ROUTERS, Router)
         return self
+
+    def final(self, memory: str) -> TrainingSettings:
+        """How the adapters of a memory are trained."""
+        return self.final_training or final_default(memory)
 
     @property
     def composition(self) -> Composition:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from selfedit.documents import Document, Passage, Question, assign, check_titles, read_documents, read_questions, split
 from selfedit.learn.config import LearnConfig
 from selfedit.release_0_1 import later_settings
 from selfedit.types import DocumentRef, Probe, ProbeSource, Task
+
+_NOT_IN_KEY = ("memory", "router", "replay", "gates", "margins", "keep", "again")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,36 @@ def read_sources(paths: Sequence[Path], config: LearnConfig) -> Sources:
     documents = read_documents(paths)
     check_titles(questions, documents)
     return Sources(tuple(documents), tuple(questions))
+
+
+def without_known(material: Material, known: Sequence[DocumentRef]) -> tuple[Material, tuple[DocumentRef, ...]]:
+    """The material without the documents that are known as they are, and those documents."""
+    hashes = {document.sha256 for document in known}
+    same = tuple(document for document in material.documents if document.sha256 in hashes)
+    left = tuple(document for document in material.documents if document.sha256 not in hashes)
+    ids = {document.sha256[:12] for document in left}
+    tasks = tuple(task for task in material.tasks if task.id.partition(".")[0] in ids)
+    return replace(material, documents=left, tasks=tasks), same
+
+
+def read_keep(path: Path | None) -> tuple[Task, ...]:
+    """The user's questions that are to stay right, those about one title together; none without a file.
+
+    Raises:
+        UserError: the file is missing, unreadable or malformed.
+    """
+    by_title: dict[str, list[Question]] = {}
+    for question in read_questions(path) if path is not None else ():
+        by_title.setdefault(question.title, []).append(question)
+    return tuple(
+        Task(
+            f"keep{number}",
+            title,
+            "",
+            tuple(Probe(f"keep{number}.q{i}", q.question, q.answers) for i, q in enumerate(questions)),
+        )
+        for number, (title, questions) in enumerate(by_title.items())
+    )
 
 
 def split_sources(sources: Sources, passage_tokens: int, count_tokens: Callable[[str], int]) -> Material:
@@ -93,8 +125,9 @@ def _tasks(passages: Sequence[Passage], hashes: Sequence[str]) -> tuple[Task, ..
 def work_key(material: Material, config: LearnConfig, fingerprint: str, grader: str) -> str:
     """A hash of all that decides the outcome: the same key is the same work, which may be taken up again."""
     digest = hashlib.sha256(fingerprint.encode())
-    # `slots` and `token_budget` say how fast, not what; paths may change while contents stay.
-    ignored = dict.fromkeys(("slots", "token_budget", "questions", "edits_from"), True)
+    # `slots` and `token_budget` say how fast, not what; paths may change while contents stay; and what the memory makes
+    # of it is recorded under keys of its own.
+    ignored = dict.fromkeys((*_NOT_IN_KEY, "slots", "token_budget", "questions", "edits_from"), True)
     digest.update(config.model_dump_json(exclude=later_settings(config) | ignored).encode())
     digest.update(repr(material.tasks).encode())
     digest.update(grader.encode())

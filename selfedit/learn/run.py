@@ -10,10 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from typing import Any
 
-from selfedit.gates import GateCase, first_reason, make_gate
 from selfedit.learn.config import LearnConfig
 from selfedit.learn.prepare import Material
+from selfedit.learn.update import Candidate, Updater
+from selfedit.memory import DEFAULT_MEMORY
 from selfedit.policies.questions import QuestionWriter
 from selfedit.progress import Progress
 from selfedit.release_0_1 import upgrade_learn_journal
@@ -22,8 +24,22 @@ from selfedit.search.selection import Selection, make_groups, rank, select
 from selfedit.search.stages import Stages
 from selfedit.search.step import UNASKED, Search
 from selfedit.search.training import DivergedError
-from selfedit.store import Journal, Store
-from selfedit.types import Adapter, Evaluation, Group, Model, ProbeSource, Recipe, Rollout, SelfEdit, Task, Version
+from selfedit.store import BASE, Journal, MovedError, Store
+from selfedit.store.version_files import newly_learnt
+from selfedit.types import (
+    DocumentRef,
+    Evaluation,
+    GateFigure,
+    Group,
+    Knowledge,
+    Model,
+    ProbeSource,
+    Rollout,
+    SelfEdit,
+    Task,
+    Trial,
+    Version,
+)
 
 _ALL = "all"
 """The only stage of a run of `learn`."""
@@ -33,7 +49,13 @@ _UNASKED = "there is no question to measure it by; give some with --questions"
 
 @dataclass(frozen=True)
 class LearnResult:
-    """What came of a run. `version` is None if nothing was committed, and `reason` says why."""
+    """What came of a run.
+
+    Attributes:
+        version: None if nothing was committed, and `reason` says why.
+        rejected: what was set aside because the gates did not let it through.
+        known: titles of documents that were left out because they are known as they are.
+    """
 
     version: Version | None
     reason: str
@@ -44,43 +66,84 @@ class LearnResult:
     before: tuple[Evaluation, ...]
     after: tuple[Evaluation, ...]
     seconds: float
+    figures: tuple[GateFigure, ...] = ()
+    rejected: Version | None = None
+    known: tuple[str, ...] = ()
 
 
 class LearnRun:
     """A run that can be killed at any point: done alike again, it goes on with what is missing.
 
     Each finished piece (questions, a task's self-edits, an evaluation) is in the journal before the next begins.
+
+    Args:
+        parent: the version to go on from, or `BASE`; None goes on from whichever is active when it is committed.
+        keep: the user's questions that are to stay right.
     """
 
     def __init__(
-        self, stages: Stages, store: Store, journal: Journal, base: Model, config: LearnConfig, progress: Progress
+        self,
+        stages: Stages,
+        store: Store,
+        journal: Journal,
+        base: Model,
+        config: LearnConfig,
+        progress: Progress,
+        parent: str | None = None,
+        keep: tuple[Task, ...] = (),
     ) -> None:
         self._stages, self._store, self._journal = stages, store, journal
-        self._base, self._config, self._progress = base, config, progress
-        self._gates = [make_gate(name) for name in config.gates]
+        self._base, self._config, self._progress, self._parent = base, config, progress, parent
         # Two rounds of slots a chunk: enough to refill them, few enough to lose little work when killed.
         self._search = Search(stages, journal, progress, 2 * config.slots)
+        self._updater = Updater(stages, store, journal, base, config, progress, keep)
         upgrade_learn_journal(journal, config.seed)
 
     def run(self, material: Material) -> LearnResult:
-        """Learn the material and commit a version, unless nothing in it makes the model better."""
+        """Learn the material and commit a version, unless the gates do not let it through."""
         with self._timed():
+            committed = self._committed(material)
+            if committed is not None:
+                return _result(committed)
             tasks, source, dropped = self._with_probes(material)
             if not any(task.probes for task in tasks):
                 unasked = tuple(Evaluation(task.id, "none", ()) for task in tasks)
                 return LearnResult(None, _UNASKED, tasks, (), source, dropped, unasked, (), self._seconds)
-            rollouts, before = self._search_edits(tasks)
-            adapter, failure = self._train_final(tasks, rollouts)
-            after: tuple[Evaluation, ...] = ()
-            reason: str | None = failure
-            if adapter is not None:
-                model = self._base.with_update(adapter)
-                after = self._search.evaluate_update(_ALL, tasks, model, "Asking the version")
-                reason = self._gate(tasks, before, after)
-        result = LearnResult(None, reason or "", tasks, rollouts, source, dropped, before, after, self._seconds)
-        if reason or adapter is None:
-            return result
-        return replace(result, version=self._commit(material, result, adapter))
+            asked, choosing = self._split_probes(tasks, source)
+            rollouts, before = self._search_edits(asked, choosing)
+            result = LearnResult(None, "", asked, rollouts, source, dropped, before, (), self._seconds)
+            if not any(rollout.kept for rollout in rollouts):
+                usable = sum(rollout.failure is None for rollout in rollouts)
+                none = f"none of the {len(rollouts)} self-edits ({usable} of them usable) beat the base model"
+                return replace(result, reason=none)
+            return self._update(material, result)
+
+    def _update(self, material: Material, result: LearnResult) -> LearnResult:
+        """Learn on top of what is active, as often as another process was faster to commit."""
+        while True:
+            on = self._parent or self._store.active or BASE
+            parent = None if on == BASE else self._store.get(on)
+            known = parent.knowledge if parent is not None else Knowledge()
+            memory = self._config.memory or known.memory or DEFAULT_MEMORY
+            if known.learnt and known.memory != memory:
+                self._progress.note(f"{on} is kept in another way: all that it knows is trained anew as '{memory}'.")
+            version = self._version(material, result, None if parent is None else parent.id)
+            new = newly_learnt(version)
+            try:
+                candidate = self._updater.learn(memory, known, new, result.tasks, result.before)
+            except DivergedError as error:
+                return replace(result, reason=f"training diverged ({error})", seconds=self._seconds)
+            version = replace(version, **_outcome(candidate), seconds=self._seconds)
+            result = replace(
+                result, after=candidate.after, before=candidate.before, figures=candidate.figures, seconds=self._seconds
+            )
+            if candidate.reason:
+                aside = self._store.commit(replace(version, rejected=candidate.reason), letter="r")
+                return replace(result, reason=candidate.reason, rejected=aside)
+            try:
+                return replace(result, version=self._store.commit(version, on=None if self._parent else on))
+            except MovedError:
+                self._progress.note("Another version became active meanwhile: going on from that one.")
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -111,22 +174,49 @@ class LearnRun:
             self._journal.put("questions", _ALL, saved)
         return saved[0], "model", saved[1]
 
-    def _search_edits(self, tasks: Sequence[Task]) -> tuple[tuple[Rollout, ...], tuple[Evaluation, ...]]:
-        """Every edit with what became of it, and what the base answered."""
+    def _split_probes(self, tasks: tuple[Task, ...], source: ProbeSource) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
+        """The tasks with the probes that measure the version, and with those that choose among edits.
+
+        Where there is a choice to make, no probe does both: of a passage's questions every second one chooses. A
+        passage with a single question has nothing to choose by, and its first usable edit is kept.
+        """
+        if self._config.edits == 1 and not self._chooses_by_all:
+            return tasks, tuple(replace(task, probes=()) for task in tasks)
+        if self._chooses_by_all:
+            return tasks, tasks
+        measure = tuple(replace(task, probes=task.probes[::2]) for task in tasks)
+        return measure, tuple(replace(task, probes=task.probes[1::2]) for task in tasks)
+
+    @property
+    def _chooses_by_all(self) -> bool:
+        return not self._config.held_out
+
+    def _search_edits(
+        self, tasks: Sequence[Task], choosing: Sequence[Task]
+    ) -> tuple[tuple[Rollout, ...], tuple[Evaluation, ...]]:
+        """Every edit with what became of it, and what the base answered to the probes that measure.
+
+        With one edit a passage there is nothing to choose, and no adapter is trained to try it.
+        """
         config = self._config
         edits = self._search.propose("", tasks, config.edits, self._base, config.seed, finish=self._with_one_usable)
         before = self._search.evaluate_base(_ALL, tasks, self._base, "Asking the base model")
         training = config.edit_training.hyperparameters()
-        if self._stages.reward.needs_training:
+        chosen_by = before
+        if any(task.probes for task in choosing) and self._stages.reward.needs_training:
             seeds = (config.seed,)
-            trials = self._search.evaluate_edits(_ALL, tasks, edits, self._base, training, seeds, "Training edits")
+            if not self._chooses_by_all:
+                chosen_by = self._search.evaluate_base("choosing", choosing, self._base, "Asking the base model")
+            trials = self._search.evaluate_edits(_ALL, choosing, edits, self._base, training, seeds, "Training edits")
         else:
             trials = self._search.check_edits(_ALL, tasks, edits, training, config.seed)
-        groups = [
-            self._with_untested(select(rank(group, self._stages.reward), Selection()))
-            for group in make_groups(tasks, edits, trials, before)
-        ]
-        by_id = {rollout.edit.id: rollout for group in groups for rollout in group.rollouts}
+        measured = {task.id for task in tasks if task.probes}
+        by_id: dict[str, Rollout] = {}
+        for group in make_groups(choosing, edits, trials, chosen_by):
+            if group.task.probes or not self._stages.reward.needs_training:
+                group = select(rank(group, self._stages.reward), Selection())
+            group = self._with_unchosen(group, group.task.id in measured)
+            by_id |= {rollout.edit.id: rollout for rollout in group.rollouts}
         return tuple(by_id[edit.id] for edit in edits), before
 
     def _with_one_usable(self, task: Task, edits: list[SelfEdit]) -> list[SelfEdit]:
@@ -136,48 +226,38 @@ class LearnRun:
             return edits
         return [*edits, SelfEdit(f"{task.id}.passage", task.id, "none", "", "", self._config.seed)]
 
-    def _with_untested(self, group: Group) -> Group:
-        """A passage that no question asks about cannot be measured: its first usable edit is kept if the user says."""
-        untested = [rollout.edit.id for rollout in group.rollouts if rollout.failure == UNASKED][:1]
-        if not self._config.keep_untested or not untested:
+    def _with_unchosen(self, group: Group, measured: bool) -> Group:
+        """Where nothing could choose, the first usable edit is kept, if a question measures it or the user says so."""
+        if any(rollout.kept for rollout in group.rollouts) or group.task.probes:
             return group
-        rollouts = tuple(replace(r, kept=r.kept or r.edit.id in untested) for r in group.rollouts)
+        usable = [r.edit.id for r in group.rollouts if r.failure in (None, UNASKED)]
+        if not measured and not self._config.keep_untested:
+            unasked = tuple(r if r.failure else replace(r, trials=(self._unasked(r.edit),)) for r in group.rollouts)
+            return replace(group, rollouts=unasked)
+        rollouts = tuple(replace(r, kept=r.edit.id in usable[:1]) for r in group.rollouts)
         return replace(group, rollouts=rollouts)
 
-    def _train_final(self, tasks: Sequence[Task], rollouts: Sequence[Rollout]) -> tuple[Adapter | None, str]:
-        """One adapter on all kept edits together, or why there is none."""
-        hyperparameters = self._config.final_training.hyperparameters()
-        kept = [rollout.edit for rollout in rollouts if rollout.kept]
-        if not kept:
-            usable = sum(bool(rollout.afters) for rollout in rollouts)
-            return None, f"none of the {len(rollouts)} self-edits ({usable} of them usable) beat the base model"
-        examples = self._search.join(tasks, kept, hyperparameters, self._config.seed).examples
-        recipe = Recipe("final", examples, hyperparameters, self._config.seed)
-        try:
-            adapter = self._search.train(recipe, self._base, "Training the version", "final_training.learning_rate")
-        except DivergedError:
-            return None, "training the final adapter diverged; a lower learning rate may help"
-        assert isinstance(adapter, Adapter)  # `LearnConfig` refuses full finetuning.
-        return adapter, ""
+    def _unasked(self, edit: SelfEdit) -> Trial:
+        return Trial(edit.id, edit.task_id, self._config.seed, failure=UNASKED)
 
-    def _gate(self, tasks: Sequence[Task], before: tuple[Evaluation, ...], after: tuple[Evaluation, ...]) -> str | None:
-        """Why the version must not be committed."""
-        reward = self._stages.reward
-        worths = (reward.overall(tasks, before, before), reward.overall(tasks, before, after))
-        what = "the adapter trained on all kept self-edits"
-        return first_reason(self._gates, GateCase(before, after, *worths, what=what, than="the base model"))
-
-    def _commit(self, material: Material, result: LearnResult, adapter: Adapter) -> Version:
-        """Commit the version, once: a run that was killed when it had done so finds it by its time."""
+    def _committed(self, material: Material) -> Version | None:
+        """What an earlier invocation, which was killed when it had committed, made of the same work."""
         created = self._journal.get("created", "version", str)
-        if created is not None:
-            for version in self._store.versions():
-                if (version.created, version.documents) == (created, material.documents):
-                    return version
-        else:
+        versions = self._store.heads() if created is not None else ()
+        for head in versions:
+            if (head.created, head.documents) == (created, material.documents):
+                if self._store.active == (head.parent or None) and not self._parent:
+                    self._store.activate(head.id, "learn")
+                return self._store.get(head.id)
+        return None
+
+    def _version(self, material: Material, result: LearnResult, parent: str | None) -> Version:
+        """The version to be, without what a memory and the gates say of it."""
+        created = self._journal.get("created", "version", str)
+        if created is None:
             created = datetime.now(timezone.utc).isoformat(timespec="seconds")
             self._journal.put("created", "version", created)
-        version = Version(
+        return Version(
             id="",
             created=created,
             base=self._base.base,
@@ -189,8 +269,43 @@ class LearnRun:
             software=software_versions(),
             rollouts=result.rollouts,
             before=result.before,
-            after=result.after,
-            losses=adapter.losses,
+            after=(),
+            losses=(),
             seconds=result.seconds,
+            parent=parent,
         )
-        return self._store.commit(version, adapter)
+
+
+def _outcome(candidate: Candidate) -> dict[str, Any]:
+    """The fields of a version that its candidate says."""
+    return {
+        "knowledge": candidate.knowledge,
+        "before": candidate.before,
+        "after": candidate.after,
+        "gates": candidate.figures,
+        "scale": candidate.scale,
+        "losses": candidate.losses,
+    }
+
+
+def nothing_new(known: Sequence[DocumentRef]) -> LearnResult:
+    """What comes of documents that are all known as they are."""
+    reason = "nothing is new: all documents are known as they are; --again learns them anew"
+    titles = tuple(document.title for document in known)
+    return LearnResult(None, reason, (), (), "documents", 0, (), (), 0.0, known=titles)
+
+
+def _result(version: Version) -> LearnResult:
+    """What came of a run that had committed."""
+    return LearnResult(
+        version,
+        "",
+        version.tasks,
+        version.rollouts,
+        version.probe_source,
+        version.probes_dropped,
+        version.before,
+        version.after,
+        version.seconds,
+        version.gates,
+    )

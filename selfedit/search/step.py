@@ -18,7 +18,7 @@ from selfedit.search.evaluator import Evaluator
 from selfedit.search.executor import Executor, LocalExecutor, TrialJob
 from selfedit.search.keys import Kind, RecordKey
 from selfedit.search.stages import Stages
-from selfedit.search.training import train_one
+from selfedit.search.training import train_all, train_one
 from selfedit.text.reading import sha256
 from selfedit.types import Evaluation, Example, Hyperparameters, Model, Recipe, SelfEdit, Task, Trial, Update
 
@@ -272,6 +272,14 @@ class Search:
             UserError: training diverged. `setting` is the learning rate that should be lower.
         """
         return train_one(self.stages.inner, recipe, model, label, self._progress, setting, self._checkpoint(recipe.id))
+
+    def train_all(self, name: str, recipes: Sequence[Recipe], model: Model, label: str) -> dict[str, Update]:
+        """As `train`, several updates at once, by the ids of their recipes. Some may not be sound.
+
+        Args:
+            name: of this work, for `done_with`.
+        """
+        return train_all(self.stages.inner, recipes, model, label, self._progress, self._checkpoint(name))
 
     def done_with(self, recipe_id: str) -> None:
         """Let go of what `train` kept."""

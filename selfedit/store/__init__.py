@@ -1,8 +1,9 @@
-"""Versions on disk: each a LoRA adapter with everything that made it."""
+"""Versions on disk: each with everything that made it, and the adapters that it knows by."""
 
 from __future__ import annotations
 
 from selfedit.files.journal import Journal
-from selfedit.store.store import Store, check_base
+from selfedit.store.lineage import BASE, Activation
+from selfedit.store.store import MovedError, Store, check_base
 
-__all__ = ["Journal", "Store", "check_base"]
+__all__ = ["BASE", "Activation", "Journal", "MovedError", "Store", "check_base"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import secrets
 import shutil
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock, Timeout
 
@@ -23,40 +26,64 @@ from selfedit.files.disk import (
     write_whole,
     writing,
 )
-from selfedit.files.hashing import sha256_of_file
 from selfedit.files.journal import Journal
-from selfedit.files.peft_folder import ADAPTER_FILE, CONFIG_FILE, load_adapter, save_adapter
+from selfedit.files.peft_folder import ADAPTER_FILE, CONFIG_FILE
 from selfedit.files.serialize import encode
+from selfedit.store.adapters import AdapterFiles
 from selfedit.store.card import card
-from selfedit.store.version_files import decode_version, encode_version
-from selfedit.types import Adapter, Version
+from selfedit.store.lineage import BASE, Lineage
+from selfedit.store.version_files import (
+    HEAD,
+    LEARNT,
+    ROLLOUTS,
+    decode_head,
+    decode_version,
+    encode_version,
+    newly_learnt,
+    with_id,
+)
+from selfedit.types import Adapter, Knowledge, Version
 
 # Importing this module must not import torch, which takes seconds: listing versions does not need it.
 
-FORMAT = 2
+FORMAT = 3
 """The newest layout of a store that this release reads, and the one that it writes."""
 
 CARD_FILE = "README.md"
 
 _KIND = "selfedit store"
 _MARK = "store.json"
-_HEAD, _ROLLOUTS = "version.json", "rollouts.jsonl"
-_FILES = (_HEAD, _ROLLOUTS, ADAPTER_FILE, CONFIG_FILE)
-_ID = re.compile(r"v[1-9][0-9]*")
+# What makes a version whole: today's form, or that of stores up to format 2, where its adapter lies beside.
+_WHOLE = ((HEAD, ROLLOUTS, LEARNT), (HEAD, ROLLOUTS, ADAPTER_FILE, CONFIG_FILE))
+_ID = re.compile(r"[vr][1-9][0-9]*")
 _KEY = re.compile(r"[0-9a-f]{8,128}")
 _INSTEAD = "name another folder with --store"
 _LOCK_TIMEOUT_S = 60
 # What a commit writes besides the weights: texts, and the folders themselves.
 _SPARE_BYTES = 4_000_000
 
+Letter = Literal["v", "r"]
+"""How ids of versions begin: those that were committed, and those that the gates rejected."""
+
+
+class MovedError(Exception):
+    """Another version became active while one was being made on the one before."""
+
 
 class Store:
-    """A folder of versions. Several processes may use it at once."""
+    """A folder of versions. Several processes may use it at once.
+
+    Attributes:
+        adapters: the weights of all versions, by hash.
+    """
 
     def __init__(self, path: Path) -> None:
         """Use `open`, which looks whether there is a store."""
         self.path = path
-        self._versions, self._staging, self._work = path / "versions", path / "staging", path / "work"
+        self._folders: dict[Letter, Path] = {"v": path / "versions", "r": path / "rejected"}
+        self._staging, self._work = path / "staging", path / "work"
+        self.adapters = AdapterFiles(path / "adapters", self._folders["v"])
+        self._lineage = Lineage(path / "lineage.jsonl")
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False) -> Store:
@@ -91,66 +118,119 @@ class Store:
             try_writing(parent)
             ensure_space(parent, need_bytes + _SPARE_BYTES, _INSTEAD)
 
-    def ids(self) -> list[str]:
+    def ids(self, letter: Letter = "v") -> list[str]:
         """The ids of all whole versions, oldest first. Raises UserError when the store cannot be read."""
-        with reading(self._versions):
-            names = self._numbered() if self._versions.is_dir() else []
-            return [name for name in names if all((self._versions / name / file).is_file() for file in _FILES)]
+        folder = self._folders[letter]
+        with reading(folder):
+            names = self._numbered(letter) if folder.is_dir() else []
+            return [name for name in names if self._is_whole(folder / name)]
 
-    def versions(self) -> list[Version]:
+    def versions(self, letter: Letter = "v") -> list[Version]:
         """All whole versions, oldest first. Raises UserError when one is damaged or cannot be read."""
-        return [self._read(id) for id in self.ids()]
+        return [self._read(id) for id in self.ids(letter)]
+
+    def heads(self, letter: Letter = "v") -> list[Version]:
+        """As `versions`, but without rollouts and what each knows: enough to list them, and read in no time."""
+        return [self._read(id, whole=False) for id in self.ids(letter)]
 
     def get(self, id: str | None = None) -> Version:
-        """The version `id`, by default the latest. Raises UserError when there is none such, or it is damaged."""
+        """The version `id`, by default the active one. Raises UserError when there is none such, or it is damaged."""
         return self._read(self._known(id))
 
+    @property
+    def active(self) -> str | None:
+        """The id of the version that answers and that the next one builds on; None is the base."""
+        return self._lineage.active(self.ids())
+
+    @property
+    def lineage(self) -> Lineage:
+        """The log of what was active when."""
+        return self._lineage
+
+    def activate(self, id: str | None, action: str) -> None:
+        """Make a version, or with None the base, the active one.
+
+        Raises:
+            UserError: there is no such version, or the store cannot be written.
+        """
+        id = None if id is None else self._known(id)
+        if id is not None and id.startswith("r"):
+            raise UserError(f"{id} was rejected, and is never active. 'selfedit show {id}' says why.")
+        self.ensure_writable()
+        with writing(self.path, _INSTEAD), self._lock():
+            self._lineage.activate(id, action)
+
     def adapter_folder(self, id: str | None = None) -> Path:
-        """The PEFT folder of version `id`, by default the latest. Raises UserError when there is none such."""
-        return self._versions / self._known(id)
+        """The PEFT folder of version `id` where one adapter is all of it.
+
+        Raises:
+            UserError: there is no such version, or it has several adapters.
+        """
+        version = self.get(id)
+        if len(version.knowledge.adapters) != 1:
+            raise UserError(f"Version {version.id} has {len(version.knowledge.adapters)} adapters, not one.")
+        return self.adapters.folder(version.knowledge.adapters[0])
 
     def adapter(self, version: Version) -> Adapter:
-        """The weights of a version. Raises UserError when they are not the ones that were committed."""
-        folder = self.adapter_folder(version.id)
+        """The weights of a version that has one adapter. Raises UserError when they are not the ones committed."""
         self.check_adapter(version)
-        return load_adapter(folder)
+        return self.adapters.load(version.knowledge.adapters[0])
 
     def check_adapter(self, version: Version) -> None:
-        """Raise UserError unless the weights of a version are, by their hash, the ones that were committed."""
-        file = self.adapter_folder(version.id) / ADAPTER_FILE
-        with reading(file):
-            sha256 = sha256_of_file(file)
-        if sha256 != version.adapter_sha256:
-            raise UserError(
-                f"The adapter of version {version.id} was changed or damaged: {file} has sha256 {sha256[:16]}…, not "
-                f"{version.adapter_sha256[:16]}…. Restore it from a backup, or learn the documents again."
-            )
+        """Raise UserError unless the weights of a version are, by their hashes, the ones that were committed."""
+        try:
+            for sha256 in version.knowledge.adapters:
+                self.adapters.check(sha256)
+        except UserError as error:
+            raise UserError(f"Version {version.id} cannot be used. {error}") from error
 
     def ensure_writable(self, need_bytes: int = 0) -> None:
         """Raise UserError unless a version can be written here and `need_bytes` of disk are free."""
         with writing(self.path, _INSTEAD):
-            for folder in (self._versions, self._staging, self._work):
+            for folder in (*self._folders.values(), self.adapters.path, self._staging, self._work):
                 folder.mkdir(exist_ok=True)
                 try_writing(folder)
             ensure_space(self.path, need_bytes, _INSTEAD)
 
-    def commit(self, version: Version, adapter: Adapter) -> Version:
-        """Add a version, and return it as it can be read back: with its new id and the hash of its weights.
-
-        Until the last step, one rename, nothing of it can be seen; from then on all of it.
-
-        Args:
-            version: `id` and `adapter_sha256` are ignored.
-            adapter: the weights.
+    def put_adapter(self, adapter: Adapter, base_name: str) -> str:
+        """Keep an adapter that a version will refer to, and return its hash.
 
         Raises:
             UserError: the store cannot be written, the disk is full, or another process blocks it.
-            ValueError: a number in `version` is not finite.
-            TypeError: something in `version.settings` has no form in JSON.
         """
         tensors = [tensor for pair in adapter.factors.values() for tensor in (pair.a_RI, pair.b_OR)]
         self.ensure_writable(sum(tensor.numel() * tensor.element_size() for tensor in tensors) + _SPARE_BYTES)
         with writing(self.path, _INSTEAD), self._lock():
+            self._mark()
+            return self.adapters.put(adapter, base_name, self._staging)
+
+    def commit(
+        self, version: Version, adapter: Adapter | None = None, *, letter: Letter = "v", on: str | None = None
+    ) -> Version:
+        """Add a version, and return it as it can be read back: with its new id and the hash of its weights.
+
+        Until the last step, one rename, nothing of it can be seen; from then on all of it. One that was not rejected
+        becomes the active one.
+
+        Args:
+            version: `id` and `adapter_sha256` are ignored.
+            adapter: the weights, where one adapter is all of it; otherwise `version.knowledge` names those that were
+                put here before.
+            on: the version, or `BASE`, that has to be active still; None where that does not matter.
+
+        Raises:
+            MovedError: another version has become active.
+            UserError: the store cannot be written, the disk is full, or another process blocks it.
+            ValueError: a number in `version` is not finite.
+            TypeError: something in `version.settings` has no form in JSON.
+        """
+        if adapter is not None:
+            version = _in_one(version, self.put_adapter(adapter, version.base.name))
+        self.ensure_writable(_SPARE_BYTES)
+        version = replace(version, adapter_sha256=combined_sha256(version.knowledge.adapters))
+        with writing(self.path, _INSTEAD), self._lock():
+            if on is not None and on != (self.active or BASE):
+                raise MovedError
             # Whoever holds the lock is alone, so that all that is found here belongs to dead processes.
             for stale in filter(Path.is_dir, self._staging.iterdir()):
                 shutil.rmtree(stale, ignore_errors=True)
@@ -158,11 +238,23 @@ class Store:
             folder.mkdir()
             self._mark()
             try:
-                save_adapter(adapter, folder, version.base.name)
-                version = replace(version, adapter_sha256=sha256_of_file(folder / ADAPTER_FILE))
-                return self._read(self._publish(version, folder))
+                id = self._publish(version, folder, letter)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
+            if letter == "v":
+                self._lineage.activate(id, version.action)
+            return self._read(id)
+
+    def prune(self) -> None:
+        """Remove the adapters that nothing refers to."""
+        with writing(self.path, _INSTEAD), self._lock():
+            used = {
+                sha256
+                for letter in self._folders
+                for version in self.versions(letter)
+                for sha256 in version.knowledge.adapters
+            }
+            self.adapters.prune(used)
 
     def _mark(self) -> None:
         """Say that there is something in this release's form, which an earlier one cannot read."""
@@ -198,18 +290,17 @@ class Store:
                 f"Wait for it or end it, or {_INSTEAD}."
             ) from None
 
-    def _publish(self, version: Version, folder: Path) -> str:
+    def _publish(self, version: Version, folder: Path, letter: Letter) -> str:
         """Move a staged folder to the next free number and return its id."""
-        number = max(map(_number, self._numbered()), default=0)
+        number = max(map(_number, self._numbered(letter)), default=0)
         while True:
             number += 1
-            version = replace(version, id=f"v{number}")
-            head, rollouts = encode_version(version)
-            (folder / _HEAD).write_bytes(head)
-            (folder / _ROLLOUTS).write_bytes(rollouts)
+            version = with_id(version, f"{letter}{number}")
+            for name, data in encode_version(version).items():
+                (folder / name).write_bytes(data)
             (folder / CARD_FILE).write_text(card(version), encoding="utf-8")
             sync_folder(folder)
-            target = self._versions / version.id
+            target = self._folders[letter] / version.id
             try:
                 folder.rename(target)
             except OSError:
@@ -217,35 +308,62 @@ class Store:
                 if not target.exists():
                     raise
                 continue
-            sync(self._versions)
+            sync(self._folders[letter])
             sync(self.path)
             return version.id
 
-    def _numbered(self) -> list[str]:
+    def _is_whole(self, folder: Path) -> bool:
+        return any(all((folder / file).is_file() for file in files) for files in _WHOLE)
+
+    def _numbered(self, letter: Letter) -> list[str]:
         """All names that a version could have, whole or not, in their order."""
-        return sorted(filter(_ID.fullmatch, (path.name for path in self._versions.iterdir())), key=_number)
+        names = (path.name for path in self._folders[letter].iterdir())
+        return sorted((name for name in names if _ID.fullmatch(name) and name[0] == letter), key=_number)
 
     def _known(self, id: str | None) -> str:
-        """`id`, or the latest one. Nothing but a listed name ever becomes part of a path."""
+        """`id`, or the active one. Nothing but a listed name ever becomes part of a path."""
         ids = self.ids()
-        if not ids:
+        if not ids and id is None:
             raise UserError(
                 f"The store {self.path} has no version yet. Make one with 'selfedit learn FILE --store {self.path}'."
             )
-        if id is not None and id not in ids:
-            raise UserError(f"There is no version {id!r} in {self.path}. {nearest(id, ids)}")
-        return id or ids[-1]
+        if id is None:
+            active = self._lineage.active(ids)
+            if active is None:
+                raise UserError(
+                    f"No version is active in {self.path}: the base answers. 'selfedit use ID' makes one active."
+                )
+            return active
+        every = [*ids, *self.ids("r")]
+        if id not in every:
+            raise UserError(f"There is no version {id!r} in {self.path}. {nearest(id, every)}")
+        return id
 
-    def _read(self, id: str) -> Version:
-        folder = self._versions / id
+    def _read(self, id: str, whole: bool = True) -> Version:
+        letter: Letter = "r" if id.startswith("r") else "v"
+        folder = self._folders[letter] / id
         with reading(folder):
-            head, rollouts = (folder / _HEAD).read_bytes(), (folder / _ROLLOUTS).read_bytes()
+            head = (folder / HEAD).read_bytes()
+            rollouts = (folder / ROLLOUTS).read_bytes() if whole else b""
+            learnt = (folder / LEARNT).read_bytes() if whole and (folder / LEARNT).is_file() else None
         try:
-            return replace(decode_version(head, rollouts), id=id)
+            return replace(decode_version(head, rollouts, learnt) if whole else decode_head(head), id=id)
         except ValueError as error:
             raise UserError(
                 f"Version {id} in {self.path} is damaged ({error}). Restore {folder} from a backup, or remove it."
             ) from error
+
+
+def combined_sha256(adapters: Sequence[str]) -> str:
+    """The hash of a version's weights: of its adapter or, of several, of their hashes in their order."""
+    return adapters[0] if len(adapters) == 1 else hashlib.sha256("".join(adapters).encode()).hexdigest()
+
+
+def _in_one(version: Version, sha256: str) -> Version:
+    """The version with one adapter that holds all that it knows, which is what was new in it unless it says more."""
+    learnt = version.knowledge.learnt or newly_learnt(replace(version, id=""))
+    items = tuple(replace(item, adapter=sha256) for item in learnt)
+    return replace(version, knowledge=Knowledge(version.knowledge.memory or "joint", items))
 
 
 def check_base(version: Version, fingerprint: str, name: str) -> None:

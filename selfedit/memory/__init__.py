@@ -1,0 +1,26 @@
+"""Memories by name. A new one is one file and one line here; a user's own is `package.module:Class`."""
+
+from __future__ import annotations
+
+from selfedit.imports import load_named
+from selfedit.memory.base import Means, Memory, same_document
+from selfedit.memory.joint import JointMemory
+from selfedit.memory.merge import MergeMemory
+from selfedit.memory.replay import ReplayMemory
+from selfedit.memory.routed import RoutedMemory
+
+MEMORIES: dict[str, type[Memory]] = {
+    memory.name: memory for memory in (RoutedMemory, JointMemory, ReplayMemory, MergeMemory)
+}
+DEFAULT_MEMORY = RoutedMemory.name
+
+__all__ = ["DEFAULT_MEMORY", "MEMORIES", "Means", "Memory", "load_memory", "same_document"]
+
+
+def load_memory(name: str) -> type[Memory]:
+    """The memory of that name.
+
+    Raises:
+        UserError: there is none; the nearest is suggested.
+    """
+    return load_named(name, "memory", MEMORIES, Memory)

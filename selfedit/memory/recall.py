@@ -1,0 +1,94 @@
+"""Which model answers a question: the base, one adapter, or a stack of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from selfedit.memory import load_memory
+from selfedit.routing import Query, Route, Router, make_router
+from selfedit.types import Adapter, Knowledge, Learnt, Model
+
+DEFAULT_ROUTER = "fitted"
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """Who answers a question.
+
+    Attributes:
+        model: which.
+        adapters: the hashes of those on it, by which two answerers are known to be one; none for the base.
+        topic: the title that the question is put under; empty for none.
+        source: the passage that a router chose; None where it chose none, or where there is no router.
+        probability: that the question is about something learnt, by the router; 1 where there is none.
+    """
+
+    model: Model
+    topic: str
+    adapters: tuple[str, ...] = ()
+    source: Learnt | None = None
+    probability: float = 1.0
+
+
+class Recall:
+    """Answers for a version. Adapters are read when a question first needs them.
+
+    Args:
+        load: an adapter by its hash; called again for each question, so that it may keep what it likes.
+        router: the name of one.
+    """
+
+    def __init__(
+        self, knowledge: Knowledge, base: Model, load: Callable[[str], Adapter], router: str = DEFAULT_ROUTER
+    ) -> None:
+        self.knowledge, self._base, self._load, self._router_name = knowledge, base, load, router
+        self._by_id = {item.task.id: item for item in knowledge.learnt}
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether a router chooses who answers."""
+        return bool(self.knowledge.memory) and load_memory(self.knowledge.memory).routed
+
+    def recall(self, queries: Sequence[Query]) -> list[Recalled]:
+        """Who answers each question, in their order."""
+        if not self.knowledge.learnt:
+            return [Recalled(self._base, query.topic) for query in queries]
+        if not self.is_routed:
+            return [Recalled(self._whole, query.topic, self.knowledge.adapters) for query in queries]
+        recalled = []
+        models: dict[str, Model] = {}
+        for query, choice in zip(queries, self._router.choose(queries), strict=True):
+            if choice.id is None:
+                recalled.append(Recalled(self._base, query.topic, probability=choice.probability))
+                continue
+            item = self._by_id[choice.id]
+            if item.adapter not in models:
+                models[item.adapter] = self._base.with_update(self._load(item.adapter))
+            recalled.append(Recalled(models[item.adapter], item.task.title, (item.adapter,), item, choice.probability))
+        return recalled
+
+    @cached_property
+    def _whole(self) -> Model:
+        """The model that answers everything, where there is no router."""
+        adapters = [self._load(sha256) for sha256 in self.knowledge.adapters]
+        if not (self.knowledge.memory and load_memory(self.knowledge.memory).stacked):
+            (adapter,) = adapters
+            return self._base.with_update(adapter)
+        model = self._base
+        for adapter in adapters:
+            model = model.merge(adapter)
+        return model
+
+    @cached_property
+    def _router(self) -> Router:
+        return make_router(self._router_name, [route(item) for item in self.knowledge.learnt])
+
+
+def route(item: Learnt) -> Route:
+    """What a passage's adapter answers for: its text, and the questions that its self-edits ask."""
+    from selfedit.policies.formats import parse_pairs
+
+    asked = [lesson.question for edit in item.edits for lesson in parse_pairs(edit.text)]
+    return Route(item.task.id, item.task.title, item.task.passage, tuple(dict.fromkeys(asked)))
