@@ -4,8 +4,10 @@
 
 Routes are drawn as they come about: some of each of a few articles' passages, 2 to 1,000 of them, half of the time with
 half of each passage's questions. Asked are other questions about them (positives), about the same articles' other
-passages ('near'), about other articles ('other'), and about the world ('general': the even lines of the general set).
-Half of the articles of SQuAD's dev set are held out, the table included; `benchmarks/router.py` measures on those.
+passages ('near'), about other articles ('other'), the positives with names of another article ('renamed'), and about
+the world ('general': the even lines of the general set).
+Half of the articles of SQuAD's dev set are held out; `benchmarks/router.py` measures on those. The table is from
+the package wordfreq, which nothing else needs: pip install wordfreq.
 Writes selfedit/data/routing/words.txt and fitted.json.
 """
 
@@ -17,151 +19,29 @@ import itertools
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.boosting import Floats, regress
-from selfedit.documents import Document, Question, Section, split
-from selfedit.routing import Query, Route
+from benchmarks.router_draws import Articles, Draw, draws, in_parts, read_general, split_articles
+from selfedit.routing import Query
 from selfedit.routing.bm25 import Bm25Router
 from selfedit.routing.features import FIT, PLACE, asked
 from selfedit.routing.fitted import WEIGHTS, FittedRouter, Weights
 from selfedit.routing.terms import TABLE, background, terms, words
 
-GENERAL = Path("selfedit/data/general/questions.jsonl")
-SEED = 11
 DRAWS = 240
-LEAST_ROUTES, MOST_ROUTES = 2, 1000
 ASKED = 24  # Questions of each kind a draw.
 WORDS, TERMS = 60_000, 14_000  # Of English, the most frequent; and the most frequent stems of those.
 PASSAGES, PASSAGE_WORDS = 100_000, 120
 COMMON_IN_QUESTIONS = 60
 KEPT = 0.99  # Of general questions, with the base.
 RIDGE = 5.0
-COUNTS = {"right": 1.0, "wrong": 0.3, "near": 0.3, "other": 1.0, "general": 3.0}
+COUNTS = {"right": 1.0, "wrong": 0.3, "near": 0.3, "other": 1.0, "renamed": 0.6, "general": 3.0}
 """How much a question counts in the fit: an adapter's answer to a general one is damage, to a near one hardly."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """A passage and the questions about it."""
-
-    title: str
-    text: str
-    questions: tuple[str, ...]
-
-
-Articles = Mapping[str, tuple[Item, ...]]
-
-
-@dataclass
-class Draw:
-    """Routes, and questions by kind; for those that are about a route its id, for others an empty one."""
-
-    routes: list[Route]
-    questions: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
-
-
-def read_articles(path: Path) -> dict[str, tuple[Item, ...]]:
-    """A file's passages by article, in the order of the file."""
-    found: dict[str, list[Item]] = defaultdict(list)
-    for row in json.loads(path.read_text(encoding="utf-8")):
-        questions = tuple(dict.fromkeys(one["question"].strip() for one in row["questions"]))
-        found[row["title"]].append(Item(row["title"], row["context"], questions))
-    return {title: tuple(items) for title, items in found.items()}
-
-
-def split_articles(squad: Path) -> tuple[dict[str, tuple[Item, ...]], dict[str, tuple[Item, ...]]]:
-    """The articles to fit on, and those that are held out: half of the dev set's."""
-    both = read_articles(squad / "val.json")
-    titles = sorted(both)
-    order = np.random.default_rng(SEED).permutation(len(titles))
-    held = {titles[int(i)] for i in order[::2]}
-    fit = read_articles(squad / "train.json") | {title: both[title] for title in titles if title not in held}
-    return fit, {title: both[title] for title in titles if title in held}
-
-
-def in_parts(articles: Articles, squad: Path, tokens: int) -> dict[str, tuple[Item, ...]]:
-    """The same articles with each passage split to at most so many tokens, four thirds of its words, by `documents`.
-
-    A question goes with the part that holds its answer.
-    """
-    answers: dict[tuple[str, str], str] = {}
-    for name in ("train.json", "val.json"):
-        for row in json.loads((squad / name).read_text(encoding="utf-8")):
-            answers |= {(row["context"], one["question"].strip()): one["answer"] for one in row["questions"]}
-    return {
-        title: tuple(part for item in items for part in _parts(item, answers, tokens))
-        for title, items in articles.items()
-    }
-
-
-def _parts(item: Item, answers: Mapping[tuple[str, str], str], tokens: int) -> Iterator[Item]:
-    probes = tuple(Question(question, (answers[item.text, question],)) for question in item.questions)
-    document = Document("", item.title, (Section("", item.text),), "", probes)
-    for passage in split(document, lambda text: math.ceil(len(text.split()) * 4 / 3), tokens).passages:
-        yield Item(item.title, passage.text, tuple(probe.question for probe in passage.probes))
-
-
-def read_general(even: bool) -> list[str]:
-    """Questions about the world: the lines with even numbers, from 0, are for fitting, the others for measuring."""
-    lines = [line for line in GENERAL.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return [json.loads(line)["question"] for line in lines[0 if even else 1 :: 2]]
-
-
-def draw(
-    articles: Articles, size: int, asked_of_each: int, random: np.random.Generator, filler: Articles | None = None
-) -> Draw:
-    """Routes and questions, none of them among what is known of the routes.
-
-    Args:
-        size: how many routes; fewer if there are not so many passages.
-        asked_of_each: how many questions of each kind.
-        filler: articles to take more passages from where `articles` have too few; not asked about.
-    """
-    titles = [sorted(articles)[int(i)] for i in random.permutation(len(articles))]
-    among: list[Item] = []
-    near: list[str] = []
-    aside = max(1, len(titles) // 6)  # articles that 'other' questions come from
-    for title in titles[aside:]:
-        items = articles[title]
-        taken = random.random(len(items)) < random.choice([0.5, 0.8, 1.0])
-        kept = [item for item, take in zip(items, taken, strict=True) if take][: size - len(among)]
-        among += kept
-        if kept:
-            near += [q for item in items if item not in kept for q in item.questions]
-        if len(among) >= size:
-            break
-    more = [item for title in sorted(filler or {}) for item in (filler or {})[title]]
-    informed = random.random() < 0.5
-    drawn = Draw([])
-    right: list[tuple[str, str]] = []
-    for number, item in enumerate([*among, *more[: size - len(among)]]):
-        mixed = [item.questions[int(i)] for i in random.permutation(len(item.questions))]
-        told = tuple(mixed[: len(mixed) // 2]) if informed else ()
-        drawn.routes.append(Route(f"r{number}", item.title, item.text, told))
-        if number < len(among):
-            right += [(question, f"r{number}") for question in mixed[len(mixed) // 2 :]]
-    other = [(q, "") for title in titles[:aside] for item in articles[title] for q in item.questions]
-    pools = {"right": right, "near": [(q, "") for q in near], "other": other}
-    drawn.questions = {
-        kind: [pool[int(i)] for i in random.permutation(len(pool))[:asked_of_each]] for kind, pool in pools.items()
-    }
-    return drawn
-
-
-def draws(articles: Sequence[Articles], general: Sequence[str], count: int) -> Iterator[Draw]:
-    """Draws from each of several ways to split the same articles, in turn; their sizes even in the logarithm."""
-    random = np.random.default_rng(SEED)
-    for number in range(count):
-        size = round(math.exp(random.uniform(math.log(LEAST_ROUTES), math.log(MOST_ROUTES))))
-        one = draw(articles[number % len(articles)], size, ASKED, random)
-        one.questions["general"] = [(general[int(i)], "") for i in random.permutation(len(general))[:ASKED]]
-        yield one
 
 
 def word_table(articles: Articles) -> str:
@@ -268,7 +148,7 @@ def main() -> None:
     fit, _ = split_articles(given.squad)
     TABLE.write_text(word_table(fit), encoding="utf-8")
     background.cache_clear()
-    drawn = list(draws([fit, in_parts(fit, given.squad, 64)], read_general(even=True), DRAWS))
+    drawn = list(draws([fit, in_parts(fit, given.squad, 64)], read_general(even=True), DRAWS, ASKED))
     rank_F = fit_rank(drawn)
     place_NP, kinds = places(drawn, rank_F)
     accept_P3, bias = fit_accept(place_NP, kinds)

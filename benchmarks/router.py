@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.fit_router import Articles, draw, in_parts, read_general, split_articles
 from benchmarks.machine import machine
+from benchmarks.router_draws import Articles, draw, in_parts, read_general, split_articles
 from selfedit.documents import assign, read_documents, read_questions, split
 from selfedit.routing import ROUTERS, Choice, Query, Route, Router, make_router
 

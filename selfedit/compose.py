@@ -23,6 +23,10 @@ from selfedit.search.stages import Stages
 from selfedit.settings import Composition
 
 
+GENERAL_ANSWER_TOKENS = 24
+"""Of the answer to a general question: all that are asked are answered in a few words."""
+
+
 def make_prompter(base: BaseModel) -> Prompter:
     """What renders prompts for a model."""
     return Prompter(base.tokenizer, base.has_chat_template)
@@ -73,4 +77,7 @@ def compose(
         student=student,
         evaluator=Evaluator(generator, domain, GRADERS[composition.grader](), composition.max_answer_tokens),
         reward=make_reward(composition.reward),
+        general=Evaluator(
+            generator, compose_domain(base, "knowledge", {}), GRADERS["match"](), max_new_tokens=GENERAL_ANSWER_TOKENS
+        ),
     )

@@ -307,7 +307,12 @@ def pooled(evaluations: Sequence[Evaluation]) -> Evaluation:
 
 @dataclass(frozen=True)
 class Trial:
-    """One adapter: trained on one self-edit with one seed, and asked. `failure` says why there are no answers."""
+    """One adapter: trained on one self-edit with one seed, and asked. `failure` says why there are no answers.
+
+    Attributes:
+        general_change: by how much more likely it makes the gold answers to general questions, in nats a token; None
+            where they were not asked.
+    """
 
     edit_id: str
     task_id: str
@@ -316,6 +321,7 @@ class Trial:
     losses: tuple[float, ...] = ()
     after: Evaluation | None = None
     failure: str | None = None
+    general_change: float | None = None
 
 
 @dataclass(frozen=True)

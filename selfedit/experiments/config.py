@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from selfedit.domains import check_settings, load_domain
 from selfedit.errors import UserError, nearest
@@ -14,6 +14,7 @@ from selfedit.experiments.kinds import kind_of
 from selfedit.experiments.shipped import find_config
 from selfedit.files.disk import exists
 from selfedit.gates import make_gate
+from selfedit.memory import load_memory
 from selfedit.models import DEFAULT_MODEL
 from selfedit.release_0_1 import renamed
 from selfedit.rewards import make_reward
@@ -32,6 +33,7 @@ from selfedit.text.reading import decode, read_bytes
 
 CONDITIONS = ("base", "in-context", "passage", "own", "policy")
 ConditionName = Annotated[str, one_of("condition", CONDITIONS)]
+MemoryName = Annotated[str, AfterValidator(lambda value: load_memory(value) and value)]
 
 
 class DataSettings(Settings):
@@ -111,6 +113,8 @@ class EvaluationSettings(Settings):
     training_seeds: int = Field(default=1, ge=1)
     sequence: int = Field(default=8, ge=2, description="passages of one sequence")
     sequences: int = Field(default=4, ge=1)
+    memory: MemoryName = Field(default="merge", description="of sequences: how old and new passages live together")
+    replay: float = Field(default=1.0, ge=0, description="old examples for each new one, in the memory `replay`")
     many_training: TrainingSettings = TrainingSettings(epochs=3, batch_size=4, gradient_accumulation=2)
     max_answer_tokens: int = Field(default=64, ge=1)
     grader: GraderName = "learned"
@@ -198,6 +202,8 @@ class TrainConfig(Settings):
         joint = {"many", "sequential"} & set(evaluation.regimes)
         if joint and not kind_of(self.domain).joint:
             raise UserError(f"evaluation.regimes: tasks of '{self.domain}' do not share a model; leave only single.")
+        if self.inner.full and "sequential" in evaluation.regimes and evaluation.memory != "merge":
+            raise UserError(f"evaluation.memory: '{evaluation.memory}' works with adapters; inner.full needs 'merge'.")
         if self.engine.generator == "vllm" and "sequential" in evaluation.regimes:
             raise UserError("engine.generator: 'vllm' does not see what is merged, which 'sequential' needs.")
         if self.policy.format == "none" and (self.outer.rounds > 0 or evaluation.edits_from):

@@ -2,7 +2,7 @@
 
 - single: an adapter for each passage, asked about it;
 - many: one adapter on many passages at once, asked about all of them (continued pretraining in the paper);
-- sequential: passages one after another, each merged before the next; all passages so far are asked after each.
+- sequential: passages one after another, by a memory (the paper's merges); all so far are asked after each.
 """
 
 from __future__ import annotations
@@ -14,16 +14,28 @@ from types import MappingProxyType
 
 from selfedit.experiments.conditions import Conditions
 from selfedit.experiments.config import TrainConfig
-from selfedit.experiments.runs.policy_folders import load_checked
 from selfedit.experiments.runs.stages import Source, Stage
+from selfedit.experiments.sequence import SequenceAdapters
 from selfedit.files.hashing import update_sha256
-from selfedit.files.journal import Journal
-from selfedit.files.peft_folder import save_adapter
+from selfedit.files.journal import Journal, Unrecorded
 from selfedit.policies.base import Policy
 from selfedit.progress import Progress
+from selfedit.search.exam import Exam
 from selfedit.search.keys import RecordKey
 from selfedit.search.stages import Stages
-from selfedit.types import Adapter, Evaluation, Example, Hyperparameters, Model, Recipe, SelfEdit, Task, Trial, Update
+from selfedit.types import (
+    Adapter,
+    Evaluation,
+    Example,
+    Hyperparameters,
+    Knowledge,
+    Model,
+    Recipe,
+    SelfEdit,
+    Task,
+    Trial,
+    Update,
+)
 
 
 class EvalRun:
@@ -47,7 +59,7 @@ class EvalRun:
         policies: Mapping[int, tuple[Adapter, ...]] = MappingProxyType({}),
     ) -> None:
         self._stages, self._config, self._base, self._folder, self._journal = stages, config, base, folder, journal
-        self._files, self._policies = files, policies
+        self._files, self._policies, self._progress = files, policies, progress
         self._conditions = Conditions(stages, config, journal, progress)
         self._search = self._conditions.search
 
@@ -134,45 +146,30 @@ class EvalRun:
         return joined.examples
 
     def _sequence(self, sequence: Stage, tasks: Sequence[Task]) -> None:
-        """The lower-triangular matrix of one sequence: row i is asked after passage i was merged."""
+        """The lower-triangular matrix of one sequence: row i is asked after passage i was learnt.
+
+        Old and new live together by the same memories as in `learn`.
+        """
         assert sequence.source is not None
         stages = [replace(sequence, place=place) for place in range(len(tasks))]
         rows = [self._journal.get("sequence", str(stage), tuple[Evaluation, ...]) for stage in stages]
         if None not in rows:
             return
-        model = self._inner_model(sequence.source)
+        base = self._inner_model(sequence.source)
+        adapters = SequenceAdapters(self._folder, self._journal, self._search, base, self._config)
+        exam = Exam(self._stages.evaluator, Unrecorded(), self._progress)
+        knowledge = Knowledge(self._config.evaluation.memory)
         # The policy writes as the model then is: on top of what it has learnt so far.
-        policies = () if model.merged else self._policy_updates(sequence.source)
+        policies = () if base.merged else self._policy_updates(sequence.source)
         for place, (stage, task) in enumerate(zip(stages, tasks, strict=True)):
-            writer = replace(model, merged=(*model.merged, *policies))
-            update = self._learnt(stage, task, model, writer)
-            if update is not None:
-                model = model.merge(update)
+            writer = adapters.recall(knowledge).unrouted
+            edits = self._edits(stage, [task], replace(writer, merged=(*writer.merged, *policies)))
+            training = self._config.inner.hyperparameters()
+            examples = self._examples(str(stage), [task], edits, training)
+            knowledge = adapters.learn(knowledge, str(stage), task, edits, examples)
             if rows[place] is None:
-                row = self._stages.evaluator.evaluate([(seen, model) for seen in tasks[: place + 1]])
-                self._journal.put("sequence", str(stage), tuple(row))
-
-    def _learnt(self, stage: Stage, task: Task, model: Model, writer: Model) -> Update | None:
-        """An update by the passage's edits, from the run's folder where it was learnt before; None without any.
-
-        What full finetuning leaves is as large as the model; it is not kept, and an interrupted sequence learns again.
-        """
-        name = str(stage)
-        folder = self._folder / "sequences" / name
-        full = self._config.inner.full
-        recorded = self._journal.get("sequence-adapter", name, str)
-        if recorded is not None and (not recorded or not full):
-            return load_checked(folder, recorded) if recorded else None
-        training = self._config.inner.hyperparameters()
-        examples = self._examples(name, [task], self._edits(stage, [task], writer), training)
-        update = self._train(Recipe(name, examples, training, self._config.seed), model, "inner") if examples else None
-        if isinstance(update, Adapter):
-            folder.mkdir(parents=True, exist_ok=True)
-            save_adapter(update, folder, self._base.base.name)
-        if recorded is None:
-            self._journal.put("sequence-adapter", name, update_sha256(update) if update is not None else "")
-        self._search.done_with(name)
-        return update
+                row = exam.evaluate(adapters.recall(knowledge), tasks[: place + 1], f"Asking, {stage}")
+                self._journal.put("sequence", str(stage), row)
 
     def _train(self, recipe: Recipe, model: Model, settings: str) -> Update:
         return self._search.train(recipe, model, f"Training {recipe.id}", f"{settings}.learning_rate")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 
+from selfedit.documents.general import general_tasks, general_texts
 from selfedit.errors import UserError
 from selfedit.experiments.algorithms import Algorithm, Round, make_algorithm
 from selfedit.experiments.conditions import Conditions
@@ -21,14 +22,14 @@ from selfedit.experiments.runs.stages import round_stage, single
 from selfedit.experiments.tracking import Tracker
 from selfedit.files.hashing import update_sha256
 from selfedit.files.journal import Journal
-from selfedit.gates import GateCase, first_reason, make_gate
+from selfedit.gates import Compared, GateCase, first_reason, make_gate
 from selfedit.progress import Progress
 from selfedit.rewards import make_reward
 from selfedit.search.selection import finalists, make_groups, rank
 from selfedit.search.stages import Stages
 from selfedit.search.step import OnChunk, Search
 from selfedit.seeds import training_seeds
-from selfedit.types import Evaluation, Example, Group, Model, Recipe, SelfEdit, Task, Trial
+from selfedit.types import Answer, Evaluation, Example, Group, Model, Recipe, SelfEdit, Task, Trial, pooled
 
 
 class TrainRun:
@@ -221,4 +222,28 @@ class TrainRun:
             f"the policy of round {number}",
             f"the policy of round {round_of_parent}" if parent != ROOT else "the base",
         )
-        return first_reason(self._gates, GateCase(before, after, *worths, what=what, than=than)) or ""
+        case = GateCase(before, after, worths[0], worths[1], what=what, than=than)
+        return first_reason(self._gates, self._with_rest(case, str(round_stage(number)), candidate)) or ""
+
+    def _with_rest(self, case: GateCase, stage: str, candidate: Model) -> GateCase:
+        """With what the policy does to all that it was not trained for, as far as a gate asks."""
+        gates = set(self._config.outer.gates)
+        if "general" in gates:
+            rows = [self._general(name, model) for name, model in (("base", self._base), (stage, candidate))]
+            case = replace(case, general=Compared(rows[0], rows[1]))
+        if "divergence" in gates:
+            texts = [(self._stages.prompter.text(text), candidate) for text in general_texts()]
+            case = replace(case, divergence=fmean(self._stages.generator.divergence(texts, self._base)))
+        return case
+
+    def _general(self, name: str, model: Model) -> tuple[Answer, ...]:
+        """A model's answers to the general questions."""
+        recorded = self._journal.get("general", name, tuple[Answer, ...])
+        if recorded is None:
+            tasks = general_tasks()
+            label, count = f"Asking general questions, {name}", sum(len(task.probes) for task in tasks)
+            with self._progress.bar(label, count, "questions") as bar:
+                evaluations = self._stages.general.evaluate([(task, model) for task in tasks], bar.advance)
+            recorded = pooled(evaluations).answers
+            self._journal.put("general", name, recorded)
+        return recorded

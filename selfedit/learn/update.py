@@ -10,10 +10,10 @@ from selfedit.files.journal import Journal
 from selfedit.gates import Compared, GateCase, all_figures, first_reason, make_gate
 from selfedit.inner.checkpoint import work_key
 from selfedit.learn.config import LearnConfig
-from selfedit.learn.exam import Exam, divergence
 from selfedit.memory import Means, Memory, load_memory
 from selfedit.memory.recall import Recall
 from selfedit.progress import Progress
+from selfedit.search.exam import Exam, divergence
 from selfedit.search.stages import Stages
 from selfedit.search.step import Search
 from selfedit.search.training import DIVERGED, DivergedError, is_sound
@@ -176,7 +176,8 @@ class Updater:
     def _general(self, new: Recall) -> Compared | None:
         if not _GENERAL_GATES & set(self._config.gates):
             return None
-        return self._exam.compare(self.recall(Knowledge()), new, general_tasks(), "Asking general questions")
+        exam = Exam(self._stages.general, self._journal, self._progress)
+        return exam.compare(self.recall(Knowledge()), new, general_tasks(), "Asking general questions")
 
     def _divergence(self, new: Recall) -> float | None:
         if not _TEXT_GATES & set(self._config.gates):

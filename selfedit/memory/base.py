@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from selfedit.types import Adapter, Example, Hyperparameters, Knowledge, Learnt, LoraFactors, Model, Recipe
+from selfedit.types import Adapter, Example, Hyperparameters, Knowledge, Learnt, LoraFactors, Model, Recipe, Update
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Means:
         base: the model under everything: no adapter of a memory was trained on another one.
         examples: what a passage's self-edits teach.
         train: trains recipes on a model, keeps what comes of them, and returns their hashes in the same order.
-        load, keep: an adapter by its hash, and back.
+        load, keep: an update by its hash, and back. Full finetuning makes updates that only `merge` can use.
         hyperparameters: of all training.
         replay: of a memory that mixes old edits in, how many for each new one.
     """
@@ -26,7 +26,7 @@ class Means:
     base: Model
     examples: Callable[[Learnt], tuple[Example, ...]]
     train: Callable[[Sequence[Recipe], Model], list[str]]
-    load: Callable[[str], Adapter]
+    load: Callable[[str], Update]
     keep: Callable[[Adapter], str]
     hyperparameters: Hyperparameters
     replay: float = 1.0
@@ -80,7 +80,18 @@ class Memory(ABC):
         return replace(after, learnt=tuple(_held_by(item, renamed.get(item.adapter, "")) for item in after.learnt))
 
     def _weaker(self, before: Knowledge, sha256: str, scale: float) -> Adapter:
-        return scaled(self.means.load(sha256), scale)
+        return scaled(self.adapter(sha256), scale)
+
+    def adapter(self, sha256: str) -> Adapter:
+        """An update that has to be an adapter.
+
+        Raises:
+            TypeError: it is the outcome of full finetuning.
+        """
+        update = self.means.load(sha256)
+        if not isinstance(update, Adapter):
+            raise TypeError(f"the memory '{self.name}' works with adapters, not with all weights")
+        return update
 
 
 def same_document(one: Learnt, other: Learnt) -> bool:

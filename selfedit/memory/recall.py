@@ -8,7 +8,7 @@ from functools import cached_property
 
 from selfedit.memory import load_memory
 from selfedit.routing import Query, Route, Router, make_router
-from selfedit.types import Adapter, Knowledge, Learnt, Model
+from selfedit.types import Knowledge, Learnt, Model, Update
 
 DEFAULT_ROUTER = "fitted"
 
@@ -41,7 +41,7 @@ class Recall:
     """
 
     def __init__(
-        self, knowledge: Knowledge, base: Model, load: Callable[[str], Adapter], router: str = DEFAULT_ROUTER
+        self, knowledge: Knowledge, base: Model, load: Callable[[str], Update], router: str = DEFAULT_ROUTER
     ) -> None:
         self.knowledge, self._base, self._load, self._router_name = knowledge, base, load, router
         self._by_id = {item.task.id: item for item in knowledge.learnt}
@@ -69,16 +69,21 @@ class Recall:
             recalled.append(Recalled(models[item.adapter], item.task.title, (item.adapter,), item, choice.probability))
         return recalled
 
+    @property
+    def unrouted(self) -> Model:
+        """The model that there is without a router's choice: the base, where nothing else answers everything."""
+        return self._base if self.is_routed or not self.knowledge.learnt else self._whole
+
     @cached_property
     def _whole(self) -> Model:
         """The model that answers everything, where there is no router."""
-        adapters = [self._load(sha256) for sha256 in self.knowledge.adapters]
+        updates = [self._load(sha256) for sha256 in self.knowledge.adapters]
         if not (self.knowledge.memory and load_memory(self.knowledge.memory).stacked):
-            (adapter,) = adapters
-            return self._base.with_update(adapter)
+            (update,) = updates
+            return self._base.with_update(update)
         model = self._base
-        for adapter in adapters:
-            model = model.merge(adapter)
+        for update in updates:
+            model = model.merge(update)
         return model
 
     @cached_property

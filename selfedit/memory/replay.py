@@ -20,17 +20,17 @@ class ReplayMemory(Memory):
         old = [example for item in before.learnt for example in self.means.examples(item)]
         draw = random.Random(new[-1].seed)
         examples += draw.sample(old, min(len(old), round(self.means.replay * len(examples))))
-        start = self.means.load(before.adapters[0]) if before.learnt else None
+        start = self.adapter(before.adapters[0]) if before.learnt else None
         recipe = Recipe(name, tuple(examples), self.means.hyperparameters, new[-1].seed)
         (sha256,) = self.means.train([replace(recipe, start=start)], self.means.base)
         return Knowledge(self.name, held_by((*before.learnt, *new), sha256))
 
     def _weaker(self, before: Knowledge, sha256: str, scale: float) -> Adapter:
         """Part of the way from the adapter before, factor by factor."""
-        after = self.means.load(sha256)
+        after = self.adapter(sha256)
         if not before.learnt:
             return scaled(after, scale)
-        start = self.means.load(before.adapters[0])
+        start = self.adapter(before.adapters[0])
         factors = {
             name: LoraFactors(
                 start.factors[name].a_RI.lerp(pair.a_RI, scale), start.factors[name].b_OR.lerp(pair.b_OR, scale)

@@ -8,10 +8,11 @@ from selfedit.rewards.base import Reward
 from selfedit.rewards.function import own_reward
 from selfedit.rewards.gain import GainReward
 from selfedit.rewards.logprob import LogprobReward
+from selfedit.rewards.retaining import RetainingReward
 from selfedit.rewards.rubric import RubricReward
 
 REWARDS: dict[str, type[Reward]] = {
-    reward.name: reward for reward in (AccuracyReward, GainReward, LogprobReward, RubricReward)
+    reward.name: reward for reward in (AccuracyReward, GainReward, LogprobReward, RetainingReward, RubricReward)
 }
 
 __all__ = ["REWARDS", "Reward", "make_reward"]

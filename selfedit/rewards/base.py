@@ -16,11 +16,13 @@ class Reward(ABC):
         needs_training: whether it looks at what adapters answer; if not, none is trained for it, and it can screen
             edits before training.
         needs_passage: whether it reads a task's context as a passage, which demonstrations are not.
+        needs_general: whether each adapter is asked general questions, too, for `Trial.general_change`.
     """
 
     name: str
     needs_training: bool = True
     needs_passage: bool = False
+    needs_general: bool = False
 
     @abstractmethod
     def rewards(self, group: Group) -> list[tuple[float, ...]]:

@@ -1,4 +1,4 @@
-"""What the fitted router looks at: how a question and a route match, by what the words say and not how many they are."""
+"""What the fitted router looks at: how a question and a route match, by what their words say."""
 
 from __future__ import annotations
 

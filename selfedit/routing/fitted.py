@@ -123,15 +123,26 @@ class FittedRouter(Router):
         now = words(f"{topic}: {query.text}" if topic else query.text)
         titled = self._titled.get(topic.casefold())
         alone = self.find(asked([(now, 1.0)]), titled)
-        later = self.find(in_conversation(now, query.history), titled) if query.history and refers(now) else None
         if titled:
-            found = later or alone or Found(tuple(titled), (0.0,) * len(titled), np.zeros(len(PLACE)))
+            found = alone or Found(tuple(titled), (0.0,) * len(titled), np.zeros(len(PLACE)))
             return self._choice(1.0, found)
-        if later is not None and self._held(now, later.routes[0]):
-            choice = self._choice(self._probability(later), later)
-            if choice.id is not None:
-                return choice
-        return self._choice(self._probability(alone), alone) if alone else Choice(None, 0.0, ())
+        return self._referred(now, query.history) or (
+            self._choice(self._probability(alone), alone) if alone else Choice(None, 0.0, ())
+        )
+
+    def _referred(self, now: Words, history: Sequence[str]) -> Choice | None:
+        """Where a question goes that refers to earlier turns: as few of them as make it one about a route."""
+        if not refers(now):
+            return None
+        turns = [(now, 1.0)]
+        for back, turn in enumerate(reversed(history[-_TURNS:])):
+            turns.append((words(" ".join(turn.split()[:_TURN_WORDS])), _EARLIER * _FADES**back))
+            found = self.find(asked(turns))
+            if found is not None and self._held(now, found.routes[0]):
+                choice = self._choice(self._probability(found), found)
+                if choice.id is not None:
+                    return choice
+        return None
 
     def _probability(self, found: Found) -> float:
         return 1 / (1 + math.exp(-self._weights.log_odds(found.place_P)))
@@ -154,11 +165,3 @@ def refers(now: Words) -> bool:
     return max(own.weights.values(), default=0.0) < _LITTLE or (
         not own.names and any(term in _REFERRING for term in now.terms)
     )
-
-
-def in_conversation(now: Words, history: Sequence[str]) -> Asked:
-    """A question with what it may refer to: what is said in earlier turns counts the less the longer ago."""
-    turns = [(now, 1.0)]
-    for back, turn in enumerate(reversed(history[-_TURNS:])):
-        turns.append((words(" ".join(turn.split()[:_TURN_WORDS])), _EARLIER * _FADES**back))
-    return asked(turns)

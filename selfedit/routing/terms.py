@@ -1,4 +1,4 @@
-"""Questions and passages as routers compare them: terms, how common they are in English, and which of them are names."""
+"""Questions and passages as routers compare them: terms, how common each is in English, and which are names."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from bm25s import stopwords
 
 from selfedit.text.matching import normalise
 
+
+def listed(text: str) -> list[str]:
+    """The words of a list that is written as one text."""
+    return text.split()
+
+
 TABLE = Path(__file__).parent.parent / "data" / "routing" / "words.txt"
 """How many of so many passages of English hold the most common terms, from `benchmarks/fit_router.py`. The first line
 is the number of passages; each further one a count and the terms that have it."""
@@ -22,96 +28,21 @@ _POSSESSIVE = re.compile(r"(?<=\w)['\u2019]s\b")
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _SENTENCE_END = (".", "!", "?", ":")
 _SUFFIXES = tuple(
-    [
-        "izations",
-        "ization",
-        "ations",
-        "ation",
-        "ments",
-        "ment",
-        "ities",
-        "ity",
-        "ings",
-        "ing",
-        "ions",
-        "ion",
-        "ers",
-        "er",
-        "ors",
-        "or",
-        "ies",
-        "ied",
-        "ed",
-        "es",
-        "s",
-        "ly",
-        "al",
-        "e",
-        "y",
-    ]
+    listed(
+        """izations ization ations ation ments ment ities ity ings ing ions ion ers er ors or ies ied ed es s ly al e
+        y"""
+    )
 )
 _IRREGULAR = dict(
     pair.split(":")
-    for pair in [
-        "built:build",
-        "began:begin",
-        "begun:begin",
-        "held:hold",
-        "made:make",
-        "gave:give",
-        "given:give",
-        "took:take",
-        "taken:take",
-        "grew:grow",
-        "grown:grow",
-        "fell:fall",
-        "fallen:fall",
-        "rose:rise",
-        "risen:rise",
-        "lost:lose",
-        "won:win",
-        "fought:fight",
-        "taught:teach",
-        "thought:think",
-        "sold:sell",
-        "sent:send",
-        "spoke:speak",
-        "spoken:speak",
-        "wrote:write",
-        "written:write",
-        "men:man",
-        "women:woman",
-        "children:child",
-        "people:person",
-        "feet:foot",
-        "paid:pay",
-        "kept:keep",
-        "left:leave",
-        "found:find",
-        "led:lead",
-        "met:meet",
-        "ran:run",
-        "said:say",
-        "saw:see",
-        "seen:see",
-        "knew:know",
-        "known:know",
-        "went:go",
-        "gone:go",
-        "came:come",
-        "became:become",
-        "began:begin",
-        "chose:choose",
-        "chosen:choose",
-        "drew:draw",
-        "drawn:draw",
-        "highest:high",
-        "largest:large",
-        "tallest:tall",
-        "biggest:big",
-        "longest:long",
-        "oldest:old",
-    ]
+    for pair in listed(
+        """built:build began:begin begun:begin held:hold made:make gave:give given:give took:take taken:take grew:grow
+        grown:grow fell:fall fallen:fall rose:rise risen:rise lost:lose won:win fought:fight taught:teach thought:think
+        sold:sell sent:send spoke:speak spoken:speak wrote:write written:write men:man women:woman children:child
+        people:person feet:foot paid:pay kept:keep left:leave led:lead met:meet ran:run said:say saw:see seen:see
+        knew:know known:know went:go gone:go came:come became:become chose:choose chosen:choose drew:draw drawn:draw
+        highest:high largest:large tallest:tall biggest:big longest:long oldest:old"""
+    )
 )
 _COMMON = 0.3  # The share of documents from which on a term says nothing.
 

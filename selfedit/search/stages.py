@@ -21,6 +21,7 @@ class Stages:
     Attributes:
         policy: who writes self-edits.
         student: the language model as a policy: what learns from edits, whoever wrote them.
+        general: asks questions about the world, whatever the domain.
     """
 
     prompter: Prompter
@@ -31,3 +32,4 @@ class Stages:
     student: ModelPolicy
     evaluator: Evaluator
     reward: Reward
+    general: Evaluator

@@ -54,7 +54,9 @@ class Search:
 
     def __init__(self, stages: Stages, records: Records, progress: Progress, max_adapters: int) -> None:
         self.stages, self._records, self._progress, self._max_adapters = stages, records, progress, max_adapters
-        self._executor: Executor = LocalExecutor(stages.inner, stages.evaluator, progress)
+        self._executor: Executor = LocalExecutor(
+            stages.inner, stages.evaluator, progress, stages.general if stages.reward.needs_general else None
+        )
 
     def with_evaluator(self, evaluator: Evaluator) -> Search:
         """The same with another evaluator."""

@@ -27,6 +27,8 @@ tokenizer = AutoTokenizer.from_pretrained("THIS_FOLDER")"""
 def card(version: Version, *, merged: bool = False) -> str:
     """Write the README.md of a version as Markdown; `merged` is for full weights, with the adapter added in."""
     kind = "full weights with a LoRA adapter merged in" if merged else "a LoRA adapter"
+    if _is_routed(version):
+        kind = "a set of LoRA adapters, one a passage,"
     sections = [
         _front_matter(version, merged),
         f"# {_line(version.base.name)}, {version.id}\n\n"
@@ -34,6 +36,7 @@ def card(version: Version, *, merged: bool = False) -> str:
         f"{version.seconds:.0f} s: the model wrote finetuning data from the documents below and was trained on it.",
         _learnt(version),
         _worth(version),
+        _gates(version),
         _made(version),
         _loading(version, merged),
     ]
@@ -60,7 +63,24 @@ def _learnt(version: Version) -> str:
         for document in version.documents
     ]
     parent = f"\n\nIt builds on version {version.parent} of the same store." if version.parent else ""
-    return f"## What it learnt\n\n{chr(10).join(rows) or 'No document is on record.'}{parent}"
+    knowledge = version.knowledge
+    memory = knowledge.memory or "of an earlier release"
+    known = (
+        f"\n\nAll that it knows: {len(knowledge.learnt)} passages of {len(knowledge.documents)} documents, in "
+        f"{len(knowledge.adapters)} adapter(s), memory: {memory}."
+    )
+    heading = "What it forgot" if version.action == "forget" else "What it learnt"
+    return f"## {heading}\n\n{chr(10).join(rows) or 'No document is on record.'}{parent}{known}"
+
+
+def _gates(version: Version) -> str:
+    """What the gates saw: what the update did to all that is not new."""
+    heading = "## What it did to the rest\n\n"
+    if not version.gates:
+        return f"{heading}What else the model knew or could do before was not measured; it may have suffered."
+    rows = [f"- {figure.gate}: {_line(figure.text)}" for figure in version.gates]
+    scale = f"\n\nThe update was made weaker for it, to {version.scale:.0%}." if version.scale < 1 else ""
+    return heading + "\n".join(rows) + scale
 
 
 def _worth(version: Version) -> str:
@@ -73,7 +93,7 @@ def _worth(version: Version) -> str:
         f"Answers without the documents at hand, to {version.questions} question(s) asked by "
         f"{_ASKED_BY[version.probe_source]}; graded by: {_line(graders)}.\n\n"
         "| | right | accuracy |\n|---|---|---|\n"
-        f"| base model | {before} of {version.questions} | {version.base_accuracy:.1%} |\n"
+        f"| before | {before} of {version.questions} | {version.base_accuracy:.1%} |\n"
         f"| with this version | {after} of {version.questions} | {version.adapted_accuracy:.1%} |"
     )
     return heading + "\n\n".join([text, *_caveats(version)])
@@ -98,7 +118,6 @@ def _caveats(version: Version) -> list[str]:
             "The same questions served to choose among self-edits. The accuracy is therefore likely to be higher "
             "than on new questions about the same documents."
         )
-    caveats.append("What else the model knew or could do before was not measured here; it may have suffered.")
     return caveats
 
 
@@ -136,11 +155,23 @@ def _loading(version: Version, merged: bool) -> str:
         )
     return (
         f"## How to load it\n\n```python\n{_ADAPTER_CODE}\n```\n\n"
-        f"`THIS_FOLDER` is the folder of this file; `BASE` is {where}. It fits no other base.\n\n"
+        f"{_FOLDERS[_is_routed(version)]}; `BASE` is {where}. It fits no other base.\n\n"
         "Ask it as it was trained: through the tokenizer's chat template, the user's message being `Topic: TITLE` on "
         "one line and the question on the next; without a template, `Topic: TITLE`, `Question: ...` and `Answer:`, a "
         "line each."
     )
+
+
+_FOLDERS = {
+    False: "`THIS_FOLDER` is the folder of this file",
+    True: "`THIS_FOLDER` is one of the folders under `adapters`; `routes.json` says which passage each answers for, "
+    "and a question about none of them is the base's",
+}
+
+
+def _is_routed(version: Version) -> bool:
+    # By its name: what memories are is not known here.
+    return version.knowledge.memory == "routed"
 
 
 def _line(text: str) -> str:

@@ -13,9 +13,14 @@ from selfedit.errors import UserError
 from selfedit.files.disk import reading, sync_folder, writing
 from selfedit.files.peft_folder import ADAPTER_FILE, CONFIG_FILE
 from selfedit.files.serialize import encode
+from selfedit.memory import load_memory
+from selfedit.policies.formats import parse_pairs
 from selfedit.store.card import card
 from selfedit.store.store import CARD_FILE, Store, check_base
 from selfedit.types import Version
+
+ADAPTERS, ROUTES_FILE = "adapters", "routes.json"
+"""Of a routed version: a PEFT folder an adapter, and which passages they answer for."""
 
 _INSTEAD = "name another target folder"
 
@@ -31,7 +36,8 @@ def export(
         store: where the version is.
         version: which one.
         target: a folder that is empty or not there yet.
-        merged: write full float32 weights and the tokenizer instead of a PEFT folder.
+        merged: write full float32 weights and the tokenizer instead of a PEFT folder. A routed version has a PEFT
+            folder for each of its adapters, and a table of which passage each answers for.
         base_folder: for `merged`, the folder of the base model that the version was made for.
 
     Raises:
@@ -43,18 +49,29 @@ def export(
         raise ValueError("full weights need base_folder")
     target = target.expanduser()
     check_target(store, target)
-    source = store.adapter_folder(version.id)
     store.check_adapter(version)
+    adapters = version.knowledge.adapters
+    routed = load_memory(version.knowledge.memory).routed if version.knowledge.memory else False
+    if not adapters:
+        raise UserError(f"Version {version.id} knows nothing, so that there is nothing to export.")
+    if merged and routed:
+        raise UserError(
+            f"Version {version.id} has an adapter for each of {len(adapters)} passages, and full weights hold one. "
+            "Leave out --merged, or make one adapter of them with 'selfedit consolidate'."
+        )
     with writing(target, _INSTEAD):
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = target.with_name(f".{target.name}.partial-{os.getpid()}-{secrets.token_hex(4)}")
         scratch.mkdir()
         try:
-            if base_folder is None or not merged:
-                shutil.copyfile(source / ADAPTER_FILE, scratch / ADAPTER_FILE)
-                (scratch / CONFIG_FILE).write_bytes(_public_config(source / CONFIG_FILE, version.base.name))
+            if routed:
+                _export_routed(store, version, scratch)
+            elif len(adapters) > 1:
+                _export_stacked(store, version, scratch)
             else:
-                _merge(version, source, base_folder, scratch)
+                _export_adapter(store.adapters.folder(adapters[0]), version.base.name, scratch)
+            if base_folder is not None and merged:
+                _merge(version, scratch, base_folder)
             (scratch / CARD_FILE).write_text(card(version, merged=merged), encoding="utf-8")
             sync_folder(scratch)
             if target.is_dir():
@@ -63,6 +80,42 @@ def export(
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     return target
+
+
+def _export_adapter(source: Path, base_name: str, folder: Path) -> None:
+    shutil.copyfile(source / ADAPTER_FILE, folder / ADAPTER_FILE)
+    (folder / CONFIG_FILE).write_bytes(_public_config(source / CONFIG_FILE, base_name))
+
+
+def _export_routed(store: Store, version: Version, folder: Path) -> None:
+    """A PEFT folder an adapter, by numbers of ours, and the table of who answers what."""
+    rows = []
+    for number, item in enumerate(version.knowledge.learnt, 1):
+        name = f"a{number:04}"
+        (folder / ADAPTERS / name).mkdir(parents=True)
+        _export_adapter(store.adapters.folder(item.adapter), version.base.name, folder / ADAPTERS / name)
+        sync_folder(folder / ADAPTERS / name)
+        asked = [lesson.question for edit in item.edits for lesson in parse_pairs(edit.text)]
+        rows.append(
+            {
+                "adapter": f"{ADAPTERS}/{name}",
+                "title": item.task.title,
+                "document": item.document.title,
+                "passage": item.task.passage,
+                "questions": asked,
+            }
+        )
+    (folder / ROUTES_FILE).write_bytes(encode({"router": version.settings.get("router"), "routes": rows}, indent=2))
+
+
+def _export_stacked(store: Store, version: Version, folder: Path) -> None:
+    """Adapters that are merged one after another, as one that is their sum: their ranks side by side."""
+    from selfedit.files.peft_folder import save_adapter
+    from selfedit.multilora.merge import side_by_side
+
+    adapters = [store.adapters.load(sha256) for sha256 in version.knowledge.adapters]
+    save_adapter(side_by_side(adapters, version.id), folder, version.base.name)
+    (folder / CONFIG_FILE).write_bytes(_public_config(folder / CONFIG_FILE, version.base.name))
 
 
 def _public_config(path: Path, base_name: str) -> bytes:
@@ -85,7 +138,8 @@ def check_target(store: Store, target: Path) -> None:
         raise UserError(f"{target} lies in the store {store.path}. Name a target outside of it.")
 
 
-def _merge(version: Version, adapter: Path, base_folder: Path, folder: Path) -> None:
+def _merge(version: Version, folder: Path, base_folder: Path) -> None:
+    """Put full weights and the tokenizer in the place of the adapter in a folder."""
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -99,6 +153,8 @@ def _merge(version: Version, adapter: Path, base_folder: Path, folder: Path) -> 
         base: Any = AutoModelForCausalLM.from_pretrained(
             base_folder, dtype=torch.float32, use_safetensors=True, **options
         )
-        merged = PeftModel.from_pretrained(base, str(adapter)).merge_and_unload()
+        merged = PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
+        for file in list(folder.iterdir()):
+            file.unlink()
         merged.save_pretrained(folder)
         AutoTokenizer.from_pretrained(base_folder, **options).save_pretrained(folder)

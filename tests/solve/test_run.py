@@ -83,6 +83,7 @@ def make_solver(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Solve
             ModelPolicy(generator, prompter, domain.formats["settings"], (end,)),
             Evaluator(generator, domain, ExactGrader()),
             make_reward("accuracy"),
+            Evaluator(generator, domain, ExactGrader()),
         )
         return Solver(stages, domain, BARE, QuietProgress(), hyperparameters, SolveOptions(vote=vote))
 
