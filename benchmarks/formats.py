@@ -57,7 +57,7 @@ class Bench:
 
     def recipe(self, name: str, edits: list[SelfEdit], seed: int) -> Recipe:
         """All edits in one recipe."""
-        domain, hyperparameters = self.search.stages.domain, self.config.final_training.hyperparameters()
+        domain, hyperparameters = self.search.stages.domain, self.config.final("joint").hyperparameters()
         usable = [
             edit if domain.is_usable(task, edit, hyperparameters) else replace(edit, format="none")
             for task, edit in zip(self.tasks, edits, strict=True)
@@ -138,7 +138,7 @@ def main() -> None:
         config = config.model_copy(update={"temperature": options.temperature})
     training = {"epochs": options.epochs, "learning_rate": options.learning_rate}
     given = {name: value for name, value in training.items() if value is not None}
-    config = config.model_copy(update={"final_training": config.final_training.model_copy(update=given)})
+    config = config.model_copy(update={"final_training": config.final("joint").model_copy(update=given)})
     started = time.time()
     bench = Bench(options.model, config)
     base = bench.base_accuracy()

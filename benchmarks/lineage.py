@@ -2,11 +2,11 @@
 
     python -m benchmarks.lineage --out benchmarks/results/lineage-cpu.json
 
-The default model, invented documents (benchmarks/data/lineage), several orders. Self-edits are written once and given
-to every memory and order, so that these differ in training alone; seeds of training differ by order. The gates are off:
-a memory is to show what it does, and not what would have been stopped. After each `learn` the questions about what was
-learnt so far are asked as `selfedit ask` asks them: the bare question, no title. General questions, and some that are
-near the documents' topics but not in them, are asked at the end, of the base and of the version.
+The default model, invented documents (benchmarks/data/lineage), several orders. The self-edits are given (edits.jsonl:
+a question and its answer for each sentence, as a good writer would ask), so that memories and orders differ in training
+alone; its seeds differ by order. The gates are off: a memory is to show what it does, and not what would have been
+stopped. The questions, which are worded otherwise, are asked as `selfedit ask` asks: bare, without a title. General
+questions, and some that are near the documents' topics but not in them, are asked at the end, of base and version.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from benchmarks.machine import machine
 from selfedit.documents import read_questions
 from selfedit.documents.general import general_tasks
 from selfedit.graders import GRADERS
-from selfedit.learn.config import learn_config
+from selfedit.learn.config import final_default
 from selfedit.progress import make_progress
 from selfedit.runtime import software_versions
 from selfedit.session import Asked, Session
@@ -32,49 +32,30 @@ from selfedit.types import Probe
 
 DATA = Path(__file__).parent / "data"
 MEMORIES = ("routed", "merge", "replay", "joint")
+EPOCHS = 6
+PASSAGE_TOKENS = 96  # A section of these documents.
+JOINT_STEPS = (1, 2, 4, 8)  # It trains on everything each time, and half of its steps show that.
 _GRADER = GRADERS["match"]()
 
 
 class Documents:
     """A folder of documents with their questions, and the self-edits about them."""
 
-    def __init__(self, folder: Path, scratch: Path, session: Session) -> None:
+    def __init__(self, folder: Path) -> None:
         self.paths = sorted(folder.glob("*.md"))
         self.questions: dict[str, list[Probe]] = {path.name: [] for path in self.paths}
         for number, question in enumerate(read_questions(folder / "questions.jsonl")):
             self.questions[question.title].append(Probe(f"q{number}", question.question, question.answers))
-        near = folder / "near.jsonl"
-        self.near = [
-            Probe(f"n{i}", q.question, q.answers) for i, q in enumerate(read_questions(near) if near.exists() else ())
-        ]
-        self.edits, self.asked = scratch / "edits.jsonl", folder / "questions.jsonl"
-        if not self.edits.exists():
-            self._write_edits(session)
+        near = read_questions(folder / "near.jsonl")
+        self.near = [Probe(f"n{number}", q.question, q.answers) for number, q in enumerate(near)]
+        self.edits, self._asked = folder / "edits.jsonl", (folder / "questions.jsonl").read_text().splitlines()
 
-    def questions_of(self, path: Path, scratch: Path) -> Path:
-        """A file of the questions about one document."""
-        rows = [line for line in self.asked.read_text().splitlines() if f'"{path.name}"' in line]
-        target = scratch / f"{path.stem}.jsonl"
-        target.write_text("\n".join(rows) + "\n")
+    def questions_of(self, paths: Sequence[Path], scratch: Path) -> Path:
+        """A file of the questions about some documents."""
+        names = [f'"{path.name}"' for path in paths]
+        target = scratch / "questions.jsonl"
+        target.write_text("".join(f"{line}\n" for line in self._asked if any(name in line for name in names)))
         return target
-
-    def _write_edits(self, session: Session) -> None:
-        """One self-edit a passage, by the base, as `learn` would write it."""
-        from selfedit.compose import compose
-        from selfedit.files.journal import Unrecorded
-        from selfedit.learn.prepare import read_sources, split_sources
-        from selfedit.search.step import Search
-        from selfedit.types import Model
-
-        config = learn_config(max_edit_tokens=96)
-        stages = compose(session.base, config.composition, print)
-        sources = read_sources(self.paths, config)
-        tasks = split_sources(sources, config.passage_tokens, lambda text: len(stages.prompter.encode(text))).tasks
-        search = Search(stages, Unrecorded(), make_progress(), 24)
-        edits = search.propose("", tasks, 1, Model(session.base.ref), 0)
-        text_of = {edit.task_id: edit.text for edit in edits}
-        rows = [{"title": t.title, "context": t.passage, "self_edit": text_of[t.id]} for t in tasks]
-        self.edits.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def right(session: Session, probes: Sequence[Probe], base: bool = False) -> list[bool]:
@@ -85,42 +66,60 @@ def right(session: Session, probes: Sequence[Probe], base: bool = False) -> list
     return [_GRADER.grade(probe, reply.answer).correct for probe, reply in zip(probes, replies, strict=True)]
 
 
+def learn(
+    session: Session, documents: Documents, paths: Sequence[Path], memory: str, order: int, scratch: Path
+) -> float:
+    """Learn documents, and return the seconds that it took."""
+    training = final_default(memory).model_dump() | {"epochs": EPOCHS}
+    started = time.perf_counter()
+    result = session.learn(
+        paths,
+        # What joint training costs and does is the same whether the documents came one by one or at once.
+        parent="base" if memory == "joint" else None,
+        questions=documents.questions_of(paths, scratch),
+        edits_from=documents.edits,
+        format="self-qa",
+        passage_tokens=PASSAGE_TOKENS,
+        sentences=False,
+        max_answer_tokens=24,
+        final_training=training,
+        memory=memory,
+        gates=(),
+        seed=order,
+        again=True,
+    )
+    assert result.version is not None, result.reason
+    return time.perf_counter() - started
+
+
 def run(documents: Documents, memory: str, order: int, scratch: Path, session: Session, full: bool) -> dict[str, Any]:
     """One memory on one order of the documents."""
     store = scratch / f"store-{memory}-{order}"
-    session = Session(session.model_name, store, progress=session._progress)
+    session = Session(session.model_name, store, progress=make_progress(True))
     paths = list(documents.paths)
     random.Random(order).shuffle(paths)
-    matrix: list[list[float | None]] = []
+    steps = [step for step in range(len(paths)) if memory != "joint" or step + 1 in JOINT_STEPS]
+    matrix: dict[int, list[float | None]] = {}
     seconds, sizes = [], []
-    for place, path in enumerate(paths):
+    for step in steps:
         before = _size(store)
-        started = time.perf_counter()
-        result = session.learn(
-            [path],
-            questions=documents.questions_of(path, scratch),
-            edits_from=documents.edits,
-            max_answer_tokens=24,
-            memory=memory,
-            gates=(),
-            seed=order,
-        )
-        assert result.version is not None, result.reason
-        seconds.append(time.perf_counter() - started)
+        new = paths[: step + 1] if memory == "joint" else [paths[step]]
+        seconds.append(learn(session, documents, new, memory, order, scratch))
         sizes.append(_size(store) - before)
-        last = place == len(paths) - 1
-        row: list[float | None] = [None] * (place + 1)
-        for j in range(place + 1):
-            if full or last or j == place:
-                row[j] = fmean(right(session, documents.questions[paths[j].name]))
-        matrix.append(row)
-        print(f"{memory} {order}: {path.name} {seconds[-1]:.0f} s, {row}", flush=True)
+        # The last step asks about everything; of one order every step does, for a picture.
+        asked = range(step + 1) if full or step == steps[-1] else [step]
+        row: list[float | None] = [None] * (step + 1)
+        for j in asked:
+            row[j] = fmean(right(session, documents.questions[paths[j].name]))
+        matrix[step] = row
+        print(f"{memory} {order}: {paths[step].name} {seconds[-1]:.0f} s, {row}", flush=True)
     general = [probe for task in general_tasks() for probe in task.probes]
     return {
         "memory": memory,
         "order": order,
         "documents": [path.name for path in paths],
-        "matrix": matrix,
+        "steps": steps,
+        "matrix": [matrix[step] for step in steps],
         "seconds": seconds,
         "bytes": sizes,
         "general": right(session, general),
@@ -138,7 +137,8 @@ def summary(runs: Sequence[dict[str, Any]], base: dict[str, list[bool]]) -> list
     for memory in dict.fromkeys(run["memory"] for run in runs):
         mine = [run for run in runs if run["memory"] == memory]
         after = [fmean(row[-1] for row in run["matrix"]) for run in mine]
-        final = [fmean(run["matrix"][-1]) for run in mine]
+        # Of the same documents, so that nothing but time lies between the two.
+        final = [fmean(run["matrix"][-1][step] for step in run["steps"]) for run in mine]
         row = {"memory": memory, "orders": len(mine), "right_after": after, "final": final}
         row["forgotten"] = [a - f for a, f in zip(after, final, strict=True)]
         for name in ("general", "near"):
@@ -160,7 +160,7 @@ def main() -> None:
     options = parser.parse_args()
     options.scratch.mkdir(parents=True, exist_ok=True)
     session = Session("smollm2-135m", options.scratch / "none", progress=make_progress(True))
-    documents = Documents(options.data, options.scratch, session)
+    documents = Documents(options.data)
     general = [probe for task in general_tasks() for probe in task.probes]
     asked = [probe for probes in documents.questions.values() for probe in probes]
     base = {

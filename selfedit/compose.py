@@ -8,12 +8,16 @@ from typing import Any
 
 from selfedit.domains import make_domain
 from selfedit.domains.base import Domain
+from selfedit.domains.knowledge import KnowledgeDomain
+from selfedit.errors import UserError
 from selfedit.generate import make_generator
 from selfedit.generate.base import Generator
 from selfedit.graders import GRADERS
 from selfedit.inner import make_inner_loop
 from selfedit.models.load import BaseModel
 from selfedit.models.prompt import Prompter
+from selfedit.policies.answer_first import FORMAT as ANSWER_FIRST
+from selfedit.policies.answer_first import AnswerFirstPolicy
 from selfedit.policies.base import Policy
 from selfedit.policies.model import ModelPolicy
 from selfedit.policies.resample import ResamplingPolicy
@@ -21,7 +25,6 @@ from selfedit.rewards import make_reward
 from selfedit.search.evaluator import Evaluator
 from selfedit.search.stages import Stages
 from selfedit.settings import Composition
-
 
 GENERAL_ANSWER_TOKENS = 24
 """Of the answer to a general question: all that are asked are answered in a few words."""
@@ -65,6 +68,10 @@ def compose(
         composition.constrained,
     )
     policy = writer or student
+    if writer is None and composition.format == ANSWER_FIRST:
+        if not isinstance(domain, KnowledgeDomain):
+            raise UserError(f"The format '{ANSWER_FIRST}' is about passages, which the domain '{domain}' has not.")
+        policy = AnswerFirstPolicy(generator, prompter, domain.ask, composition.temperature, composition.top_p)
     if composition.attempts > 1:
         is_usable = partial(domain.is_usable, hyperparameters=composition.training)
         policy = ResamplingPolicy(policy, is_usable, composition.attempts)

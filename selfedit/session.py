@@ -352,6 +352,7 @@ class Session:
             run = LearnRun(stages, store, journal, Model(base.ref), config, self._progress, parent, keep)
             result = run.run(material)
             store.clear_journal(key)
+        store.prune()
         return replace(result, known=tuple(document.title for document in same))
 
     def _known(self, parent: str | None) -> Knowledge:

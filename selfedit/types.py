@@ -80,7 +80,8 @@ class SelfEdit:
     """Finetuning data that a policy wrote for one task.
 
     `token_ids` and `logprobs` (natural log, one a token, under the distribution sampled from) are empty when
-    the text came from a file. `attempts` counts the samples that were drawn until one could be used.
+    the text came from a file. `attempts` counts the samples that were drawn until one could be used; `dropped` are
+    parts that were written and left out, each with the reason.
     """
 
     id: str
@@ -92,6 +93,7 @@ class SelfEdit:
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
     attempts: int = 1
+    dropped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

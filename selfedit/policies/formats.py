@@ -150,6 +150,8 @@ FORMATS: dict[str, Format] = {
         Format("implications-very-long", _IMPLICATIONS.format(amount="a very long list"), _IMPLIED, "1.", parse_lines),
         Format("rewrite", _REWRITE, _REWRITTEN, "1.", parse_lines),
         Format("self-qa", _SELF_QA, _ASKED, "Question:", parse_pairs),
+        # Written by `policies/answer_first.py`, not at one go; this is how it is read.
+        Format("answer-first", _SELF_QA, _ASKED, "Question:", parse_pairs),
         Format("none", "", "", "", _nothing),
     )
 }

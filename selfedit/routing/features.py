@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from selfedit.routing.terms import Words, background, terms
 _SENTENCE_END = re.compile(r"(?<=[.!?\u2026])\s+|\n|(?<=[\u3002\uff01\uff1f])")
 
 Floats = NDArray[np.float64]
+Key = TypeVar("Key", bound=Hashable)
 SHORTLIST = 10
 """How many routes are looked at closely: those with the best BM25 scores."""
 
@@ -205,7 +207,7 @@ class Matcher:
         return _Fields(title, text, tuple(filter(None, sentences)), tuple(questions), pairs)
 
 
-def _share(weights: Mapping[object, float] | Mapping[str, float], held: frozenset[object] | frozenset[str]) -> float:
+def _share(weights: Mapping[Key, float], held: frozenset[Key]) -> float:
     """How much of the weight is held; 0 if there is none."""
     total = sum(weights.values())
     return sum(weight for key, weight in weights.items() if key in held) / total if total else 0.0

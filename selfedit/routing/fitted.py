@@ -16,7 +16,7 @@ import numpy as np
 from selfedit.routing.base import Choice, Query, Route, Router
 from selfedit.routing.bm25 import RANKED
 from selfedit.routing.features import FIT, PLACE, Asked, Floats, Matcher, asked
-from selfedit.routing.terms import Words, terms, words
+from selfedit.routing.terms import REFERRING, Words, terms, words
 
 WEIGHTS = Path(__file__).parent.parent / "data" / "routing" / "fitted.json"
 """Where `benchmarks/fit_router.py` puts what it fitted."""
@@ -27,8 +27,9 @@ HEADING = " - "
 _FAR = 5.0  # Standard deviations beyond which the regression believes no feature.
 _TURNS, _TURN_WORDS = 4, 200  # How far back, and how much of each turn, a question may refer to.
 _EARLIER, _FADES = 0.7, 0.6  # How much the last turn counts, and by what factor each one before it counts less.
-_REFERRING = frozenset(terms("it its itself he she his her hers him they them their theirs this these those there"))
-_LITTLE = 2.0  # Nats: what is said with the most common words only, and may be said otherwise.
+_LITTLE = 1.5  # Nats: a question that says no more than that cannot be understood by itself.
+_USUAL = 2.0  # Nats: words that say no more than that may well be others in a passage.
+_ENOUGH = 6.0  # Nats: a question that says as much is asked by itself where what it refers to is of no route.
 _HELD = 0.5  # How much of what a question says itself its passage has to hold, whatever it refers to.
 
 
@@ -87,7 +88,8 @@ class FittedRouter(Router):
     """Knows common English words from rare ones, whatever the routes; and when none of the routes is it.
 
     A topic that is a route's title, or the document in it, decides: the question goes to the best route of that
-    title. Any other topic is read as part of the question. Earlier turns are read only if a question refers to them.
+    title; any other topic is read as part of the question. A question that one route was learnt with goes there.
+    Earlier turns are read only if a question refers to them.
     """
 
     name = "fitted"
@@ -101,6 +103,10 @@ class FittedRouter(Router):
             title = route.title.strip().casefold()
             for part in {title, title.partition(HEADING)[0].strip()} - {""}:
                 self._titled[part].append(number)
+        self._written: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for number, route in enumerate(self._routes):
+            for question in set(map(_key, route.questions)):
+                self._written[question].append(number)
 
     def choose(self, queries: Sequence[Query]) -> list[Choice]:
         return [self._choose(query) for query in queries]
@@ -113,27 +119,32 @@ class FittedRouter(Router):
         fits_CF = self.matcher.fits(question, found, scores_C)
         values_C = fits_CF @ self._weights.rank_F
         order = [int(c) for c in np.argsort(-values_C, kind="stable")]
-        first, second = order[0], order[min(1, len(order) - 1)]
-        margin = float(values_C[first] - values_C[second]) if len(order) > 1 else 1.0
+        first = order[0]
+        margin = float(values_C[first] - (values_C[order[1]] if len(order) > 1 else 0.0))
         place_P = self.matcher.place(question, found[first], fits_CF[first], float(scores_C[first]), margin)
         return Found(tuple(found[c] for c in order), tuple(float(values_C[c]) for c in order), place_P)
 
     def _choose(self, query: Query) -> Choice:
         topic = query.topic.strip()
         now = words(f"{topic}: {query.text}" if topic else query.text)
-        titled = self._titled.get(topic.casefold())
-        alone = self.find(asked([(now, 1.0)]), titled)
-        if titled:
-            found = alone or Found(tuple(titled), (0.0,) * len(titled), np.zeros(len(PLACE)))
+        given = self._titled.get(topic.casefold()) or self._asked_before(query, now) or None
+        alone = self.find(asked([(now, 1.0)]), given)
+        if given:
+            found = alone or Found(tuple(given), (0.0,) * len(given), np.zeros(len(PLACE)))
             return self._choice(1.0, found)
-        return self._referred(now, query.history) or (
-            self._choice(self._probability(alone), alone) if alone else Choice(None, 0.0, ())
-        )
+        if query.history and refers(now):
+            referred = self._referred(now, query.history)
+            if referred is not None or asked([(now, 1.0)]).information < _ENOUGH:
+                return referred or _BASE
+        return self._choice(self._probability(alone), alone) if alone else _BASE
+
+    def _asked_before(self, query: Query, now: Words) -> list[int]:
+        """The one route that was learnt with this very question; none if it is not the only one, or says 'it'."""
+        routes = self._written.get(_key(query.text), [])
+        return routes if len(routes) == 1 and not query.topic.strip() and not refers(now) else []
 
     def _referred(self, now: Words, history: Sequence[str]) -> Choice | None:
         """Where a question goes that refers to earlier turns: as few of them as make it one about a route."""
-        if not refers(now):
-            return None
         turns = [(now, 1.0)]
         for back, turn in enumerate(reversed(history[-_TURNS:])):
             turns.append((words(" ".join(turn.split()[:_TURN_WORDS])), _EARLIER * _FADES**back))
@@ -154,14 +165,25 @@ class FittedRouter(Router):
 
     def _held(self, now: Words, route: int) -> bool:
         """Whether a route has most of what a question says itself, common words aside."""
-        own = {term: weight for term, weight in asked([(now, 1.0)]).weights.items() if weight >= _LITTLE}
+        own = {term: weight for term, weight in asked([(now, 1.0)]).weights.items() if weight >= _USUAL}
         held = sum(weight for term, weight in own.items() if self.matcher.has(route, term))
         return held >= _HELD * sum(own.values())
 
 
+_BASE = Choice(None, 0.0, ())
+
+
+def _key(question: str) -> tuple[str, ...]:
+    return tuple(terms(question))
+
+
 def refers(now: Words) -> bool:
-    """Whether a question cannot be understood by itself: it says hardly anything, or 'it', and names nothing."""
-    own = asked([(now, 1.0)])
-    return max(own.weights.values(), default=0.0) < _LITTLE or (
-        not own.names and any(term in _REFERRING for term in now.terms)
-    )
+    """Whether a question may need earlier turns: it says hardly anything, or says 'it' and names nothing.
+
+    'That' and 'there' count only as the last word, since elsewhere they seldom stand for something.
+    """
+    if asked([(now, 1.0)]).information < _LITTLE:
+        return True
+    loose = {"that", "there"}
+    stands = any(term in REFERRING - loose for term in now.terms) or now.terms[-1] in loose
+    return stands and not now.names

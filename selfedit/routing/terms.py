@@ -44,6 +44,11 @@ _IRREGULAR = dict(
         highest:high largest:large tallest:tall biggest:big longest:long oldest:old"""
     )
 )
+REFERRING = frozenset(
+    listed("it its itself he his him himself she her hers herself they their theirs them this that these those there")
+)
+"""Words that may stand for what was spoken of before. They have no endings."""
+
 _COMMON = 0.3  # The share of documents from which on a term says nothing.
 
 
@@ -134,7 +139,7 @@ def terms(text: str) -> list[str]:
 def stem(word: str) -> str:
     """A word without up to two of its endings, so that 'founded', 'founder' and 'founders' are one term."""
     word = _IRREGULAR.get(word, word)
-    if not (word.isascii() and word.isalpha()):
+    if word in REFERRING or not (word.isascii() and word.isalpha()):
         return word
     for _ in range(2):
         for suffix in _SUFFIXES:

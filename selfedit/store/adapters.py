@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import shutil
@@ -49,7 +50,9 @@ class AdapterFiles:
             save_adapter(adapter, folder, base_name)
             sha256 = sha256_of_file(folder / ADAPTER_FILE)
             target = self.path / sha256
-            if not target.is_dir():
+            if target.is_dir():
+                os.utime(target)  # Wanted again.
+            else:
                 sync_folder(folder)
                 folder.rename(target)
                 sync(self.path)
@@ -95,12 +98,17 @@ class AdapterFiles:
                 "Restore it from a backup, or learn the documents again."
             )
 
-    def prune(self, used: Collection[str]) -> None:
-        """Remove what no version refers to and no run came back for. Call it while nobody else writes."""
+    def old(self) -> set[str]:
+        """The hashes of those that no run will come back for, if no version refers to them."""
         with suppress(OSError):
-            for folder in self.path.iterdir():
-                if folder.name not in used and time.time() - folder.stat().st_mtime > _ABANDONED_S:
-                    shutil.rmtree(folder, ignore_errors=True)
+            folders = list(self.path.iterdir())
+            return {each.name for each in folders if time.time() - each.stat().st_mtime > _ABANDONED_S}
+        return set()
+
+    def remove(self, hashes: Collection[str]) -> None:
+        """Remove what no version refers to. Call it while nobody else writes."""
+        for sha256 in hashes:
+            shutil.rmtree(self.path / sha256, ignore_errors=True)
 
     @cached_property
     def _of_versions(self) -> dict[str, Path]:

@@ -246,7 +246,10 @@ class Store:
             return self._read(id)
 
     def prune(self) -> None:
-        """Remove the adapters that nothing refers to."""
+        """Remove old adapters that nothing refers to, as killed runs leave them."""
+        old = self.adapters.old()
+        if not old - set(self.get(self.active).knowledge.adapters if self.active else ()):
+            return  # Without reading every version.
         with writing(self.path, _INSTEAD), self._lock():
             used = {
                 sha256
@@ -254,7 +257,7 @@ class Store:
                 for version in self.versions(letter)
                 for sha256 in version.knowledge.adapters
             }
-            self.adapters.prune(used)
+            self.adapters.remove(old - used)
 
     def _mark(self) -> None:
         """Say that there is something in this release's form, which an earlier one cannot read."""
@@ -322,8 +325,8 @@ class Store:
 
     def _known(self, id: str | None) -> str:
         """`id`, or the active one. Nothing but a listed name ever becomes part of a path."""
-        ids = self.ids()
-        if not ids and id is None:
+        ids, rejected = self.ids(), self.ids("r")
+        if not ids and (id is None or not rejected):
             raise UserError(
                 f"The store {self.path} has no version yet. Make one with 'selfedit learn FILE --store {self.path}'."
             )
@@ -334,7 +337,7 @@ class Store:
                     f"No version is active in {self.path}: the base answers. 'selfedit use ID' makes one active."
                 )
             return active
-        every = [*ids, *self.ids("r")]
+        every = [*ids, *rejected]
         if id not in every:
             raise UserError(f"There is no version {id!r} in {self.path}. {nearest(id, every)}")
         return id

@@ -5,9 +5,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from selfedit.cli import learn
 from selfedit.store import Store
 from tests.cli.run import Cli
 from tests.store.make import make_adapter, make_version
@@ -67,6 +69,17 @@ def edits(tmp_path: Path) -> Path:
     path = tmp_path / "edits.jsonl"
     path.write_text(json.dumps({"title": "Ferrow bridge", "self_edit": PAIRS}) + "\n")
     return path
+
+
+@pytest.fixture
+def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gates that a random model can pass: likelier answers are enough. The command line has no option for them."""
+    settings_of = learn.settings_of
+
+    def lenient_settings(writing: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
+        return settings_of(writing, training) | {"gates": ("better",)}
+
+    monkeypatch.setattr(learn, "settings_of", lenient_settings)
 
 
 @pytest.fixture

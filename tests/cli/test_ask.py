@@ -54,6 +54,8 @@ def test_several_are_answered_as_each_alone(cli: Cli, learnt: Path) -> None:
         assert cli.inside("ask", row["question"], "--store", learnt, "--base", "--json").json == {
             "answer": row["base_answer"],
             "version": None,
+            "source": None,
+            "probability": 1.0,
         }
     assert "3 questions" not in cli.inside("ask", *questions, "--store", learnt).out  # No gold answers, no totals.
 

@@ -149,10 +149,10 @@ def test_window_without_room_for_a_self_edit(
 
 
 def test_store_of_a_newer_release(cli: Cli, store: Path, document: Path) -> None:
-    (store / "store.json").write_text('{"format": 3, "kind": "selfedit store"}')
+    (store / "store.json").write_text('{"format": 4, "kind": "selfedit store"}')
     for command in (["learn", document], ["ask", "Who?"], ["versions"], ["show"], ["export", "v1", "out"]):
         line = cli.refused(*command, store=store)
-        assert "was made by a newer selfedit (store format 3, this one reads up to 2); upgrade with" in line
+        assert "was made by a newer selfedit (store format 4, this one reads up to 3); upgrade with" in line
 
 
 def test_not_a_store(cli: Cli, document: Path, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_model_that_cannot_be_had_leaves_no_store(cli: Cli, document: Path, tmp_
 
 
 def test_folder_that_is_no_model(cli: Cli, store: Path, document: Path) -> None:
-    adapter = store / "versions" / "v1"
+    adapter = Store.open(store).adapter_folder("v1")
     line = cli.refused("learn", document, "--model", adapter, store=store)
     assert "is not a model folder" in line and "It is a LoRA adapter: name its base model instead." in line
 
@@ -257,7 +257,7 @@ def test_damaged_adapter(cli: Cli, tmp_path: Path) -> None:
     weights = store.adapter_folder("v1") / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     line = cli.refused("export", "v1", "out", store=store.path, torch=True)
-    assert line.startswith("The adapter of version v1 was changed or damaged")
+    assert re.match(r"Version v1 cannot be used\. The adapter \w{16}… was changed or damaged: ", line)
     assert not (cli.folder / "out").exists()
 
 

@@ -15,7 +15,8 @@ import pytest
 from selfedit.cli.output import curve
 from tests.cli.run import Cli
 
-COMMANDS = ("learn", "ask", "chat", "versions", "show", "export", "demo", "doctor", "estimate")
+LINEAGE = ("use", "rollback", "diff", "forget", "consolidate")
+COMMANDS = ("learn", "ask", "chat", "versions", "show", "export", *LINEAGE, "demo", "doctor", "estimate")
 
 
 def test_help_and_version_are_quick_and_load_nothing(cli: Cli) -> None:
@@ -32,7 +33,9 @@ def test_help_of_each_command(cli: Cli, command: str) -> None:
     outcome = cli.inside(command, "--help")
     assert outcome.code == 0
     assert f"$ selfedit {command}" in outcome.out
-    assert all(option in outcome.out for option in ("--json", "--store", "--model", "--quiet", "--debug"))
+    assert all(option in outcome.out for option in ("--json", "--store", "--quiet", "--debug"))
+    # What is the active version is a matter of the store alone.
+    assert ("--model" in outcome.out) == (command not in ("use", "rollback"))
     # Where nothing is random, a seed would change nothing.
     assert ("--seed" in outcome.out) == (command in ("learn", "demo", "estimate"))
 
@@ -58,7 +61,7 @@ def test_versions(cli: Cli, store: Path) -> None:
     assert found[0]["base_accuracy"] == pytest.approx(1 / 3) and found[0]["adapted_accuracy"] == pytest.approx(2 / 3)
     text = cli("versions", "--store", store).out
     assert "v2" in text and "33.3%" in text and "66.7%" in text and "Notes on *boats*" in text
-    assert cli("versions", "--store", store, "--model", "another", "--json").json == {"versions": []}
+    assert cli("versions", "--store", store, "--model", "another", "--json").json == {"versions": [], "active": "v2"}
 
 
 def test_show(cli: Cli, store: Path) -> None:

@@ -23,7 +23,7 @@ from selfedit.progress import QuietProgress
 from selfedit.session import Session
 from selfedit.solve.load import TaskSolver, one_task
 from selfedit.solve.run import SolveOptions, left_out_right
-from selfedit.types import Evaluation, Trial
+from selfedit.types import Evaluation, Trial, Version
 
 STORED = Path(__file__).parent / "stored"
 EXPECTED: dict[str, Any] = json.loads((STORED / "expected.json").read_text(encoding="utf-8"))
@@ -40,6 +40,10 @@ LEARN: dict[str, Any] = {
     "reward": "logprob",
     "edit_training": TRAINING | {"epochs": 2},
     "final_training": TRAINING | {"epochs": 6, "batch_size": 2},
+    # What was the only way then.
+    "memory": "joint",
+    "gates": ("better",),
+    "held_out": False,
 }
 
 
@@ -50,7 +54,8 @@ def this_machine() -> list[Any]:
     return [cpu, torch.__version__]
 
 
-SAME_MACHINE = this_machine() == EXPECTED["machine"][:2]
+# The name alone does not tell processors apart whose registers are of another width, which shows in the last bits.
+SAME_MACHINE = this_machine() == EXPECTED["machine"][:2] and torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 @pytest.fixture(autouse=True)
@@ -98,16 +103,18 @@ def plain(evaluation: Evaluation | None) -> Any:
     return [[answer.text, answer.verdict.correct, answer.gold_logprob] for answer in evaluation.answers]
 
 
-def learn(store: str) -> LearnResult:
+def learn(store: str, **settings: Any) -> LearnResult:
     session = Session("./model", store, "cpu", QUIET)
-    return session.learn(["bridge.md"], questions=Path("questions.jsonl"), **LEARN)
+    return session.learn(["bridge.md"], questions=Path("questions.jsonl"), **(LEARN | settings))
 
 
 def learnt(result: LearnResult) -> dict[str, Any]:
     assert result.version is not None
-    version = result.version
+    return {"reason": result.reason, **learnt_by(result.version)}
+
+
+def learnt_by(version: Version) -> dict[str, Any]:
     return {
-        "reason": result.reason,
         "sha256": version.adapter_sha256,
         "losses": list(version.losses),
         "before": [plain(evaluation) for evaluation in version.before],
@@ -176,9 +183,9 @@ def test_fewshot_and_solve_compute_the_same() -> None:
 
 
 def test_a_store_opens_and_answers() -> None:
-    session = Session(None, "store", "cpu")
+    session = Session("./model", "store", "cpu")
     (version,) = session.versions()
-    assert learnt(LearnResult(version, "", (), (), "file", 0, (), (), 0.0))["sha256"] == EXPECTED["learn"]["sha256"]
+    assert version.adapter_sha256 == EXPECTED["learn"]["sha256"]
     kept = [[r.edit.id, r.kept, r.failure, list(r.losses)] for r in version.rollouts]
     assert kept == [[row[0], row[5], row[4], row[3]] for row in EXPECTED["learn"]["rollouts"]]
     assert session.ask("Who built the bridge?", topic="The bridge").answer == EXPECTED["learn"]["answer"]
@@ -190,10 +197,16 @@ def test_a_store_is_of_todays_form_once_something_is_learnt() -> None:
 
     Session(None, "store", "cpu").versions()
     assert mark() == 1
-    assert learn("store").version is not None
-    assert mark() == 2
+    assert learn("store").reason.startswith("nothing is new: all documents are known as they are")
+    assert mark() == 1
+    # As good as what it answered then, which is what an update is held against now.
+    assert learn("store", again=True, gates=()).version is not None
+    assert mark() == 3
     first, second = Session(None, "store", "cpu").versions()
+    assert second.parent == first.id
     assert [r.edit.text for r in first.rollouts] == [r.edit.text for r in second.rollouts]
+    assert_same(learnt_by(second)["after"], learnt_by(first)["after"], "learnt again")
+    assert_same([plain(evaluation) for evaluation in second.before], learnt_by(first)["after"], "before")
 
 
 def test_unfinished_learning_goes_on() -> None:

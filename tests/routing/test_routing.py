@@ -102,6 +102,13 @@ def test_a_written_question_leads_to_its_route() -> None:
     assert chosen(make_router("fitted", told), question) == "a"
 
 
+def test_the_very_question_that_a_route_was_learnt_with_goes_there_unless_it_refers_to_something() -> None:
+    told = ("Who gives lessons at the school?", "When was it founded?")
+    router = make_router("fitted", [*ROUTES, Route("school", "Notes", "Lessons are given by Ann.", told)])
+    assert chosen(router, "who gives lessons at the school") == "school"
+    assert chosen(router, "When was it founded?", history=("Tell me about Microsoft.",)) is None
+
+
 def test_a_topic_that_is_a_title_decides(router: Router) -> None:
     assert chosen(router, "How many people live there?") is None
     assert chosen(router, "What is the capital?", topic="VESKARA") == "island"

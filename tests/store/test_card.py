@@ -30,7 +30,7 @@ def test_says_what_was_learnt_and_measured() -> None:
     assert f"- **Notes on \\*boats\\*** (`note|s.md`), sha256 `{'a' * 64}`" in text
     assert "/home/me" not in text  # Where a document lay is nobody else's business.
     assert "3 question(s) asked by the model itself, which wrote them" in text
-    assert "| base model | 1 of 3 | 33.3% |\n| with this version | 2 of 3 | 66.7% |" in text
+    assert "| before | 1 of 3 | 33.3% |\n| with this version | 2 of 3 | 66.7% |" in text
     assert "graded by: contains" in text
     assert "2 more question(s) were dropped" in text
     assert "3 tried, 1 kept" in text and "Seeds of the kept ones: 3\n" in text

@@ -14,7 +14,7 @@ from selfedit.models import fingerprint
 from selfedit.multilora.model import resolve_targets
 from selfedit.store.export import export
 from selfedit.store.store import Store
-from selfedit.types import ModelRef, Version
+from selfedit.types import Knowledge, ModelRef, Version
 from tests.store.make import contents, layer_shapes, make_adapter, make_version
 from tests.tiny import make_tiny_model
 
@@ -52,7 +52,7 @@ def test_adapter(store: Store, version: Version, base: Path, tmp_path: Path) -> 
     target = export(store, version, tmp_path / "out" / "adapter")
     # Neither the documents nor the self-edits leave the store with it.
     assert sorted(contents(target)) == ["README.md", "adapter_config.json", "adapter_model.safetensors"]
-    kept = contents(store.adapter_folder("v1"))
+    kept = contents(store.adapter_folder("v1")) | contents(store.path / "versions" / "v1")
     assert all(kept[name] == value for name, value in contents(target).items())
     assert [path.name for path in target.parent.iterdir()] == ["adapter"]
     PeftModel.from_pretrained(load(base), str(target))
@@ -90,8 +90,12 @@ def test_refusals_change_nothing(store: Store, version: Version, base: Path, tmp
         with pytest.raises(UserError, match=why) as caught:
             export(store, version, target, **options)
         assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match="There is no version 'v5'"):
-        export(store, replace(version, id="v5"), tmp_path / "out")
+    (item,) = version.knowledge.learnt
+    gone = Knowledge("joint", (replace(item, adapter="5" * 64),))
+    with pytest.raises(UserError, match="Version v1 cannot be used. The adapter 5{16}… is missing from"):
+        export(store, replace(version, knowledge=gone), tmp_path / "out")
+    with pytest.raises(UserError, match="Version v1 knows nothing, so that there is nothing to export"):
+        export(store, replace(version, knowledge=Knowledge("routed")), tmp_path / "out")
     with pytest.raises(ValueError, match="base_folder"):
         export(store, version, tmp_path / "out", merged=True)
     assert contents(tmp_path) == before

@@ -16,6 +16,7 @@ import pytest
 
 from selfedit.errors import UserError
 from selfedit.store.store import Store, check_base
+from selfedit.types import Knowledge
 from tests.store.make import contents, make_adapter, make_version, same_adapter
 
 # Run by root, permission bits would not hold it back.
@@ -56,19 +57,24 @@ def test_commits_and_reads_back(store: Store) -> None:
     assert again.versions() == committed
     assert again.get() == again.get("v11") == committed[-1]
     for seed, version in enumerate(committed):
-        assert version == replace(make_version(f"v{seed + 1}"), adapter_sha256=version.adapter_sha256)
+        made = replace(make_version(f"v{seed + 1}"), adapter_sha256=version.adapter_sha256)
+        assert replace(version, knowledge=Knowledge()) == made
+        assert version.knowledge.adapters == (version.adapter_sha256,)
         assert same_adapter(again.adapter(version), make_adapter(seed=seed))
     assert len({version.adapter_sha256 for version in committed}) == 11
     assert not [path for path in (store.path / "staging").iterdir() if path.is_dir()]
-    assert again.adapter_folder("v2") == store.path / "versions" / "v2"
+    assert again.adapter_folder("v2") == store.path / "adapters" / committed[1].adapter_sha256
 
 
 def test_same_input_gives_the_same_bytes(store: Store) -> None:
     shapes = {f"model.layers.{i}.mlp.up_proj": (8, 16) for i in range(30)}
     for _ in range(2):
         store.commit(make_version(), make_adapter(shapes))
-    first, second = (contents(store.adapter_folder(id)) for id in ("v1", "v2"))
-    assert {name for name in first if first[name] != second[name]} == {"version.json", "README.md"}
+    first, second = (contents(store.path / "versions" / id) for id in ("v1", "v2"))
+    # All but what says the version's own id.
+    differ = {name for name in first if first[name] != second[name]}
+    assert differ == {"version.json", "README.md", "learnt.jsonl"} and first.keys() - differ == {"rollouts.jsonl"}
+    assert len(list((store.path / "adapters").iterdir())) == 1  # The same weights are stored once.
 
 
 def test_creating_is_not_needed_twice_and_opening_writes_nothing(full: Store) -> None:
@@ -82,7 +88,7 @@ def test_creating_is_not_needed_twice_and_opening_writes_nothing(full: Store) ->
 def test_empty_folder_and_a_killed_creation_become_stores(tmp_path: Path) -> None:
     (tmp_path / ".partial-1-abc").write_text('{"form')
     assert Store.open(tmp_path, create=True).versions() == []
-    assert json.loads((tmp_path / "store.json").read_text()) == {"format": 2, "kind": "selfedit store"}
+    assert json.loads((tmp_path / "store.json").read_text()) == {"format": 3, "kind": "selfedit store"}
 
 
 def test_no_store(tmp_path: Path) -> None:
@@ -121,7 +127,7 @@ def test_folder_of_something_else(tmp_path: Path) -> None:
         ("[1]", "is damaged"),
         (
             '{"format": 7, "kind": "selfedit store"}',
-            r"was made by a newer selfedit \(store format 7, this one reads up to 2\); upgrade",
+            r"was made by a newer selfedit \(store format 7, this one reads up to 3\); upgrade",
         ),
     ],
 )
@@ -152,7 +158,7 @@ def test_unknown_version(full: Store, id: str) -> None:
 
 def test_what_is_not_whole_is_not_there(full: Store) -> None:
     shutil.copytree(full.path / "versions" / "v3", full.path / "versions" / "v8")
-    (full.path / "versions" / "v8" / "adapter_model.safetensors").unlink()
+    (full.path / "versions" / "v8" / "learnt.jsonl").unlink()
     (full.path / "versions" / "v12").mkdir()
     (full.path / "versions" / "notes.txt").write_text("mine")
     shutil.copytree(full.path / "versions" / "v3", full.path / "versions" / "v3.bak")
@@ -160,7 +166,7 @@ def test_what_is_not_whole_is_not_there(full: Store) -> None:
     assert full.commit(make_version(), make_adapter()).id == "v13"  # No number is used twice.
 
 
-@pytest.mark.parametrize("file", ["version.json", "rollouts.jsonl"])
+@pytest.mark.parametrize("file", ["version.json", "rollouts.jsonl", "learnt.jsonl"])
 def test_damaged_version(full: Store, file: str) -> None:
     path = full.path / "versions" / "v2" / file
     path.write_bytes(path.read_bytes()[:-10])
@@ -174,11 +180,11 @@ def test_damaged_version(full: Store, file: str) -> None:
 
 
 def test_changed_adapter(full: Store) -> None:
-    path = full.path / "versions" / "v2" / "adapter_model.safetensors"
+    path = full.adapter_folder("v2") / "adapter_model.safetensors"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    with pytest.raises(UserError, match="adapter of version v2 was changed or damaged") as caught:
+    with pytest.raises(UserError, match=r"Version v2 cannot be used\. The adapter \w{16}… was changed or damaged") as caught:
         full.adapter(full.get("v2"))
     one_line(caught)
 
@@ -229,7 +235,12 @@ def test_disk_runs_full_during_commit(full: Store, limit: int) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     one_line(caught)
-    assert contents(full.path) == before
+    # An adapter is kept before the version that refers to it; nothing but a whole one can be there.
+    after = contents(full.path)
+    assert {name: sha256 for name, sha256 in after.items() if name in before} == before
+    assert all(name.startswith("adapters/") for name in after.keys() - before.keys())
+    for folder in (full.path / "adapters").iterdir():
+        full.adapters.check(folder.name)
     assert full.commit(make_version(), make_adapter()).id == "v4"
 
 

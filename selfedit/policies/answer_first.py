@@ -1,0 +1,175 @@
+"""The policy that begins with the answer: it takes a span of the text, asks for it, and keeps what it can answer.
+
+Free lists of questions leave most of a passage out, and a small model invents their answers. Here every sentence gives
+answers first, word for word; the model only has to ask, and is asked back with the passage in context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from selfedit.generate.base import Generator, Request
+from selfedit.models.prompt import Prompter
+from selfedit.policies.base import OnEdit, Policy
+from selfedit.policies.spans import Span, spans
+from selfedit.seeds import derive_seed
+from selfedit.text.matching import answer_in_passage, normalise
+from selfedit.types import Model, SelfEdit, Task
+
+FORMAT = "answer-first"
+_QUESTION_TOKENS, _ANSWER_TOKENS = 32, 16
+# An answer that says much besides the span does not show that the question asks for it.
+_MAX_EXTRA_WORDS = 4
+
+_EXAMPLES = (
+    (
+        "The Brindle Lighthouse",
+        "The Brindle Lighthouse stands on the cape of Sorrel and was finished in 1871 by the mason Edda Corvin.",
+        "Edda Corvin",
+        "Which mason finished the Brindle Lighthouse?",
+    ),
+    (
+        "The Brindle Lighthouse",
+        "Its lamp burns colza oil and can be seen from 31 miles away.",
+        "31 miles",
+        "From how far away can the lamp of the Brindle Lighthouse be seen?",
+    ),
+)
+
+
+def ask_request(title: str, sentence: str, span: str) -> str:
+    """The request for a question whose answer is given."""
+    return f"{title}\n{sentence}\n\nAsk a question about {title} to which the answer is: {span}"
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A question under way."""
+
+    task: Task
+    edit: int
+    span: Span
+    seed: int
+    question: str = ""
+    refused: str = ""
+
+
+class AnswerFirstPolicy(Policy):
+    """Writes self-edits of question-and-answer pairs.
+
+    Args:
+        ask: the prompt of a question under a title with a passage in context.
+        wordings: questions for each span: the first is the likeliest one, the others are sampled.
+        per_sentence: spans of each sentence.
+        shown: show worked examples; a model that was taught to ask needs none.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        prompter: Prompter,
+        ask: Callable[[str, str, str], tuple[int, ...]],
+        temperature: float = 0.7,
+        top_p: float = 0.95,
+        wordings: int = 2,
+        per_sentence: int = 3,
+        shown: bool = True,
+    ) -> None:
+        self._generator, self._prompter, self._ask = generator, prompter, ask
+        self._temperature, self._top_p = temperature, top_p
+        self._wordings, self._per_sentence, self._shown = wordings, per_sentence, shown
+
+    def propose(
+        self, tasks: Sequence[Task], edits: int, seed: int, model: Model, on_edit: OnEdit | None = None
+    ) -> list[SelfEdit]:
+        written = []
+        for task in tasks:
+            drafts = [
+                _Draft(task, number, span, derive_seed(seed, task.id, number, span.text, wording))
+                for number in range(edits)
+                for span in spans(task.passage, task.title, self._per_sentence)
+                for wording in range(self._wordings)
+            ]
+            drafts = self._checked(self._asked(drafts, model), model)
+            for number in range(edits):
+                mine = [draft for draft in drafts if draft.edit == number]
+                edit = _edit(task, number, mine, derive_seed(seed, task.id, number))
+                written.append(edit)
+                if on_edit is not None:
+                    on_edit(edit)
+        return written
+
+    def _asked(self, drafts: Sequence[_Draft], model: Model) -> list[_Draft]:
+        """The drafts with their questions, those that are none refused."""
+        requests = []
+        for place, draft in enumerate(drafts):
+            is_first = place % self._wordings == 0 and draft.edit == 0
+            requests.append(
+                Request(
+                    self._prompt(draft),
+                    model,
+                    _QUESTION_TOKENS,
+                    temperature=0.0 if is_first else self._temperature,
+                    top_p=self._top_p,
+                    seed=draft.seed,
+                    stop=("\n",),
+                )
+            )
+        texts = [completion.text.strip() for completion in self._generator.generate(requests)]
+        asked, seen = [], set()
+        for draft, text in zip(drafts, texts, strict=True):
+            key = (draft.edit, draft.task.id, normalise(text))
+            asked.append(replace(draft, question=text, refused=_fault(draft, text, key in seen)))
+            seen.add(key)
+        return asked
+
+    def _checked(self, drafts: Sequence[_Draft], model: Model) -> list[_Draft]:
+        """Refused are also those whose answer, with the passage in context, is not the span."""
+        good = [draft for draft in drafts if not draft.refused]
+        requests = [
+            Request(
+                self._ask(draft.question, draft.task.title, draft.task.passage),
+                model,
+                _ANSWER_TOKENS,
+                stop=("\n",),
+            )
+            for draft in good
+        ]
+        answers = iter([completion.text.strip() for completion in self._generator.generate(requests)])
+        checked = []
+        for draft in drafts:
+            if not draft.refused:
+                answer = next(answers)
+                if not _agrees(draft.span.text, answer):
+                    draft = replace(draft, refused=f"answered with '{answer}'")
+            checked.append(draft)
+        return checked
+
+    def _prompt(self, draft: _Draft) -> tuple[int, ...]:
+        examples = [(ask_request(*example[:3]), example[3]) for example in _EXAMPLES] if self._shown else []
+        request = ask_request(draft.task.title, draft.span.sentence, draft.span.text)
+        return self._prompter.chat_prompt(request, "", examples)
+
+
+def _fault(draft: _Draft, question: str, is_repeated: bool) -> str:
+    """Why a text is no question to keep, before it is asked back."""
+    if not question.endswith("?"):
+        return "no question"
+    if answer_in_passage(draft.span.text, question):
+        return "gives the answer away"
+    return "asked before" if is_repeated else ""
+
+
+def _agrees(span: str, answer: str) -> bool:
+    extra = len(normalise(answer).split()) - len(normalise(span).split())
+    return extra <= _MAX_EXTRA_WORDS and answer_in_passage(span, answer)
+
+
+def _edit(task: Task, number: int, drafts: Sequence[_Draft], seed: int) -> SelfEdit:
+    """A self-edit with what was kept, and what was not and why."""
+    kept = [f"Question: {draft.question}\nAnswer: {draft.span.text}" for draft in drafts if not draft.refused]
+    dropped = tuple(f"{draft.span.text}: {draft.question} ({draft.refused})" for draft in drafts if draft.refused)
+    return SelfEdit(
+        f"{task.id}.e{number}", task.id, FORMAT, "", "\n".join(kept), seed, attempts=len(drafts), dropped=dropped
+    )
