@@ -44,7 +44,7 @@ class Bench:
         sources = read_sources(sorted(DEMO.glob("*.md")), config)
         prompter = make_prompter(self.base)
         self.tasks = split_sources(sources, config.passage_tokens, lambda text: len(prompter.encode(text))).tasks
-        self.search = self.with_format(config.format)
+        self.search = self.with_format(config.format or "rewrite")
 
     def with_format(self, name: str) -> Search:
         """The search step with self-edits of a format."""

@@ -71,7 +71,14 @@ def compose(
     if writer is None and composition.format == ANSWER_FIRST:
         if not isinstance(domain, KnowledgeDomain):
             raise UserError(f"The format '{ANSWER_FIRST}' is about passages, which the domain '{domain}' has not.")
-        policy = AnswerFirstPolicy(generator, prompter, domain.ask, composition.temperature, composition.top_p)
+        policy = AnswerFirstPolicy(
+            generator,
+            prompter,
+            domain.ask,
+            composition.temperature,
+            composition.top_p,
+            shown=composition.worked_example,
+        )
     if composition.attempts > 1:
         is_usable = partial(domain.is_usable, hyperparameters=composition.training)
         policy = ResamplingPolicy(policy, is_usable, composition.attempts)

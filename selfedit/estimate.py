@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from selfedit.errors import UserError
-from selfedit.learn.config import LearnConfig
+from selfedit.learn.config import DEFAULT_FORMAT, LearnConfig
 from selfedit.learn.prepare import Material, read_sources, split_sources
 from selfedit.memory import DEFAULT_MEMORY
 from selfedit.models import resolve
@@ -156,7 +156,7 @@ class _Work:
     def of(cls, material: Material, tokens: int, config: LearnConfig) -> _Work:
         passages = len(material.tasks)
         edits = passages * config.edits
-        writes = bool(get_format(config.format).instruction)
+        writes = bool(get_format(config.format or DEFAULT_FORMAT).instruction)
         asks = material.probe_source is None
         questions = passages * config.questions_per_passage
         if not asks:

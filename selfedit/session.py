@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from selfedit.errors import UserError, nearest
 from selfedit.graders import GRADERS
-from selfedit.learn.config import LearnConfig, learn_config
+from selfedit.learn.config import DEFAULT_FORMAT, LearnConfig, learn_config
 from selfedit.models import DEFAULT_MODEL, resolve
+from selfedit.policies.answer_first import FORMAT as ANSWER_FIRST
 from selfedit.policies.formats import get_format
 from selfedit.progress import Progress, QuietProgress
 from selfedit.store import BASE, Store, check_base
@@ -133,6 +134,7 @@ class Session:
             max_hours: refuse what would take longer by the estimate; None for no bound.
             settings: fields of `selfedit.learn.config.LearnConfig`.
         """
+        from selfedit.experiments.named_policy import check_policy
         from selfedit.learn.prepare import read_keep, read_sources
         from selfedit.policies.file import FilePolicy
 
@@ -143,8 +145,10 @@ class Session:
         if parent is not None and parent != BASE:
             self.store.get(parent)
         keep = read_keep(config.keep)
+        check_policy(config.policy)
         sources = read_sources([Path(path) for path in paths], config)
-        policy = FilePolicy(config.edits_from, get_format(config.format)) if config.edits_from is not None else None
+        format_ = get_format(config.format or DEFAULT_FORMAT)
+        policy = FilePolicy(config.edits_from, format_) if config.edits_from is not None else None
         return self._learn(sources, config, policy, max_hours, parent, keep)
 
     def ask(
@@ -201,6 +205,7 @@ class Session:
 
     def topic(self, topic: str, version: str | None = None) -> tuple[str, str]:
         """A topic in a version's own spelling, and a word to the user where no title is like it; None is the active."""
+        version = self.store.active if version is None else version  # Another one, perhaps, than when last asked.
         if version not in self._titles:
             learnt = self.store.get(version).knowledge
             titles = [*(item.task.title for item in learnt.learnt), *(item.title for item in learnt.documents)]
@@ -288,14 +293,15 @@ class Session:
     @contextmanager
     def _updating(self, config: LearnConfig, what: str, version: str | None = None) -> Iterator[Updater]:
         """What changes versions or compares them; interrupted, the same command goes on where it was."""
-        from selfedit.compose import compose
         from selfedit.learn.prepare import read_keep
-        from selfedit.learn.update import Updater
 
         store = self.store
         chosen = store.get(version)
-        check_base(chosen, self.base.fingerprint, self.model_name)
         keep = read_keep(config.keep)
+        check_base(chosen, self.base.fingerprint, self.model_name)
+        from selfedit.compose import compose
+        from selfedit.learn.update import Updater
+
         stages = compose(self.base, config.composition, self._progress.note, None, self._generator)
         key = hashlib.sha256(f"{what}/{chosen.id}/{config.model_dump_json()}".encode()).hexdigest()[:32]
         with store.journal(key) as journal:
@@ -325,21 +331,27 @@ class Session:
     ) -> LearnResult:
         from selfedit.compose import compose
         from selfedit.estimate import check_affordable
+        from selfedit.experiments.named_policy import load_policy
+        from selfedit.files.hashing import update_sha256
         from selfedit.learn.prepare import without_known, work_key
         from selfedit.learn.run import LearnRun, nothing_new
 
         base = self.base
+        student = load_policy(config.policy, base)
+        if config.format is None:
+            config = config.model_copy(update={"format": DEFAULT_FORMAT if student is None else ANSWER_FIRST})
         config, material = self._split(sources, config)
         if policy is not None:
             policy.check(material.tasks)
         known = self._known(parent)
-        grader = GRADERS[config.grader]().identity
-        key = work_key(material, config, base.fingerprint, grader)
+        parts = (config, base.fingerprint, GRADERS[config.grader]().identity)
+        taught = update_sha256(student) if student is not None else ""
+        key = work_key(material, *parts, taught)
         same: tuple[DocumentRef, ...] = ()
         # Work that was killed after its commit finds its documents known, and is to say what came of it.
         if not config.again and not (self._store_path / "work" / key).exists():
             material, same = without_known(material, known.documents)
-            key = work_key(material, config, base.fingerprint, grader)
+            key = work_key(material, *parts, taught)
         if not material.tasks:
             return nothing_new(same)
         if max_hours is not None:
@@ -349,7 +361,7 @@ class Session:
         with store.journal(key) as journal:
             generator = self._generator if config.generator == "batched" else None
             stages = compose(base, config.composition, self._progress.note, policy, generator)
-            run = LearnRun(stages, store, journal, Model(base.ref), config, self._progress, parent, keep)
+            run = LearnRun(stages, store, journal, Model(base.ref), config, self._progress, parent, keep, student)
             result = run.run(material)
             store.clear_journal(key)
         store.prune()

@@ -88,6 +88,7 @@ class Composition:
 
     Attributes:
         format: of self-edits; one of the domain's.
+        worked_example: show the model what a good one looks like; one that was taught to write needs none.
         attempts: samples for one edit, until it is usable and new.
         training: what edits are trained with, by which it is known whether one can be used.
         slots, token_budget: adapters trained at once, and tokens of one training pass.
@@ -100,6 +101,7 @@ class Composition:
     top_p: float = 0.95
     max_edit_tokens: int = 512
     constrained: bool = True
+    worked_example: bool = True
     attempts: int = 1
     training: Hyperparameters = field(default_factory=Hyperparameters)
     grader: str = "match"

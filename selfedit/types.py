@@ -399,6 +399,7 @@ class Learnt:
         edits: what of the self-edits is trained on, without the records of their sampling.
         seed: of that training, so that it can be done again alike.
         adapter: the hash of the adapter that holds it; several passages may share one.
+        policy: the hash of the policy that this adapter was trained on top of; empty for the bare base.
         version: the id of the version that learnt it; empty until that is committed.
     """
 
@@ -407,6 +408,7 @@ class Learnt:
     edits: tuple[SelfEdit, ...]
     seed: int = 0
     adapter: str = ""
+    policy: str = ""
     version: str = ""
 
 
@@ -426,6 +428,11 @@ class Knowledge:
     def adapters(self) -> tuple[str, ...]:
         """The hashes of all adapters, each once, in the order in which they were trained."""
         return tuple(dict.fromkeys(item.adapter for item in self.learnt))
+
+    @property
+    def weights(self) -> frozenset[str]:
+        """The hashes of all that answering takes: adapters, and the policies that they lie on."""
+        return frozenset(name for item in self.learnt for name in (item.adapter, item.policy) if name)
 
     @property
     def documents(self) -> tuple[DocumentRef, ...]:

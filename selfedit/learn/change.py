@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from selfedit.errors import UserError, nearest
 from selfedit.gates import Compared
 from selfedit.learn.config import LearnConfig
-from selfedit.learn.update import Candidate, Updater
 from selfedit.memory import load_memory
 from selfedit.runtime import software_versions
 from selfedit.store import MovedError, Store
 from selfedit.types import Action, DocumentRef, Knowledge, Learnt, Task, Version
+
+# What only compares versions, or says what is wrong, does not wait for torch.
+if TYPE_CHECKING:
+    from selfedit.learn.update import Candidate, Updater
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,15 @@ class LearnConfig(Settings):
     """What `selfedit learn` may be told."""
 
     edits: int = Field(default=1, ge=1, description="self-edits written for each passage; of several the best is kept")
-    format: FormatName = Field(default=DEFAULT_FORMAT, description="form of the self-edits")
+    format: FormatName | None = Field(
+        default=None,
+        description="form of the self-edits; None: answer-first by a policy that was taught it, or rewrite",
+    )
+    policy: str | None = Field(
+        default=None,
+        description="what writes, and what adapters are trained on top of: a run's id, a PEFT folder, none; "
+        "None: the one that comes with the model, if there is one",
+    )
     edits_from: Path | None = Field(default=None, description="JSONL file of self-edits that something else wrote")
     questions: Path | None = Field(default=None, description="JSONL or SQuAD file of questions with answers")
     questions_per_passage: int = Field(default=5, ge=1, description="questions the model writes where none are given")
@@ -108,7 +116,7 @@ class LearnConfig(Settings):
     def composition(self) -> Composition:
         """The stages that a run is composed of."""
         return Composition(
-            format=self.format,
+            format=self.format or DEFAULT_FORMAT,
             domain_settings={"sentences": self.sentences},
             temperature=self.temperature,
             top_p=self.top_p,

@@ -12,7 +12,7 @@ from selfedit.learn.config import LearnConfig
 from selfedit.release_0_1 import later_settings
 from selfedit.types import DocumentRef, Probe, ProbeSource, Task
 
-_NOT_IN_KEY = ("memory", "router", "replay", "gates", "margins", "keep", "again")
+_NOT_IN_KEY = ("memory", "router", "replay", "gates", "margins", "keep", "again", "policy")
 
 
 @dataclass(frozen=True)
@@ -122,9 +122,13 @@ def _tasks(passages: Sequence[Passage], hashes: Sequence[str]) -> tuple[Task, ..
     return tuple(tasks)
 
 
-def work_key(material: Material, config: LearnConfig, fingerprint: str, grader: str) -> str:
-    """A hash of all that decides the outcome: the same key is the same work, which may be taken up again."""
-    digest = hashlib.sha256(fingerprint.encode())
+def work_key(material: Material, config: LearnConfig, fingerprint: str, grader: str, policy: str = "") -> str:
+    """A hash of all that decides the outcome: the same key is the same work, which may be taken up again.
+
+    Args:
+        policy: the hash of its weights; empty where there is none.
+    """
+    digest = hashlib.sha256((fingerprint + policy).encode())
     # `slots` and `token_budget` say how fast, not what; paths may change while contents stay; and what the memory makes
     # of it is recorded under keys of its own.
     ignored = dict.fromkeys((*_NOT_IN_KEY, "slots", "token_budget", "questions", "edits_from"), True)

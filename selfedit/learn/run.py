@@ -16,6 +16,7 @@ from selfedit.learn.config import LearnConfig
 from selfedit.learn.prepare import Material
 from selfedit.learn.update import Candidate, Updater
 from selfedit.memory import DEFAULT_MEMORY
+from selfedit.policies.answer_first import AnswerFirstPolicy
 from selfedit.policies.questions import QuestionWriter
 from selfedit.progress import Progress
 from selfedit.release_0_1 import upgrade_learn_journal
@@ -27,6 +28,7 @@ from selfedit.search.training import DivergedError
 from selfedit.store import BASE, Journal, MovedError, Store
 from selfedit.store.version_files import newly_learnt
 from selfedit.types import (
+    Adapter,
     DocumentRef,
     Evaluation,
     GateFigure,
@@ -79,6 +81,7 @@ class LearnRun:
     Args:
         parent: the version to go on from, or `BASE`; None goes on from whichever is active when it is committed.
         keep: the user's questions that are to stay right.
+        policy: what writes self-edits and questions, and what adapters are trained on top of; None is the bare base.
     """
 
     def __init__(
@@ -91,12 +94,15 @@ class LearnRun:
         progress: Progress,
         parent: str | None = None,
         keep: tuple[Task, ...] = (),
+        policy: Adapter | None = None,
     ) -> None:
         self._stages, self._store, self._journal = stages, store, journal
         self._base, self._config, self._progress, self._parent = base, config, progress, parent
         # Two rounds of slots a chunk: enough to refill them, few enough to lose little work when killed.
         self._search = Search(stages, journal, progress, 2 * config.slots)
-        self._updater = Updater(stages, store, journal, base, config, progress, keep)
+        sha256 = store.put_adapter(policy, base.base.name) if policy is not None else ""
+        self._updater = Updater(stages, store, journal, base, config, progress, keep, sha256)
+        self._writer = base.merge(policy) if policy is not None else base
         upgrade_learn_journal(journal, config.seed)
 
     def run(self, material: Material) -> LearnResult:
@@ -164,10 +170,15 @@ class LearnRun:
             return material.tasks, material.probe_source, 0
         saved = self._journal.get("questions", _ALL, tuple[tuple[Task, ...], int])
         if saved is None:
-            writer = QuestionWriter(self._stages.generator, self._stages.prompter)
+            policy = self._stages.policy
+            writer = (
+                policy
+                if isinstance(policy, AnswerFirstPolicy)
+                else QuestionWriter(self._stages.generator, self._stages.prompter)
+            )
             with self._progress.bar("Writing questions", len(material.tasks), "passages") as bar:
                 probes, dropped = writer.write(
-                    material.tasks, self._config.questions_per_passage, self._config.seed, self._base
+                    material.tasks, self._config.questions_per_passage, self._config.seed, self._writer
                 )
                 bar.advance(len(material.tasks))
             saved = (tuple(replace(task, probes=probes[task.id]) for task in material.tasks), dropped)
@@ -199,7 +210,7 @@ class LearnRun:
         With one edit a passage there is nothing to choose, and no adapter is trained to try it.
         """
         config = self._config
-        edits = self._search.propose("", tasks, config.edits, self._base, config.seed, finish=self._with_one_usable)
+        edits = self._search.propose("", tasks, config.edits, self._writer, config.seed, finish=self._with_one_usable)
         before = self._search.evaluate_base(_ALL, tasks, self._base, "Asking the base model")
         training = config.edit_training.hyperparameters()
         chosen_by = before
@@ -207,7 +218,7 @@ class LearnRun:
             seeds = (config.seed,)
             if not self._chooses_by_all:
                 chosen_by = self._search.evaluate_base("choosing", choosing, self._base, "Asking the base model")
-            trials = self._search.evaluate_edits(_ALL, choosing, edits, self._base, training, seeds, "Training edits")
+            trials = self._search.evaluate_edits(_ALL, choosing, edits, self._writer, training, seeds, "Training edits")
         else:
             trials = self._search.check_edits(_ALL, tasks, edits, training, config.seed)
         measured = {task.id for task in tasks if task.probes}

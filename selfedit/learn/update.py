@@ -54,6 +54,7 @@ class Updater:
 
     Args:
         keep: the user's questions that are to stay right.
+        policy: the hash of the policy, in the store, that new adapters are trained on top of; empty for the bare base.
     """
 
     def __init__(
@@ -65,18 +66,24 @@ class Updater:
         config: LearnConfig,
         progress: Progress,
         keep: tuple[Task, ...] = (),
+        policy: str = "",
     ) -> None:
         self._stages, self._store, self._journal, self._base = stages, store, journal, base
         self._config, self._progress, self._keep = config, progress, keep
         self._search = Search(stages, journal, progress, 2 * config.slots)
         self._exam = Exam(stages.evaluator, journal, progress)
         self._gates = [make_gate(name) for name in config.gates]
+        self._policy = policy
 
     def memory(self, name: str, replay: float | None = None) -> Memory:
         """The memory of that name, over this store."""
         config = self._config
+        base = self._base
+        if self._policy:
+            base = base.merge(self._store.adapters.load(self._policy))
         means = Means(
-            base=self._base,
+            base=base,
+            policy=self._policy,
             examples=self._examples,
             train=self._train,
             load=self._store.adapters.load,
@@ -102,7 +109,7 @@ class Updater:
         memory = self.memory(name)
         candidate = self.judged(parent, memory.learn(parent, new, "final"), tasks, before)
         if candidate.reason and self._is_loss(candidate):
-            candidate = self._weakened(memory, parent, candidate, tasks)
+            candidate = self._weakened(memory, parent, parent, candidate, tasks)
         for replay in _REPLAYS if name == "replay" and parent.learnt else ():
             if not candidate.reason:
                 break
@@ -121,7 +128,7 @@ class Updater:
         """
         memory = self.memory(name)
         candidate = self.judged(known, memory.add(Knowledge(name), known.learnt, "final"), (), ())
-        return self._weakened(memory, Knowledge(name), candidate, ()) if candidate.reason else candidate
+        return self._weakened(memory, known, Knowledge(name), candidate, ()) if candidate.reason else candidate
 
     def compare(self, before: Knowledge, after: Knowledge, tasks: Sequence[Task]) -> Compared:
         """The answers of two versions."""
@@ -189,13 +196,20 @@ class Updater:
         passed = {figure.gate: figure.passed for figure in candidate.figures}
         return passed.get("improved", passed.get("better", True)) and not all(passed.values())
 
-    def _weakened(self, memory: Memory, parent: Knowledge, strong: Candidate, tasks: Sequence[Task]) -> Candidate:
-        """The strongest update that passes, found by bisection; the strong one, with its reason, if none does."""
+    def _weakened(
+        self, memory: Memory, parent: Knowledge, start: Knowledge, strong: Candidate, tasks: Sequence[Task]
+    ) -> Candidate:
+        """The strongest update that passes, found by bisection; the strong one, with its reason, if none does.
+
+        Args:
+            parent: what is held against it.
+            start: what it is an update of: nothing, where all that the parent knows was trained anew.
+        """
         best, low, high = strong, 0.0, 1.0
         for _ in range(TRIES):
             scale = (low + high) / 2
             self._progress.note(f"{strong.reason}. Trying the update at {scale:.0%} of its strength.")
-            weaker = memory.weaker(parent, strong.knowledge, scale)
+            weaker = memory.weaker(start, strong.knowledge, scale)
             candidate = self.judged(parent, weaker, tasks, strong.before)
             if not candidate.reason:
                 best, low = replace(candidate, scale=scale), scale

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from selfedit.domains.knowledge import KnowledgeDomain
 from selfedit.errors import UserError
-from selfedit.learn.config import LearnConfig
+from selfedit.learn.config import DEFAULT_FORMAT, LearnConfig
 from selfedit.learn.prepare import Material, Sources
 from selfedit.models.prompt import Prompter
 from selfedit.policies.formats import Format, get_format
@@ -29,8 +29,9 @@ def passage_limit(sources: Sources, config: LearnConfig, prompter: Prompter, win
     )
     written = config.max_edit_tokens if config.edits_from is None else 0
     needs = {"the passage under its title": title}
-    if written and get_format(config.format).instruction:
-        prompt = _prompt_tokens(prompter, get_format(config.format)) + title
+    format_ = get_format(config.format or DEFAULT_FORMAT)
+    if written and format_.instruction:
+        prompt = _prompt_tokens(prompter, format_) + title
         needs[f"the prompt for a self-edit and --max-edit-tokens {written}"] = prompt + written
     if not sources.questions and not any(document.probes for document in sources.documents):
         prompt = _prompt_tokens(prompter, get_format("self-qa")) + title

@@ -15,7 +15,8 @@ class Means:
     """What a memory works with.
 
     Attributes:
-        base: the model under everything: no adapter of a memory was trained on another one.
+        base: the model that adapters are trained on: the base, perhaps with a policy merged.
+        policy: the hash of that policy; empty where there is none.
         examples: what a passage's self-edits teach.
         train: trains recipes on a model, keeps what comes of them, and returns their hashes in the same order.
         load, keep: an update by its hash, and back. Full finetuning makes updates that only `merge` can use.
@@ -30,6 +31,7 @@ class Means:
     keep: Callable[[Adapter], str]
     hyperparameters: Hyperparameters
     replay: float = 1.0
+    policy: str = ""
 
 
 class Memory(ABC):
@@ -63,10 +65,12 @@ class Memory(ABC):
     def learn(self, before: Knowledge, new: Sequence[Learnt], name: str) -> Knowledge:
         """What is known after `new`, which takes the place of what the same documents said before.
 
-        Knowledge of another memory is first trained anew in this one's way.
+        Knowledge of another memory is first trained anew in this one's way, and so is, where one model answers
+        everything, what lies on another policy.
         """
         replaced = [item for item in before.learnt if any(same_document(item, other) for other in new)]
-        if replaced or before.memory != self.name:
+        is_foreign = not self.routed and any(item.policy != self.means.policy for item in before.learnt)
+        if replaced or is_foreign or before.memory != self.name:
             before = self.without(before, replaced)
         return self.add(before, new, name)
 
@@ -77,7 +81,12 @@ class Memory(ABC):
             for sha256 in after.adapters
             if sha256 not in before.adapters
         }
-        return replace(after, learnt=tuple(_held_by(item, renamed.get(item.adapter, "")) for item in after.learnt))
+        learnt = (replace(item, adapter=renamed.get(item.adapter, item.adapter)) for item in after.learnt)
+        return replace(after, learnt=tuple(learnt))
+
+    def held_by(self, learnt: Sequence[Learnt], sha256: str) -> tuple[Learnt, ...]:
+        """The passages in one adapter."""
+        return tuple(replace(item, adapter=sha256, policy=self.means.policy) for item in learnt)
 
     def _weaker(self, before: Knowledge, sha256: str, scale: float) -> Adapter:
         return scaled(self.adapter(sha256), scale)
@@ -103,15 +112,6 @@ def same_document(one: Learnt, other: Learnt) -> bool:
     if a.sha256 == b.sha256:
         return True
     return a.path == b.path and (a.title == b.title or not a.path.endswith(".json"))
-
-
-def held_by(learnt: Sequence[Learnt], sha256: str) -> tuple[Learnt, ...]:
-    """The passages in one adapter."""
-    return tuple(replace(item, adapter=sha256) for item in learnt)
-
-
-def _held_by(item: Learnt, sha256: str) -> Learnt:
-    return replace(item, adapter=sha256) if sha256 else item
 
 
 def scaled(adapter: Adapter, scale: float) -> Adapter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from selfedit.memory.base import Memory, held_by, same_document
+from selfedit.memory.base import Memory, same_document
 from selfedit.types import Example, Knowledge, Learnt, Recipe
 
 
@@ -18,7 +18,7 @@ class JointMemory(Memory):
         examples: tuple[Example, ...] = tuple(example for item in learnt for example in self.means.examples(item))
         recipe = Recipe(name, examples, self.means.hyperparameters, new[-1].seed)
         (sha256,) = self.means.train([recipe], self.means.base)
-        return Knowledge(self.name, held_by(learnt, sha256))
+        return Knowledge(self.name, self.held_by(learnt, sha256))
 
     def learn(self, before: Knowledge, new: Sequence[Learnt], name: str) -> Knowledge:
         """Whatever memory the old edits were in, they are trained on once, with the new ones."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from selfedit.memory.base import Memory, held_by
+from selfedit.memory.base import Memory
 from selfedit.types import Knowledge, Learnt, Model, Recipe
 
 
@@ -18,7 +18,7 @@ class MergeMemory(Memory):
         examples = tuple(example for item in new for example in self.means.examples(item))
         recipe = Recipe(name, examples, self.means.hyperparameters, new[-1].seed)
         (sha256,) = self.means.train([recipe], self._model(before))
-        return Knowledge(self.name, (*before.learnt, *held_by(new, sha256)))
+        return Knowledge(self.name, (*before.learnt, *self.held_by(new, sha256)))
 
     def _model(self, before: Knowledge) -> Model:
         model = self.means.base

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from selfedit.memory import load_memory
 from selfedit.routing import Query, Route, Router, make_router
-from selfedit.types import Knowledge, Learnt, Model, Update
+from selfedit.types import Adapter, Knowledge, Learnt, Model, Update
 
 DEFAULT_ROUTER = "fitted"
 
@@ -65,7 +65,7 @@ class Recall:
                 continue
             item = self._by_id[choice.id]
             if item.adapter not in models:
-                models[item.adapter] = self._base.with_update(self._load(item.adapter))
+                models[item.adapter] = self._base.with_update(self._with_policy(item))
             recalled.append(Recalled(models[item.adapter], item.task.title, (item.adapter,), item, choice.probability))
         return recalled
 
@@ -77,14 +77,24 @@ class Recall:
     @cached_property
     def _whole(self) -> Model:
         """The model that answers everything, where there is no router."""
-        updates = [self._load(sha256) for sha256 in self.knowledge.adapters]
         if not (self.knowledge.memory and load_memory(self.knowledge.memory).stacked):
-            (update,) = updates
-            return self._base.with_update(update)
-        model = self._base
-        for update in updates:
-            model = model.merge(update)
+            (_,) = self.knowledge.adapters
+            return self._base.with_update(self._with_policy(self.knowledge.learnt[0]))
+        model, policy = self._base, self.knowledge.learnt[0].policy
+        for sha256 in ((policy,) if policy else ()) + self.knowledge.adapters:
+            model = model.merge(self._load(sha256))
         return model
+
+    def _with_policy(self, item: Learnt) -> Update:
+        """An adapter with the policy that it lies on: their ranks side by side, exact."""
+        update = self._load(item.adapter)
+        if not item.policy:
+            return update
+        from selfedit.multilora.merge import side_by_side  # Which imports torch.
+
+        policy = self._load(item.policy)
+        assert isinstance(policy, Adapter) and isinstance(update, Adapter)  # Full finetuning is for sequences alone.
+        return side_by_side([policy, update], item.task.id)
 
     @cached_property
     def _router(self) -> Router:

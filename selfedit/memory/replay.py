@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from selfedit.memory.base import Memory, held_by, scaled
+from selfedit.memory.base import Memory, scaled
 from selfedit.types import Adapter, Example, Knowledge, Learnt, LoraFactors, Recipe
 
 
@@ -23,7 +23,7 @@ class ReplayMemory(Memory):
         start = self.adapter(before.adapters[0]) if before.learnt else None
         recipe = Recipe(name, tuple(examples), self.means.hyperparameters, new[-1].seed)
         (sha256,) = self.means.train([replace(recipe, start=start)], self.means.base)
-        return Knowledge(self.name, held_by((*before.learnt, *new), sha256))
+        return Knowledge(self.name, self.held_by((*before.learnt, *new), sha256))
 
     def _weaker(self, before: Knowledge, sha256: str, scale: float) -> Adapter:
         """Part of the way from the adapter before, factor by factor."""

@@ -25,7 +25,10 @@ class RoutedMemory(Memory):
         ]
         hashes = self.means.train(recipes, self.means.base)
         # One that diverged has no adapter, and its passage is not known.
-        held = tuple(replace(item, adapter=sha256) for item, sha256 in zip(new, hashes, strict=True) if sha256)
+        policy = self.means.policy
+        held = tuple(
+            replace(item, adapter=sha256, policy=policy) for item, sha256 in zip(new, hashes, strict=True) if sha256
+        )
         return Knowledge(self.name, (*before.learnt, *held))
 
     def without(self, before: Knowledge, gone: Collection[Learnt]) -> Knowledge:

@@ -15,7 +15,7 @@ from selfedit.policies.base import OnEdit, Policy
 from selfedit.policies.spans import Span, spans
 from selfedit.seeds import derive_seed
 from selfedit.text.matching import answer_in_passage, normalise
-from selfedit.types import Model, SelfEdit, Task
+from selfedit.types import Model, Probe, SelfEdit, Task
 
 FORMAT = "answer-first"
 _QUESTION_TOKENS, _ANSWER_TOKENS = 32, 16
@@ -99,6 +99,28 @@ class AnswerFirstPolicy(Policy):
                 if on_edit is not None:
                     on_edit(edit)
         return written
+
+    def write(
+        self, tasks: Sequence[Task], per_task: int, seed: int, model: Model
+    ) -> tuple[dict[str, tuple[Probe, ...]], int]:
+        """Probes by task id, at most `per_task` each, and how many questions were dropped.
+
+        One for each sentence, sampled with other seeds than those of self-edits, so that they are worded otherwise.
+        """
+        probes: dict[str, tuple[Probe, ...]] = {}
+        dropped = 0
+        for task in tasks:
+            drafts = [
+                _Draft(task, 1, span, derive_seed(seed, f"questions/{task.id}", span.text))
+                for span in spans(task.passage, task.title, 1)
+            ]
+            drafts = self._checked(self._asked(drafts, model), model)
+            kept = [draft for draft in drafts if not draft.refused][:per_task]
+            dropped += len(drafts) - len(kept)
+            probes[task.id] = tuple(
+                Probe(f"{task.id}.q{number}", draft.question, (draft.span.text,)) for number, draft in enumerate(kept)
+            )
+        return probes, dropped
 
     def _asked(self, drafts: Sequence[_Draft], model: Model) -> list[_Draft]:
         """The drafts with their questions, those that are none refused."""

@@ -49,7 +49,8 @@ class Exam:
     def _ask(self, recall: Recall, asked: Sequence[_Put], label: str) -> Sequence[Answer]:
         if not asked:
             return ()
-        questions = [(task.id, probe.id, recalled.adapters, recalled.topic) for (task, probe), recalled in asked]
+        # With their words: a file of questions may be another one when an interrupted run goes on.
+        questions = [(task.id, probe, recalled.adapters, recalled.topic) for (task, probe), recalled in asked]
         key = hashlib.sha256(repr((recall.knowledge.memory, questions)).encode()).hexdigest()[:32]
         recorded = self._records.get("answers", key, tuple[Answer, ...])
         if recorded is None:

@@ -179,7 +179,7 @@ class Store:
     def check_adapter(self, version: Version) -> None:
         """Raise UserError unless the weights of a version are, by their hashes, the ones that were committed."""
         try:
-            for sha256 in version.knowledge.adapters:
+            for sha256 in sorted(version.knowledge.weights):
                 self.adapters.check(sha256)
         except UserError as error:
             raise UserError(f"Version {version.id} cannot be used. {error}") from error
@@ -248,14 +248,14 @@ class Store:
     def prune(self) -> None:
         """Remove old adapters that nothing refers to, as killed runs leave them."""
         old = self.adapters.old()
-        if not old - set(self.get(self.active).knowledge.adapters if self.active else ()):
+        if not old - (self.get(self.active).knowledge.weights if self.active else frozenset()):
             return  # Without reading every version.
         with writing(self.path, _INSTEAD), self._lock():
             used = {
                 sha256
                 for letter in self._folders
                 for version in self.versions(letter)
-                for sha256 in version.knowledge.adapters
+                for sha256 in version.knowledge.weights
             }
             self.adapters.remove(old - used)
 

@@ -69,6 +69,8 @@ def test_show(cli: Cli, store: Path) -> None:
     assert found["id"] == "v1" and len(found["rollouts"]) == 3 and found["losses"] == [2.5, 0.3]
     assert found["rollouts"][2]["failure"] == "diverged"
     assert cli("show", "--store", store, "--json").json["id"] == "v2"
+    text = cli.inside("show", "v1", "--store", store).out
+    assert "Self-edit 1 · Notes · kept · 2 of 3 right (66.7%) · gold log-probability" in text
 
 
 def test_pipe_that_is_closed_early(cli: Cli, store: Path) -> None:
