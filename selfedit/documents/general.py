@@ -1,4 +1,4 @@
-"""The bundled general set: questions about the world and plain texts, by which one sees that a model is itself still."""
+"""The bundled general set: questions about the world and plain texts, which show whether a model is still itself."""
 
 from __future__ import annotations
 

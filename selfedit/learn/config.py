@@ -58,7 +58,7 @@ class LearnConfig(Settings):
     edits: int = Field(default=1, ge=1, description="self-edits written for each passage; of several the best is kept")
     format: FormatName | None = Field(
         default=None,
-        description="form of the self-edits; None: answer-first by a policy that was taught it, or rewrite",
+        description="form of the self-edits; None: answer-first by a policy, rewrite without one",
     )
     policy: str | None = Field(
         default=None,
