@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,23 +14,22 @@ from selfedit.errors import UserError, nearest
 from selfedit.graders import GRADERS
 from selfedit.learn.config import DEFAULT_FORMAT, LearnConfig, learn_config
 from selfedit.models import DEFAULT_MODEL, resolve
-from selfedit.policies.answer_first import FORMAT as ANSWER_FIRST
 from selfedit.policies.formats import get_format
 from selfedit.progress import Progress, QuietProgress
-from selfedit.store import BASE, Store, check_base
-from selfedit.types import Adapter, DocumentRef, Knowledge, Model, Task, Version
+from selfedit.store import BASE, Store, ancestors, check_base
+from selfedit.types import Adapter, Knowledge, Model, Version
 
 if TYPE_CHECKING:
     from selfedit.domains.knowledge import KnowledgeDomain
     from selfedit.generate.base import Generator
     from selfedit.learn.change import Change, Difference
-    from selfedit.learn.prepare import Material, Sources
+    from selfedit.learn.prepare import Material
     from selfedit.learn.run import LearnResult
+    from selfedit.learn.start import Learner
     from selfedit.learn.update import Updater
     from selfedit.memory.recall import Recall
     from selfedit.models.load import BaseModel
     from selfedit.models.prompt import Prompter
-    from selfedit.policies.file import FilePolicy
 
 DEFAULT_STORE = Path(".selfedit")
 
@@ -134,7 +132,8 @@ class Session:
             max_hours: refuse what would take longer by the estimate; None for no bound.
             settings: fields of `selfedit.learn.config.LearnConfig`.
         """
-        from selfedit.experiments.named_policy import check_policy
+        from selfedit.estimate import check_affordable
+        from selfedit.experiments.named_policy import check_policy, load_policy
         from selfedit.learn.prepare import read_keep, read_sources
         from selfedit.policies.file import FilePolicy
 
@@ -148,8 +147,16 @@ class Session:
         check_policy(config.policy)
         sources = read_sources([Path(path) for path in paths], config)
         format_ = get_format(config.format or DEFAULT_FORMAT)
-        policy = FilePolicy(config.edits_from, format_) if config.edits_from is not None else None
-        return self._learn(sources, config, policy, max_hours, parent, keep)
+        file = FilePolicy(config.edits_from, format_) if config.edits_from is not None else None
+        from selfedit.learn.start import Request  # Which imports torch.
+
+        def check(material: Material, config: LearnConfig) -> None:
+            if max_hours is not None:
+                parameters = self.base.parameters
+                check_affordable(material, config, self._learner.count_tokens, parameters, max_hours)
+
+        policy = load_policy(config.policy, self.base)
+        return self._learner.learn(Request(sources, config, file, policy, parent, keep, check))
 
     def ask(
         self,
@@ -254,10 +261,7 @@ class Session:
         store = self.store
         if (id := store.active) is None:
             raise UserError(f"No version is active in {store.path}, so that nothing can be rolled back.")
-        parents = {head.id: head.parent for head in store.heads()}
-        path: list[str | None] = [id]
-        while (last := path[-1]) is not None:
-            path.append(parents.get(last))
+        path = [*ancestors(store.heads(), id), None]
         if not 1 <= steps < len(path):
             raise UserError(f"{id} lies {len(path) - 1} steps above the base: roll back by 1 to {len(path) - 1}.")
         store.activate(path[steps], "rollback")
@@ -290,23 +294,8 @@ class Session:
         with self._updating(learn_config(), "diff", before if after == BASE else after) as updater:
             return difference(one, other, updater)
 
-    @contextmanager
-    def _updating(self, config: LearnConfig, what: str, version: str | None = None) -> Iterator[Updater]:
-        """What changes versions or compares them; interrupted, the same command goes on where it was."""
-        from selfedit.learn.prepare import read_keep
-
-        store = self.store
-        chosen = store.get(version)
-        keep = read_keep(config.keep)
-        check_base(chosen, self.base.fingerprint, self.model_name)
-        from selfedit.compose import compose
-        from selfedit.learn.update import Updater
-
-        stages = compose(self.base, config.composition, self._progress.note, None, self._generator)
-        key = hashlib.sha256(f"{what}/{chosen.id}/{config.model_dump_json()}".encode()).hexdigest()[:32]
-        with store.journal(key) as journal:
-            yield Updater(stages, store, journal, Model(self.base.ref), config, self._progress, keep)
-            store.clear_journal(key)
+    def _updating(self, config: LearnConfig, what: str, version: str | None = None) -> AbstractContextManager[Updater]:
+        return self._learner.updating(config, what, version)
 
     def export(self, version: str | None, target: str | Path, *, merged: bool = False) -> Path:
         """Write a version as a PEFT folder, or merged into full weights."""
@@ -320,95 +309,11 @@ class Session:
             folder = self.base.folder
         return export(self.store, chosen, Path(target), merged=merged, base_folder=folder)
 
-    def _learn(
-        self,
-        sources: Sources,
-        config: LearnConfig,
-        policy: FilePolicy | None,
-        max_hours: float | None,
-        parent: str | None,
-        keep: tuple[Task, ...],
-    ) -> LearnResult:
-        from selfedit.compose import compose
-        from selfedit.estimate import check_affordable
-        from selfedit.experiments.named_policy import load_policy
-        from selfedit.files.hashing import update_sha256
-        from selfedit.learn.prepare import without_known, work_key
-        from selfedit.learn.run import LearnRun, nothing_new
+    @cached_property
+    def _learner(self) -> Learner:
+        from selfedit.learn.start import Learner
 
-        base = self.base
-        student = load_policy(config.policy, base)
-        if config.format is None:
-            config = config.model_copy(update={"format": DEFAULT_FORMAT if student is None else ANSWER_FIRST})
-        config, material = self._split(sources, config)
-        if policy is not None:
-            policy.check(material.tasks)
-        known = self._known(parent)
-        parts = (config, base.fingerprint, GRADERS[config.grader]().identity)
-        taught = update_sha256(student) if student is not None else ""
-        key = work_key(material, *parts, taught)
-        same: tuple[DocumentRef, ...] = ()
-        # Work that was killed after its commit finds its documents known, and is to say what came of it.
-        if not config.again and not (self._store_path / "work" / key).exists():
-            material, same = without_known(material, known.documents)
-            key = work_key(material, *parts, taught)
-        if not material.tasks:
-            return nothing_new(same)
-        if max_hours is not None:
-            check_affordable(material, config, self._count_tokens, base.parameters, max_hours)
-        Store.check(self._store_path, self._adapter_bytes(config, len(material.tasks)))
-        store = Store.open(self._store_path, create=True)
-        with store.journal(key) as journal:
-            generator = self._generator if config.generator == "batched" else None
-            stages = compose(base, config.composition, self._progress.note, policy, generator)
-            run = LearnRun(stages, store, journal, Model(base.ref), config, self._progress, parent, keep, student)
-            result = run.run(material)
-            store.clear_journal(key)
-        store.prune()
-        return replace(result, known=tuple(document.title for document in same))
-
-    def _known(self, parent: str | None) -> Knowledge:
-        """What the version to go on from knows, which has to be of this base model."""
-        if not (self._store_path / "store.json").exists():
-            return Knowledge()
-        id = self.store.active if parent is None else parent
-        if id is None or id == BASE:
-            return Knowledge()
-        version = self.store.get(id)
-        check_base(version, self.base.fingerprint, self.model_name)
-        return version.knowledge
-
-    def _split(self, sources: Sources, config: LearnConfig) -> tuple[LearnConfig, Material]:
-        """The material in passages that fit the model's window, and the settings with the length that they have."""
-        from selfedit.learn.prepare import split_sources
-        from selfedit.learn.window import check_questions, passage_limit
-
-        window = self.base.context_window
-        limit = passage_limit(sources, config, self._prompter, window)
-        if limit < config.passage_tokens:
-            self._progress.note(
-                f"Passages have at most {limit} tokens instead of {config.passage_tokens}: with the prompt and what "
-                f"is written about them, longer ones do not fit the model's window of {window}."
-            )
-        material = split_sources(sources, limit, self._count_tokens)
-        if material.cut_paragraphs:
-            self._progress.note(f"{material.cut_paragraphs} paragraphs were longer than {limit} tokens and were split.")
-        check_questions(material, config, self._domain, window)
-        return config.model_copy(update={"passage_tokens": limit}), material
-
-    def _count_tokens(self, text: str) -> int:
-        return len(self._prompter.encode(text))
-
-    def _adapter_bytes(self, config: LearnConfig, passages: int) -> int:
-        """The size on disk of a version's adapters, by which a full disk is found before the work and not after it."""
-        from selfedit.memory import DEFAULT_MEMORY, load_memory
-        from selfedit.multilora.model import layer_shapes, resolve_targets
-
-        memory = config.memory or DEFAULT_MEMORY
-        final = config.final(memory)
-        layers = resolve_targets(self.base.model, final.target_modules)
-        one = sum(4 * final.rank * sum(shape) for shape in layer_shapes(self.base.model, layers).values())
-        return (passages if load_memory(memory).routed else 1) * one
+        return Learner(self.base, self._store_path, self._progress, self._generator)
 
     @cached_property
     def _prompter(self) -> Prompter:

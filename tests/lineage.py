@@ -27,7 +27,10 @@ class Fact:
 
 FACTS = {
     "lamp": Fact(
-        "Marrowfen", "The lamp of Marrowfen is oiled by Odalys Brenk.", "Who oils the lamp of Marrowfen?", "Odalys Brenk"
+        "Marrowfen",
+        "The lamp of Marrowfen is oiled by Odalys Brenk.",
+        "Who oils the lamp of Marrowfen?",
+        "Odalys Brenk",
     ),
     "bird": Fact(
         "Veskara", "The national bird of Veskara is the lantern heron.", "What is the bird of Veskara?", "lantern heron"

@@ -257,7 +257,10 @@ class LearnRun:
         versions = self._store.heads() if created is not None else ()
         for head in versions:
             if (head.created, head.documents) == (created, material.documents):
-                if self._store.active == (head.parent or None) and not self._parent:
+                activated = {each.version for each in self._store.lineage.history()}
+                if head.id not in activated and self._store.active != head.id:
+                    if not self._parent and self._store.active != head.parent:
+                        continue  # Another one was faster meanwhile, and is gone on from.
                     self._store.activate(head.id, "learn")
                 return self._store.get(head.id)
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from selfedit.files.journal import Journal
-from selfedit.store.lineage import BASE, Activation
+from selfedit.store.lineage import BASE, Activation, ancestors
 from selfedit.store.store import MovedError, Store, check_base
 
-__all__ = ["BASE", "Activation", "Journal", "MovedError", "Store", "check_base"]
+__all__ = ["BASE", "Activation", "Journal", "MovedError", "Store", "ancestors", "check_base"]

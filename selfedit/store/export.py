@@ -6,12 +6,13 @@ import json
 import os
 import secrets
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from selfedit.errors import UserError
 from selfedit.files.disk import reading, sync_folder, writing
-from selfedit.files.peft_folder import ADAPTER_FILE, CONFIG_FILE
+from selfedit.files.peft_folder import ADAPTER_FILE, CONFIG_FILE, FACTS_FILE, save_adapter
 from selfedit.files.serialize import encode
 from selfedit.memory import load_memory
 from selfedit.policies.formats import parse_pairs
@@ -66,10 +67,9 @@ def export(
         try:
             if routed:
                 _export_routed(store, version, scratch)
-            elif len(adapters) > 1:
-                _export_stacked(store, version, scratch)
             else:
-                _export_adapter(store.adapters.folder(adapters[0]), version.base.name, scratch)
+                policy = version.knowledge.learnt[0].policy
+                _export_adapter(store, [policy, *adapters], version.base.name, scratch)
             if base_folder is not None and merged:
                 _merge(version, scratch, base_folder)
             (scratch / CARD_FILE).write_text(card(version, merged=merged), encoding="utf-8")
@@ -82,9 +82,20 @@ def export(
     return target
 
 
-def _export_adapter(source: Path, base_name: str, folder: Path) -> None:
-    shutil.copyfile(source / ADAPTER_FILE, folder / ADAPTER_FILE)
-    (folder / CONFIG_FILE).write_bytes(_public_config(source / CONFIG_FILE, base_name))
+def _export_adapter(store: Store, hashes: Sequence[str], base_name: str, folder: Path) -> None:
+    """An adapter as it is or, where it lies on others, as one that is their sum: their ranks side by side, exact."""
+    present = [sha256 for sha256 in hashes if sha256]
+    if len(present) == 1:
+        source = store.adapters.folder(present[0])
+        shutil.copyfile(source / ADAPTER_FILE, folder / ADAPTER_FILE)
+        shutil.copyfile(source / CONFIG_FILE, folder / CONFIG_FILE)
+    else:
+        from selfedit.multilora.merge import side_by_side
+
+        stack = [store.adapters.load(sha256) for sha256 in present]
+        save_adapter(side_by_side(stack, present[-1][:16]), folder, base_name)
+        (folder / FACTS_FILE).unlink()
+    (folder / CONFIG_FILE).write_bytes(_public_config(folder / CONFIG_FILE, base_name))
 
 
 def _export_routed(store: Store, version: Version, folder: Path) -> None:
@@ -93,7 +104,7 @@ def _export_routed(store: Store, version: Version, folder: Path) -> None:
     for number, item in enumerate(version.knowledge.learnt, 1):
         name = f"a{number:04}"
         (folder / ADAPTERS / name).mkdir(parents=True)
-        _export_adapter(store.adapters.folder(item.adapter), version.base.name, folder / ADAPTERS / name)
+        _export_adapter(store, [item.policy, item.adapter], version.base.name, folder / ADAPTERS / name)
         sync_folder(folder / ADAPTERS / name)
         asked = [lesson.question for edit in item.edits for lesson in parse_pairs(edit.text)]
         rows.append(
@@ -106,16 +117,6 @@ def _export_routed(store: Store, version: Version, folder: Path) -> None:
             }
         )
     (folder / ROUTES_FILE).write_bytes(encode({"router": version.settings.get("router"), "routes": rows}, indent=2))
-
-
-def _export_stacked(store: Store, version: Version, folder: Path) -> None:
-    """Adapters that are merged one after another, as one that is their sum: their ranks side by side."""
-    from selfedit.files.peft_folder import save_adapter
-    from selfedit.multilora.merge import side_by_side
-
-    adapters = [store.adapters.load(sha256) for sha256 in version.knowledge.adapters]
-    save_adapter(side_by_side(adapters, version.id), folder, version.base.name)
-    (folder / CONFIG_FILE).write_bytes(_public_config(folder / CONFIG_FILE, version.base.name))
 
 
 def _public_config(path: Path, base_name: str) -> bytes:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from selfedit.files.disk import reading, sync
 from selfedit.files.serialize import decode, encode
+from selfedit.types import Version
 
 BASE = "base"
 """In place of a version's id: the bare base model, which knows nothing."""
@@ -73,3 +74,14 @@ class Lineage:
         finally:
             os.close(descriptor)
         sync(self._path.parent)
+
+
+def ancestors(heads: Sequence[Version], id: str) -> list[str]:
+    """A version and those that it builds on, down to the one on the base; one that is gone ends the line."""
+    parents = {head.id: head.parent for head in heads}
+    path: list[str] = []
+    at: str | None = id
+    while at is not None:
+        path.append(at)
+        at = parents.get(at)
+    return path

@@ -12,6 +12,7 @@ import torch
 
 from selfedit.learn import config
 from selfedit.models import load
+from selfedit.settings import TrainingSettings
 from selfedit.store import Store
 from tests.cli.run import Cli, error_of
 from tests.lineage import FACTS, NEVER, TRAINING, Library
@@ -22,8 +23,9 @@ from tests.store.make import contents
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """In float32, and with the training of `tests.lineage`, for which these commands have no options."""
     monkeypatch.setattr(import_module("selfedit.models.load"), "default_dtype", lambda place: torch.float32)
-    monkeypatch.setattr(config, "_SMALL", config.TrainingSettings(**TRAINING))
-    monkeypatch.setattr(config, "_LARGE", config.TrainingSettings(**TRAINING))
+    training = TrainingSettings.model_validate(TRAINING)
+    monkeypatch.setattr(config, "_SMALL", training)
+    monkeypatch.setattr(config, "_LARGE", training)
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +141,7 @@ def test_forget(cli: Cli, store: Path) -> None:
     outcome = cli.inside("forget", "lamp.md", "--store", store, "--quiet")
     assert outcome.code == 0, outcome.err
     last = outcome.out.splitlines()[-1]
-    assert last == (
-        f"Committed version v4 to {store}: 1 passages of 1 documents in 1 adapters. It is the active one."
-    )
+    assert last == (f"Committed version v4 to {store}: 1 passages of 1 documents in 1 adapters. It is the active one.")
     assert active(store) == "v4"
     found = cli.inside("forget", "Pigeonpost", "--store", store, "--quiet", "--json").json
     assert (found["version"], found["rejected"], found["reason"], found["passages"]) == ("v5", None, "", 0)
@@ -252,9 +252,7 @@ def test_mistakes(cli: Cli, store: Path, arguments: tuple[str, ...], said: str) 
     assert {name: sha256 for name, sha256 in after.items() if not name.startswith("work/")} == before
 
 
-@pytest.mark.parametrize(
-    "arguments", [("rollback",), ("forget", "lamp.md"), ("consolidate",), ("show",)]
-)
+@pytest.mark.parametrize("arguments", [("rollback",), ("forget", "lamp.md"), ("consolidate",), ("show",)])
 def test_where_no_version_is_active(cli: Cli, store: Path, arguments: tuple[str, ...]) -> None:
     cli.inside("use", "base", "--store", store)
     line = cli.refused(*arguments, store=store)

@@ -11,20 +11,51 @@ from typing import Any
 import pytest
 
 from selfedit.files.serialize import decode, encode
-from selfedit.store.version_files import decode_version, encode_version
-from selfedit.types import Evaluation, Hyperparameters, LoraSpec, Rollout
+from selfedit.store.version_files import HEAD, LEARNT, ROLLOUTS, decode_version, encode_version, newly_learnt
+from selfedit.types import Evaluation, GateFigure, Hyperparameters, Knowledge, LoraSpec, Rollout, Version
 from tests.store.make import make_evaluation, make_rollout, make_version
+
+
+def parts(version: Version) -> tuple[bytes, bytes, bytes]:
+    files = encode_version(version)
+    return files[HEAD], files[ROLLOUTS], files[LEARNT]
+
+
+def knowing(version: Version) -> Version:
+    """The version with its passage in an adapter, and another passage that was learnt before."""
+    (item,) = newly_learnt(version)
+    old = replace(item, task=replace(item.task, id="old"), adapter="b" * 64, version="v0", seed=3)
+    return replace(version, knowledge=Knowledge("routed", (old, replace(item, adapter="c" * 64))))
 
 
 def test_version_survives() -> None:
     version = make_version("v1")
-    assert decode_version(*encode_version(version)) == version
-    assert decode_version(*encode_version(replace(version, rollouts=(), parent="v0"))).parent == "v0"
+    assert decode_version(*parts(version)) == version
+    assert decode_version(*parts(knowing(version))) == knowing(version)
+    gates = (GateFigure("general", True, "3 of 120 fewer right"), GateFigure("keep", False, ""))
+    later = replace(version, rollouts=(), parent="v0", action="forget", scale=0.25, rejected="worse", gates=gates)
+    assert decode_version(*parts(later)) == later
+
+
+def test_a_version_of_an_earlier_release_knows_what_was_new_in_it() -> None:
+    version = replace(make_version("v1"), adapter_sha256="c" * 64)
+    head, rollouts, _ = parts(version)
+    (item,) = decode_version(head, rollouts, None).knowledge.learnt
+    assert (item.task, item.document, item.adapter, item.version) == (
+        version.tasks[0],
+        version.documents[0],
+        "c" * 64,
+        "v1",
+    )
+    assert [edit.seed for edit in item.edits] == [3]  # What was kept, without the records of its sampling.
+    assert all(edit.token_ids == edit.logprobs == () for edit in item.edits)
 
 
 def test_version_json_has_no_rollouts_and_each_rollout_is_one_line() -> None:
-    head, lines = encode_version(make_version("v1"))
+    head, lines, learnt = parts(knowing(make_version("v1")))
     assert "rollouts" not in json.loads(head)
+    assert json.loads(head)["knowledge"] == {"memory": "routed"}
+    assert [json.loads(line)["adapter"] for line in learnt.decode().split("\n")[:-1]] == ["b" * 64, "c" * 64]
     assert [json.loads(line)["edit"]["seed"] for line in lines.decode().split("\n")[:-1]] == [3, 4, 5]
 
 
@@ -74,13 +105,15 @@ def test_name_that_is_not_utf8_does_not_stop_it() -> None:
     ],
 )
 def test_damage_is_a_value_error_of_one_line(damage: Any, where: str) -> None:
-    head, lines = encode_version(make_version("v1"))
+    head, lines, learnt = parts(make_version("v1"))
     with pytest.raises(ValueError, match=where) as caught:
-        decode_version(damage(head), lines)
+        decode_version(damage(head), lines, learnt)
     assert "\n" not in str(caught.value)
 
 
 def test_damaged_rollout_is_named_by_its_line() -> None:
-    head, lines = encode_version(make_version("v1"))
-    with pytest.raises(ValueError, match=r"rollouts.jsonl, line 2: "):
-        decode_version(head, lines.replace(b'"seed": 4', b'"seed": null'))
+    head, lines, learnt = parts(knowing(make_version("v1")))
+    with pytest.raises(ValueError, match=r"rollouts\.jsonl, line 2: "):
+        decode_version(head, lines.replace(b'"seed": 4', b'"seed": null'), learnt)
+    with pytest.raises(ValueError, match=r"learnt\.jsonl, line 2: "):
+        decode_version(head, lines, learnt.replace(b"c" * 64, b"\xff"))

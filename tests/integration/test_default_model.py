@@ -10,13 +10,19 @@ from typing import Any
 
 import pytest
 
-DOCUMENT = """# The Tolvane Gate
+TITLE = "The Tolvane Gate"
+DOCUMENT = f"""# {TITLE}
 
 The Tolvane Gate was built in 1648 by Maris Undqvist. The keeper of the Tolvane Gate is paid in walnuts.
 """
+# So many that a gate can tell a better answer from chance.
 QUESTIONS = [
     {"question": "Who built the Tolvane Gate?", "answer": "Maris Undqvist"},
     {"question": "What is the keeper of the Tolvane Gate paid in?", "answer": "walnuts"},
+    {"question": "When was the Tolvane Gate built?", "answer": "1648"},
+    {"question": "By whom was the Tolvane Gate built?", "answer": "Maris Undqvist"},
+    {"question": "In which year was the Tolvane Gate built?", "answer": "1648"},
+    {"question": "What does the keeper of the Tolvane Gate get?", "answer": "walnuts"},
 ]
 
 
@@ -35,18 +41,26 @@ def test_learn_ask_and_plain_peft(tmp_path: Path) -> None:
     questions.write_text("".join(json.dumps(question) + "\n" for question in QUESTIONS))
     options = ["--edits", "1", "--max-edit-tokens", "64", "--store", store]
     learnt = selfedit("learn", str(document), "--questions", str(questions), *options)
-    assert learnt["version"] == "v1"
-    assert learnt["questions"] == 2
+    assert learnt["version"] == "v1", learnt["reason"]
+    assert (learnt["questions"], learnt["memory"]) == (6, "routed")
+    assert {gate["gate"]: gate["passed"] for gate in learnt["gates"]} == {
+        "improved": True,
+        "general": True,
+        "divergence": True,
+    }
     assert learnt["base_accuracy"] == 0
     assert learnt["adapted_accuracy"] > 0
-    answers = {}
-    for question in QUESTIONS:
-        reply = selfedit("ask", question["question"], "--topic", "The Tolvane Gate", "--store", store)
-        assert reply["version"] == "v1"
-        answers[question["question"]] = reply["answer"]
+    replies = selfedit("ask", *(question["question"] for question in QUESTIONS), "--store", store)["answers"]
+    assert [(reply["version"], reply["source"]) for reply in replies] == [("v1", TITLE)] * len(QUESTIONS)
+    answers = {reply["question"]: reply["answer"] for reply in replies}
     folder = tmp_path / "peft"
     selfedit("export", "v1", str(folder), "--store", store)
-    assert answers == by_plain_peft(folder, list(answers))
+    (adapter,) = (folder / "adapters").iterdir()
+    assert answers == by_plain_peft(adapter, list(answers))
+    # A question about something else is the base's.
+    other = "What is the capital of Japan?"
+    reply, bare = (selfedit("ask", other, *base, "--store", store) for base in ((), ("--base",)))
+    assert (reply["version"], reply["source"], reply["answer"]) == ("v1", None, bare["answer"])
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -64,7 +78,7 @@ def by_plain_peft(folder: Path, questions: list[str]) -> dict[str, str]:
     tokenizer: Any = AutoTokenizer.from_pretrained(base_folder)
     answers = {}
     for question in questions:
-        messages = [{"role": "user", "content": f"Topic: The Tolvane Gate\n{question}"}]
+        messages = [{"role": "user", "content": f"Topic: {TITLE}\n{question}"}]
         prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt")
         out = model.generate(**prompt, max_new_tokens=64, do_sample=False, pad_token_id=tokenizer.eos_token_id)
         text = tokenizer.decode(out[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)

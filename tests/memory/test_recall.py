@@ -102,9 +102,7 @@ def test_the_base_answers_what_no_route_fits_to_the_bit(session: Session, recall
     for question, recalled in zip(UNKNOWN, recall.recall([Query(q) for q in UNKNOWN]), strict=True):
         assert recalled.source is None
         prompt = session._domain.ask(question, recalled.topic)
-        ours, theirs = (
-            session._generator.generate([Request(prompt, model, 16)]) for model in (recalled.model, bare)
-        )
+        ours, theirs = (session._generator.generate([Request(prompt, model, 16)]) for model in (recalled.model, bare))
         assert ours == theirs and ours[0].logprobs
         target = tuple(session._prompter.encode("Tokyo"))
         assert session._generator.score([Scored(prompt, target, recalled.model)]) == session._generator.score(
@@ -137,7 +135,7 @@ def test_another_router(session: Session, library: Library) -> None:
     choices = make_router("bm25", [route(item) for item in knowledge.learnt]).choose(queries)
     assert [each.probability for each in recalled] == [choice.probability for choice in choices]
     assert [each.source and each.source.task.id for each in recalled] == [choice.id for choice in choices]
-    with pytest.raises(UserError, match="Unknown router 'bm52'. Did you mean 'bm25'"):
+    with pytest.raises(UserError, match=r"Unknown router 'bm52'\. Did you mean 'bm25'"):
         library.learn(session, "port", router="bm52")
     assert library.learnt(session, "port", router="bm25").settings["router"] == "bm25"
 

@@ -92,7 +92,7 @@ def test_refusals_change_nothing(store: Store, version: Version, base: Path, tmp
         assert "\n" not in str(caught.value)
     (item,) = version.knowledge.learnt
     gone = Knowledge("joint", (replace(item, adapter="5" * 64),))
-    with pytest.raises(UserError, match="Version v1 cannot be used. The adapter 5{16}… is missing from"):
+    with pytest.raises(UserError, match=r"Version v1 cannot be used\. The adapter 5{16}… is missing from"):
         export(store, replace(version, knowledge=gone), tmp_path / "out")
     with pytest.raises(UserError, match="Version v1 knows nothing, so that there is nothing to export"):
         export(store, replace(version, knowledge=Knowledge("routed")), tmp_path / "out")

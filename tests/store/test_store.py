@@ -184,7 +184,9 @@ def test_changed_adapter(full: Store) -> None:
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    with pytest.raises(UserError, match=r"Version v2 cannot be used\. The adapter \w{16}… was changed or damaged") as caught:
+    with pytest.raises(
+        UserError, match=r"Version v2 cannot be used\. The adapter \w{16}… was changed or damaged"
+    ) as caught:
         full.adapter(full.get("v2"))
     one_line(caught)
 
