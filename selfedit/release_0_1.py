@@ -17,6 +17,8 @@ _LATER_TRAINING = {"warmup_steps": 0, "weight_decay": 0.0, "max_grad_norm": 1.0}
 _LATER = {"keep_untested": False, "gates": ("better",), "held_out": False} | _LATER_TRAINING
 """Settings that came later, and what they were before they could be set."""
 
+_MARGINS = {"general": 0.05, "retained": 0.1, "divergence": 0.1}
+
 _VALUE: Any = Value
 
 _RENAMED = {
@@ -39,7 +41,7 @@ def upgraded_config(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_later(group: Mapping[str, Any]) -> dict[str, Any]:
     group = {key: _with_later(value) if isinstance(value, Mapping) else value for key, value in group.items()}
-    later: dict[str, Any] = {"gates": []} if "algorithm" in group else {}
+    later: dict[str, Any] = {"gates": [], "margins": _MARGINS} if "algorithm" in group else {}
     later |= {"memory": "merge", "replay": 1.0} if "sequences" in group else {}
     later |= _LATER_TRAINING if "learning_rate" in group else {}
     return {**later, **group}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from selfedit.models.prompt import Prompter
 
 DEFAULT_STORE = Path(".selfedit")
+
+_HOW = ("sentences", "seed", "edit_training", "final_training", "router", "replay", "margins", "grader", "reward")
+"""Settings of a version by which what is left of it is trained again."""
 
 _LOADED = 64
 """Adapters of a routed version that stay in memory: of the default model some 10 MB each."""
@@ -181,6 +184,7 @@ class Session:
             if not asked.question.strip():
                 raise UserError('The question is empty. Write it in quotes: selfedit ask "Who ...?"')
         # What is wrong with a version is said before the model is loaded.
+        questions = [replace(asked, base=asked.base or self.is_base(asked.version)) for asked in questions]
         versions = {asked.version: self.store.get(asked.version) for asked in questions if not asked.base}
         recalls = {name: self._recall(version) for name, version in versions.items()}
         recalled: dict[int, Recalled] = {}
@@ -210,8 +214,23 @@ class Session:
             replies.append(Reply(text, versions[asked.version].id, source, answerer.probability))
         return replies
 
+    @property
+    def memory(self) -> str:
+        """The memory in which the next `learn` goes on."""
+        from selfedit.memory import DEFAULT_MEMORY
+
+        if not (self._store_path / "store.json").exists() or (id := self.store.active) is None:
+            return DEFAULT_MEMORY
+        return self.store.get(id).knowledge.memory or DEFAULT_MEMORY
+
+    def is_base(self, version: str | None) -> bool:
+        """Whether the base answers, because it was made the active one or is named."""
+        return version == BASE or (version is None and bool(self.store.ids()) and self.store.active is None)
+
     def topic(self, topic: str, version: str | None = None) -> tuple[str, str]:
         """A topic in a version's own spelling, and a word to the user where no title is like it; None is the active."""
+        if self.is_base(version):
+            return topic, ""
         version = self.store.active if version is None else version  # Another one, perhaps, than when last asked.
         if version not in self._titles:
             learnt = self.store.get(version).knowledge
@@ -271,16 +290,20 @@ class Session:
         """Commit a version that never saw a document, named by its title, path or file name."""
         from selfedit.learn.change import forget, matching
 
-        matching(self.store.get().knowledge, document)
-        config = learn_config(**settings)
+        active = self.store.get()
+        matching(active.knowledge, document)
+        config = learn_config(**({k: v for k, v in active.settings.items() if k in _HOW} | settings))
         with self._updating(config, f"forget {document}") as updater:
             return forget(self.store, updater, config, document)
 
     def consolidate(self, memory: str = "joint", **settings: Any) -> Change:
         """Commit a version that knows the same in another memory, such as one adapter for all, if the gates let it."""
-        from selfedit.learn.change import consolidate
+        from selfedit.learn.change import check_consolidates, consolidate
+        from selfedit.learn.prepare import read_keep
 
         config = learn_config(memory=memory, **settings)
+        check_consolidates(self.store.get(), memory)
+        read_keep(config.keep)
         with self._updating(config, "consolidate") as updater:
             return consolidate(self.store, updater, config, memory)
 

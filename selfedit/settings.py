@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from selfedit.errors import UserError, nearest
+from selfedit.gates import Margins
 from selfedit.generate import GENERATORS
 from selfedit.graders import GRADERS
 from selfedit.inner import INNER_LOOPS
@@ -80,6 +81,18 @@ class TrainingSettings(Settings):
             max_grad_norm=self.max_grad_norm,
             full=self.full,
         )
+
+
+class MarginSettings(Settings):
+    """What loss the gates put up with; `selfedit.gates.Margins` says why."""
+
+    general: float = Field(default=Margins.general, ge=0, le=1)
+    retained: float = Field(default=Margins.retained, ge=0, le=1)
+    divergence: float = Field(default=Margins.divergence, ge=0)
+
+    def margins(self) -> Margins:
+        """The same as gates take it."""
+        return Margins(self.general, self.retained, self.divergence)
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def _chat(
     progress = make_progress(quiet)
     session = Session(model, store, device, progress)
     who = _Who(version, base, topic)
-    if not base:
+    if not base and not session.is_base(version):
         session.store.get(version)
     talks = sys.stdin.isatty() and not json
     if talks:

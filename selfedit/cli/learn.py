@@ -58,6 +58,12 @@ Paths = Annotated[
 ]
 Edits = Annotated[int | None, _writing_option("edits", "Self-edits written for each passage.")]
 EditFormat = Annotated[str | None, _writing_option("format", f"Form of the self-edits: {', '.join(FORMATS)}.")]
+Policy = Annotated[
+    str | None,
+    _writing_option(
+        "policy", "What writes: a training run's id (squad_cpu:r1), a PEFT folder, or none. By default the model's own."
+    ),
+]
 EditsFrom = Annotated[
     Path | None, _writing_option("edits_from", "JSONL file of self-edits that something else wrote.", "FILE")
 ]
@@ -121,12 +127,16 @@ Rank = Annotated[int | None, _training_option("rank", "Rank of the LoRA adapters
 BatchSize = Annotated[int | None, _training_option("batch_size", "Examples in one optimizer step.")]
 
 
-def settings_of(writing: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
-    """Settings for `Session.learn` out of options, of which those not given are None."""
+def settings_of(writing: dict[str, Any], training: dict[str, Any], memory: str = DEFAULT_MEMORY) -> dict[str, Any]:
+    """Settings for `Session.learn` out of options, of which those not given are None.
+
+    Args:
+        memory: in which the store goes on, if no other one is given.
+    """
     settings = {name: value for name, value in writing.items() if value is not None}
     given = {name: value for name, value in training.items() if value is not None}
     if given:
-        final = final_default(writing.get("memory") or DEFAULT_MEMORY)
+        final = final_default(writing.get("memory") or memory)
         settings["edit_training"] = _default("edit_training").model_dump() | given
         settings["final_training"] = final.model_dump() | given
     return settings
@@ -148,6 +158,7 @@ def _learn(
     paths: Paths,
     edits: Edits = None,
     format: EditFormat = None,
+    policy: Policy = None,
     edits_from: EditsFrom = None,
     questions: Questions = None,
     questions_per_passage: QuestionsPerPassage = None,
@@ -184,6 +195,7 @@ def _learn(
     writing = {
         "edits": edits,
         "format": format,
+        "policy": policy,
         "edits_from": edits_from,
         "questions": questions,
         "questions_per_passage": questions_per_passage,
@@ -200,7 +212,7 @@ def _learn(
     }
     training = {"epochs": epochs, "learning_rate": learning_rate, "rank": rank, "batch_size": batch_size}
     session = Session(model, store, device, make_progress(quiet))
-    settings = settings_of(writing, training)
+    settings = settings_of(writing, training, session.memory)
     if fresh and from_ is not None:
         raise UserError("--from and --fresh exclude each other: leave one out.")
     parent = BASE if fresh else from_

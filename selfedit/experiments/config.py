@@ -24,6 +24,7 @@ from selfedit.settings import (
     GraderName,
     InnerLoopName,
     Listed,
+    MarginSettings,
     RewardName,
     Settings,
     TrainingSettings,
@@ -65,6 +66,7 @@ class OuterSettings(Settings):
     """The rounds. The defaults are the paper's (section 4.2, appendix B): rank 64, learning rate 3e-4, batch 10."""
 
     algorithm: str = Field(default="rest-em", description="rest-em, or package.module:Class of your own")
+    margins: MarginSettings = MarginSettings()
     gates: Annotated[tuple[str, ...], Listed] = Field(
         default=(), description="what a new policy has to pass on the validation passages: better, or your own"
     )

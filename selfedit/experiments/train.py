@@ -222,7 +222,8 @@ class TrainRun:
             f"the policy of round {number}",
             f"the policy of round {round_of_parent}" if parent != ROOT else "the base",
         )
-        case = GateCase(before, after, worths[0], worths[1], what=what, than=than)
+        margins = self._config.outer.margins.margins()
+        case = GateCase(before, after, worths[0], worths[1], what=what, than=than, margins=margins)
         return first_reason(self._gates, self._with_rest(case, str(round_stage(number)), candidate)) or ""
 
     def _with_rest(self, case: GateCase, stage: str, candidate: Model) -> GateCase:

@@ -56,6 +56,9 @@ def forget(store: Store, updater: Updater, config: LearnConfig, document: str) -
         gone = matching(known, document)
         memory = updater.memory(known.memory or "joint")
         left = memory.without(known, gone)
+        if parent.scale < 1 and not memory.routed and left.learnt:
+            # As strong as the gates had let it be, when it was trained on more.
+            left = memory.weaker(Knowledge(memory.name), left, parent.scale)
         candidate = updater.judged(known, left, (), ())
         documents = tuple(dict.fromkeys(item.document for item in gone))
         version = _version("forget", parent, candidate, config, documents)
@@ -75,10 +78,7 @@ def consolidate(store: Store, updater: Updater, config: LearnConfig, memory: str
     while True:
         parent = store.get()
         known = parent.knowledge
-        if not known.learnt:
-            raise UserError(f"Version {parent.id} knows nothing that could be consolidated.")
-        if known.memory == memory and not load_memory(memory).stacked:
-            raise UserError(f"Version {parent.id} is in the memory '{memory}' already.")
+        check_consolidates(parent, memory)
         candidate = updater.rebuild(memory, known)
         version = _version("consolidate", parent, candidate, config, known.documents)
         if candidate.reason:
@@ -88,6 +88,14 @@ def consolidate(store: Store, updater: Updater, config: LearnConfig, memory: str
             return Change(store.commit(version, on=parent.id))
         except MovedError:
             continue
+
+
+def check_consolidates(version: Version, memory: str) -> None:
+    """Raise UserError unless another memory could make something else of what a version knows."""
+    if not version.knowledge.learnt:
+        raise UserError(f"Version {version.id} knows nothing that could be consolidated.")
+    if version.knowledge.memory == memory and not load_memory(memory).stacked:
+        raise UserError(f"Version {version.id} is in the memory '{memory}' already.")
 
 
 def difference(before: Knowledge, after: Knowledge, updater: Updater | None) -> Difference:

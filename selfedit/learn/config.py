@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, model_validator
 
 from selfedit.errors import UserError, nearest
-from selfedit.gates import Margins, make_gate
+from selfedit.gates import make_gate
 from selfedit.imports import load_named
 from selfedit.memory import DEFAULT_MEMORY, MEMORIES, load_memory
 from selfedit.memory.recall import DEFAULT_ROUTER
@@ -20,6 +20,7 @@ from selfedit.settings import (
     GraderName,
     InnerLoopName,
     Listed,
+    MarginSettings,
     RewardName,
     Settings,
     TrainingSettings,
@@ -38,18 +39,6 @@ _LARGE = TrainingSettings(learning_rate=2e-3, epochs=8, batch_size=4)
 def final_default(memory: str) -> TrainingSettings:
     """How a memory's adapters are trained unless the user says otherwise: those of one passage are small."""
     return _SMALL if load_memory(memory).routed else _LARGE
-
-
-class MarginSettings(Settings):
-    """What loss the gates put up with; `selfedit.gates.Margins` says why."""
-
-    general: float = Field(default=Margins.general, ge=0, le=1)
-    retained: float = Field(default=Margins.retained, ge=0, le=1)
-    divergence: float = Field(default=Margins.divergence, ge=0)
-
-    def margins(self) -> Margins:
-        """The same as gates take it."""
-        return Margins(self.general, self.retained, self.divergence)
 
 
 class LearnConfig(Settings):

@@ -53,6 +53,22 @@ def read_sources(paths: Sequence[Path], config: LearnConfig) -> Sources:
     return Sources(tuple(documents), tuple(questions))
 
 
+def with_paths(material: Material, store: Path) -> Material:
+    """The material with its documents' paths as the store knows them, however they were typed.
+
+    Relative to the folder that the store is in, where they lie below it, so that both can be moved together; else
+    absolute.
+    """
+    home = store.expanduser().resolve().parent
+
+    def known_as(path: str) -> str:
+        absolute = Path(path).expanduser().resolve()
+        return absolute.relative_to(home).as_posix() if absolute.is_relative_to(home) else str(absolute)
+
+    documents = tuple(replace(document, path=known_as(document.path)) for document in material.documents)
+    return replace(material, documents=documents)
+
+
 def without_known(material: Material, known: Sequence[DocumentRef]) -> tuple[Material, tuple[DocumentRef, ...]]:
     """The material without the documents that are known as they are, and those documents."""
     hashes = {document.sha256 for document in known}

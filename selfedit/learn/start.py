@@ -15,7 +15,7 @@ from selfedit.files.hashing import update_sha256
 from selfedit.generate.base import Generator
 from selfedit.graders import GRADERS
 from selfedit.learn.config import DEFAULT_FORMAT, LearnConfig
-from selfedit.learn.prepare import Material, Sources, read_keep, split_sources, without_known, work_key
+from selfedit.learn.prepare import Material, Sources, read_keep, split_sources, with_paths, without_known, work_key
 from selfedit.learn.run import LearnResult, LearnRun, nothing_new
 from selfedit.learn.update import Updater
 from selfedit.learn.window import check_questions, passage_limit
@@ -76,25 +76,26 @@ class Learner:
             request.file.check(material.tasks)
         known = self._known(request.parent)
         taught = update_sha256(policy) if policy is not None else ""
-        parts = (config, self._base.fingerprint, GRADERS[config.grader]().identity, taught)
-        key = work_key(material, *parts)
-        same: tuple[DocumentRef, ...] = ()
+        key = work_key(material, config, self._base.fingerprint, GRADERS[config.grader]().identity, taught)
+        left, same = without_known(material, () if config.again else known.documents)
         # Work that was killed after its commit finds its documents known, and is to say what came of it.
-        if not config.again and not (self._path / "work" / key).exists():
-            material, same = without_known(material, known.documents)
-            key = work_key(material, *parts)
-        if not material.tasks:
+        if not left.tasks and not (self._path / "work" / key).exists():
             return nothing_new(same)
-        request.check(material, config)
-        Store.check(self._path, self._adapter_bytes(config, len(material.tasks)))
+        request.check(left, config)
+        Store.check(self._path, self._adapter_bytes(config, len(left.tasks)))
         store = Store.open(self._path, create=True)
         with store.journal(key) as journal:
+            # What was known when this work began is left out of it, however often it is taken up.
+            if (begun := journal.get("known", "documents", tuple[DocumentRef, ...])) is None:
+                journal.put("known", "documents", same)
+            else:
+                left, same = without_known(material, begun)
             generator = self._generator if config.generator == "batched" else None
             composition = replace(config.composition, worked_example=policy is None)
             stages = compose(self._base, composition, self._progress.note, request.file, generator)
             base = Model(self._base.ref)
             run = LearnRun(stages, store, journal, base, config, self._progress, request.parent, request.keep, policy)
-            result = run.run(material)
+            result = run.run(left)
             store.clear_journal(key)
         store.prune()
         return replace(result, known=tuple(document.title for document in same))
@@ -139,7 +140,7 @@ class Learner:
                 f"Passages have at most {limit} tokens instead of {config.passage_tokens}: with the prompt and what "
                 f"is written about them, longer ones do not fit the model's window of {window}."
             )
-        material = split_sources(sources, limit, self.count_tokens)
+        material = with_paths(split_sources(sources, limit, self.count_tokens), self._path)
         if material.cut_paragraphs:
             self._progress.note(f"{material.cut_paragraphs} paragraphs were longer than {limit} tokens and were split.")
         domain = compose_domain(self._base, "knowledge", {})

@@ -15,6 +15,10 @@ _ASKED_BY = {
     "model": "the model itself, which wrote them from the documents",
 }
 
+_TAKE_OUT = """## How to load it
+
+In this store it is what `selfedit ask --version {id}` answers by. `selfedit export {id} DIR` writes PEFT folders."""
+
 _ADAPTER_CODE = """from peft import PeftModel
 from transformers import AutoModelForCausalLM
 model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("BASE"), "THIS_FOLDER")"""
@@ -24,8 +28,13 @@ model = AutoModelForCausalLM.from_pretrained("THIS_FOLDER")
 tokenizer = AutoTokenizer.from_pretrained("THIS_FOLDER")"""
 
 
-def card(version: Version, *, merged: bool = False) -> str:
-    """Write the README.md of a version as Markdown; `merged` is for full weights, with the adapter added in."""
+def card(version: Version, *, merged: bool = False, exported: bool = False) -> str:
+    """Write the README.md of a version as Markdown.
+
+    Args:
+        merged: it is about full weights, with the adapter added in.
+        exported: it lies beside the weights, and not in the store.
+    """
     kind = "full weights with a LoRA adapter merged in" if merged else "a LoRA adapter"
     if _is_routed(version):
         kind = "a set of LoRA adapters, one a passage,"
@@ -38,7 +47,7 @@ def card(version: Version, *, merged: bool = False) -> str:
         _worth(version),
         _gates(version),
         _made(version),
-        _loading(version, merged),
+        _loading(version, merged) if exported else _TAKE_OUT.format(id=version.id),
     ]
     return "\n\n".join(sections) + "\n"
 

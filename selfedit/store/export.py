@@ -72,7 +72,7 @@ def export(
                 _export_adapter(store, [policy, *adapters], version.base.name, scratch)
             if base_folder is not None and merged:
                 _merge(version, scratch, base_folder)
-            (scratch / CARD_FILE).write_text(card(version, merged=merged), encoding="utf-8")
+            (scratch / CARD_FILE).write_text(card(version, merged=merged, exported=True), encoding="utf-8")
             sync_folder(scratch)
             if target.is_dir():
                 target.rmdir()  # It is empty, but Windows does not rename onto a folder.

@@ -39,7 +39,8 @@ def test_learn_ask_and_plain_peft(tmp_path: Path) -> None:
     document, questions, store = tmp_path / "gate.md", tmp_path / "questions.jsonl", str(tmp_path / "store")
     document.write_text(DOCUMENT)
     questions.write_text("".join(json.dumps(question) + "\n" for question in QUESTIONS))
-    options = ["--edits", "1", "--max-edit-tokens", "64", "--store", store]
+    # One passage by itself is a few steps of training an epoch.
+    options = ["--max-edit-tokens", "64", "--epochs", "30", "--store", store]
     learnt = selfedit("learn", str(document), "--questions", str(questions), *options)
     assert learnt["version"] == "v1", learnt["reason"]
     assert (learnt["questions"], learnt["memory"]) == (6, "routed")

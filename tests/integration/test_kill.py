@@ -49,8 +49,12 @@ while line := sys.stdin.readline():
     pid = os.fork()
     if pid == 0:
         os.dup2(2, 1)
-        run(line)
-        os._exit(0)
+        code = 0
+        try:
+            run(line)
+        except SystemExit as end:
+            code = end.code or 0
+        os._exit(code)  # Without the second that torch takes to go, in which nothing is written.
     print(pid, flush=True)
     print("ended", os.wait()[1], flush=True)
 """

@@ -66,7 +66,7 @@ def test_a_title_cannot_break_out_of_its_line() -> None:
 
 def test_says_how_to_load_it() -> None:
     assert 'PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("BASE"), "THIS_FOLDER")' in card(
-        make_version("v1")
+        make_version("v1"), exported=True
     )
-    assert "~/.cache/selfedit/models/smollm2-135m" in card(make_version("v1", base="smollm2-135m"))
-    assert "PeftModel" not in card(make_version("v1"), merged=True)
+    assert "~/.cache/selfedit/models/smollm2-135m" in card(make_version("v1", base="smollm2-135m"), exported=True)
+    assert "PeftModel" not in card(make_version("v1"), merged=True, exported=True)

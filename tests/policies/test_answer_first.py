@@ -1,0 +1,129 @@
+"""Spans of a text, and self-edits that begin with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from selfedit.generate.base import Completion, Generator, OnCompletion, Request, Scored
+from selfedit.models.prompt import Prompter
+from selfedit.policies.answer_first import AnswerFirstPolicy
+from selfedit.policies.formats import get_format
+from selfedit.policies.spans import MAX_WORDS, sentences, spans
+from selfedit.types import Model, ModelRef, Task
+from tests.tiny import make_tiny_tokenizer
+
+BASE = Model(ModelRef("tiny", "f" * 64))
+TEXT = (
+    "Lumen Harbor was founded by Odalys Brenk in a rented boat shed. Lumen Harbor builds tide sensors for farms. "
+    "The probation period at Lumen Harbor lasts 17 weeks."
+)
+
+
+def texts(passage: str, title: str = "Lumen Harbor") -> list[str]:
+    return [span.text for span in spans(passage, title)]
+
+
+def test_every_sentence_has_answers_and_the_title_is_none() -> None:
+    found = spans(TEXT, "Lumen Harbor")
+    assert {span.sentence for span in found} == set(sentences(TEXT))
+    assert {"Odalys Brenk", "boat shed", "tide sensors", "17 weeks"} <= {span.text for span in found}
+    assert all("Lumen" not in span.text for span in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("| port | 7413 |", "7413"),
+        ("- **Retries**: six", "six"),
+        ("timeout = 45 s", "45 s"),
+        ("Stop it with `haltwing --now` first.", "haltwing --now"),
+        ('The mentor is called the "wickkeeper" there.', "wickkeeper"),
+        ("Error code QX-12 means that the disk is full.", "QX-12"),
+    ],
+)
+def test_rows_keys_commands_and_codes_are_answers(text: str, answer: str) -> None:
+    assert any(answer in found for found in texts(text, "Notes"))
+
+
+@given(st.text(max_size=200), st.text(max_size=30))
+def test_any_text_is_read(text: str, title: str) -> None:
+    for span in spans(text, title):
+        assert span.text in span.sentence
+        assert 0 < len(span.text.split()) <= 2 * MAX_WORDS
+
+
+class Scripted(Generator):
+    """Writes what a function of the prompt's text says."""
+
+    def __init__(self, prompter: Prompter, say: Callable[[str], str]) -> None:
+        self._prompter, self._say = prompter, say
+        self.prompts: list[str] = []
+
+    def generate(self, requests: Sequence[Request], on_completion: OnCompletion | None = None) -> list[Completion]:
+        self.prompts = [str(self._prompter.tokenizer.decode(list(request.prompt))) for request in requests]
+        return [Completion(self._say(prompt), (), (), "stop") for prompt in self.prompts]
+
+    def score(self, items: Sequence[Scored]) -> list[float]:
+        raise AssertionError("nothing is to be scored")
+
+
+def policy(say: Callable[[str], str]) -> AnswerFirstPolicy:
+    prompter = Prompter(make_tiny_tokenizer(), chat=True)
+
+    def ask(question: str, title: str, passage: str) -> tuple[int, ...]:
+        return prompter.chat_prompt(f"PASSAGE {passage}\n{question}")
+
+    return AnswerFirstPolicy(Scripted(prompter, say), prompter, ask, wordings=2, per_sentence=1, shown=False)
+
+
+def test_what_is_answered_back_is_kept_and_the_rest_is_said() -> None:
+    task = Task("t", "Lumen Harbor", TEXT)
+
+    def say(prompt: str) -> str:
+        if "PASSAGE" in prompt:  # Asked back: it knows the founder, and is wrong about the rest.
+            return "Odalys Brenk" if "Who founded" in prompt else "nine"
+        return "Who founded Lumen Harbor?" if "answer is: Odalys Brenk" in prompt else "How long does it last?"
+
+    (edit,) = policy(say).propose([task], 1, 0, BASE)
+    (lesson,) = get_format("answer-first").parse(edit.text)
+    assert (lesson.question, lesson.text) == ("Who founded Lumen Harbor?", "Odalys Brenk")
+    reasons = [dropped.rpartition("(")[2] for dropped in edit.dropped]
+    assert reasons.count("answered with 'nine')") >= 1  # The first wording about each other sentence.
+    assert reasons.count("asked before)") >= 1  # The second one, which is the same.
+    assert len(edit.dropped) + 1 == edit.attempts
+
+
+@pytest.mark.parametrize(
+    ("question", "reason"), [("It is so.", "no question"), ("Is it Odalys Brenk?", "gives the answer away")]
+)
+def test_what_is_no_question_is_not_asked_back(question: str, reason: str) -> None:
+    task = Task("t", "Lumen Harbor", "Lumen Harbor was founded by Odalys Brenk.")
+    (edit,) = policy(lambda _: question).propose([task], 1, 0, BASE)
+    assert edit.text == ""
+    assert all(reason in dropped or "asked before" in dropped for dropped in edit.dropped)
+    assert edit.dropped
+
+
+def test_probes_are_at_most_as_many_as_wanted() -> None:
+    task = Task("t", "Lumen Harbor", TEXT)
+
+    answers: dict[str, str] = {}
+
+    def say(prompt: str) -> str:
+        if "PASSAGE" in prompt:
+            return next(answer for question, answer in answers.items() if question in prompt)
+        question = f"Which one is number {len(answers)}?"
+        answers[question] = prompt.rpartition("answer is: ")[2].partition("<")[0].strip()
+        return question
+
+    every, none_dropped = policy(say).write([task], 9, 0, BASE)
+    assert [probe.answers for probe in every["t"]] == [("Odalys Brenk",), ("tide sensors",), ("17 weeks",)]
+    assert none_dropped == 0
+    answers.clear()
+    probes, dropped = policy(say).write([task], 1, 0, BASE)
+    assert len(probes["t"]) == 1
+    assert dropped == 2
