@@ -6,7 +6,8 @@ answers first, word for word; the model only has to ask, and is asked back with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from selfedit.generate.base import Generator, Request
@@ -53,6 +54,8 @@ class _Draft:
     seed: int
     question: str = ""
     refused: str = ""
+    sampled: bool = True
+    answer: str = ""
 
 
 class AnswerFirstPolicy(Policy):
@@ -86,12 +89,19 @@ class AnswerFirstPolicy(Policy):
         written = []
         for task in tasks:
             drafts = [
-                _Draft(task, number, span, derive_seed(seed, task.id, number, span.text, wording))
+                _Draft(
+                    task,
+                    number,
+                    span,
+                    derive_seed(seed, task.id, number, span.text, wording),
+                    sampled=bool(number or wording),
+                )
                 for number in range(edits)
                 for span in spans(task.passage, task.title, self._per_sentence)
                 for wording in range(self._wordings)
             ]
             drafts = self._checked(self._asked(drafts, model), model)
+            drafts += self._again(drafts, seed, model)
             for number in range(edits):
                 mine = [draft for draft in drafts if draft.edit == number]
                 edit = _edit(task, number, mine, derive_seed(seed, task.id, number))
@@ -99,6 +109,18 @@ class AnswerFirstPolicy(Policy):
                 if on_edit is not None:
                     on_edit(edit)
         return written
+
+    def _again(self, drafts: Sequence[_Draft], seed: int, model: Model) -> list[_Draft]:
+        """Once more, with more freedom, about the sentences that have no question yet."""
+        covered = {(draft.edit, draft.span.sentence) for draft in drafts if not draft.refused}
+        asked = {(draft.edit, normalise(draft.question)) for draft in drafts}
+        spans_ = {(d.edit, d.span): d for d in drafts if (d.edit, d.span.sentence) not in covered}
+        again = [
+            replace(draft, seed=derive_seed(seed, draft.seed, wording), question="", refused="", sampled=True)
+            for draft in spans_.values()
+            for wording in range(self._wordings)
+        ]
+        return self._checked(self._asked(again, model, asked), model)
 
     def write(
         self, tasks: Sequence[Task], per_task: int, seed: int, model: Model
@@ -118,30 +140,28 @@ class AnswerFirstPolicy(Policy):
             kept = [draft for draft in drafts if not draft.refused][:per_task]
             dropped += len(drafts) - len(kept)
             probes[task.id] = tuple(
-                Probe(f"{task.id}.q{number}", draft.question, (draft.span.text,)) for number, draft in enumerate(kept)
+                Probe(f"{task.id}.q{number}", draft.question, (draft.answer,)) for number, draft in enumerate(kept)
             )
         return probes, dropped
 
-    def _asked(self, drafts: Sequence[_Draft], model: Model) -> list[_Draft]:
-        """The drafts with their questions, those that are none refused."""
-        requests = []
-        for place, draft in enumerate(drafts):
-            is_first = place % self._wordings == 0 and draft.edit == 0
-            requests.append(
-                Request(
-                    self._prompt(draft),
-                    model,
-                    _QUESTION_TOKENS,
-                    temperature=0.0 if is_first else self._temperature,
-                    top_p=self._top_p,
-                    seed=draft.seed,
-                    stop=("\n",),
-                )
+    def _asked(self, drafts: Sequence[_Draft], model: Model, before: Collection[tuple[int, str]] = ()) -> list[_Draft]:
+        """The drafts with their questions, those that are none, or were asked `before`, refused."""
+        requests = [
+            Request(
+                self._prompt(draft),
+                model,
+                _QUESTION_TOKENS,
+                temperature=self._temperature if draft.sampled else 0.0,
+                top_p=self._top_p,
+                seed=draft.seed,
+                stop=("\n",),
             )
+            for draft in drafts
+        ]
         texts = [completion.text.strip() for completion in self._generator.generate(requests)]
-        asked, seen = [], set()
+        asked, seen = [], set(before)
         for draft, text in zip(drafts, texts, strict=True):
-            key = (draft.edit, draft.task.id, normalise(text))
+            key = (draft.edit, normalise(text))
             asked.append(replace(draft, question=text, refused=_fault(draft, text, key in seen)))
             seen.add(key)
         return asked
@@ -163,14 +183,16 @@ class AnswerFirstPolicy(Policy):
         for draft in drafts:
             if not draft.refused:
                 answer = next(answers)
-                if not _agrees(draft.span.text, answer):
-                    draft = replace(draft, refused=f"answered with '{answer}'")
+                agreed = _agreed(draft.span.text, answer)
+                draft = replace(draft, answer=agreed) if agreed else replace(draft, refused=f"answered with '{answer}'")
             checked.append(draft)
         return checked
 
     def _prompt(self, draft: _Draft) -> tuple[int, ...]:
         examples = [(ask_request(*example[:3]), example[3]) for example in _EXAMPLES] if self._shown else []
-        request = ask_request(draft.task.title, draft.span.sentence, draft.span.text)
+        # Without the heading: the sentence says what it is about.
+        title = draft.task.title.partition(" - ")[0]
+        request = ask_request(title, draft.span.sentence, draft.span.text)
         return self._prompter.chat_prompt(request, "", examples)
 
 
@@ -183,14 +205,23 @@ def _fault(draft: _Draft, question: str, is_repeated: bool) -> str:
     return "asked before" if is_repeated else ""
 
 
-def _agrees(span: str, answer: str) -> bool:
-    extra = len(normalise(answer).split()) - len(normalise(span).split())
-    return extra <= _MAX_EXTRA_WORDS and answer_in_passage(span, answer)
+def _agreed(span: str, answer: str) -> str:
+    """What both the span and the answer say, as the text says it; empty where they differ.
+
+    The answer may be a part of the span ("880" of "880 bytes"), and then it is what the question asks for.
+    """
+    short, long = normalise(answer).split(), normalise(span).split()
+    if len(short) - len(long) <= _MAX_EXTRA_WORDS and answer_in_passage(span, answer):
+        return span
+    if answer_in_passage(answer, span) and any(len(word) > 2 or word.isdigit() for word in short):
+        return answer.strip(" .")
+    is_number = [re.fullmatch(r"(\d+)(?:st|nd|rd|th)?", text) for text in (" ".join(short), " ".join(long))]
+    return span if all(is_number) and is_number[0][1] == is_number[1][1] else ""  # type: ignore[index]
 
 
 def _edit(task: Task, number: int, drafts: Sequence[_Draft], seed: int) -> SelfEdit:
     """A self-edit with what was kept, and what was not and why."""
-    kept = [f"Question: {draft.question}\nAnswer: {draft.span.text}" for draft in drafts if not draft.refused]
+    kept = [f"Question: {draft.question}\nAnswer: {draft.answer}" for draft in drafts if not draft.refused]
     dropped = tuple(f"{draft.span.text}: {draft.question} ({draft.refused})" for draft in drafts if draft.refused)
     return SelfEdit(
         f"{task.id}.e{number}", task.id, FORMAT, "", "\n".join(kept), seed, attempts=len(drafts), dropped=dropped

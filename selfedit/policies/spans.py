@@ -12,15 +12,21 @@ MAX_WORDS = 6
 """Of an answer: longer ones are recited, not known."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[^a-z])|\n+")
-_WORD = re.compile(r"`[^`\n]+`|[^\W_](?:[\w'\u2019./:%+@#&-]*[\w%+#])?")
+_WORD = re.compile(r"`[^`\n]+`|\d{1,3}(?:,\d{3})+|[^\W_](?:[\w'\u2019./:%+@#&-]*[\w%+#])?")
+# Words that begin with a capital, small words between them included: Night of Oars.
+_NAME = re.compile(r"[A-Z][\w'\u2019-]*(?:\s+(?:(?:of|the|de|von|van|la)\s+)*[A-Z][\w'\u2019-]*)*")
+# A single word behind one of these is a thing more often than an action.
+_BEFORE_THINGS = frozenset("a an the of for in on at by with from its their each every per named called is are".split())  # noqa: SIM905
+_NUMBERS = frozenset("two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty".split())  # noqa: SIM905
 _FUNCTION_WORDS = """
-a about above after again against all also although always an and another any are as at be because been before being
-below between both but by can cannot could did do does doing done down during each either else every few first for
-from further had has have having he her here hers him his how however i if in into is it its itself just last let
-like made make many may me might more most much must my neither never no nor not now of off often on once one only
-onto or other our out over own per rather same shall she should since so some still such than that the their them
-then there these they this those though through to too under until up upon us very was we were what when where
-whether which while who whom whose why will with within without would yet you your
+a about above across after again against all along also although always among an and another any are around as at be
+because been before behind being below beside between beyond both but by can cannot could did do does doing done
+down during each early either else every few first for from further had has have having he her here hers him his how
+however i if in inside into is it its itself just last late let like made make many may me might more most much must
+my near neither never no nor not now of off often on once one only onto or other our out outside over own per rather
+same shall she should since so some still such than that the their them then there these they this those though
+through to too towards under until up upon us very via was we were what when where whether which while who whom
+whose why will with within without would yet you your
 """
 _FUNCTION = frozenset(_FUNCTION_WORDS.split())
 _VERBAL = re.compile(r".{3,}(?:ed|ing|ly)$")
@@ -48,7 +54,7 @@ def spans(text: str, title: str, per_sentence: int = 3) -> list[Span]:
     Numbers with their units, names, what stands in quotes or in code, cells of tables and values of keys come before
     other runs of words that carry meaning; what stands at the end of a sentence is new more often than its beginning.
     """
-    named = set(normalise(title).split())
+    named = set(normalise(title).split()) - _FUNCTION
     chosen: dict[str, Span] = {}
     for sentence in sentences(text):
         ranked = sorted(_candidates(sentence, named), key=lambda pair: -pair[1])
@@ -82,6 +88,10 @@ def _candidates(sentence: str, named: set[str]) -> Iterator[tuple[str, float]]:
         yield pair[2].strip("*_`\"' "), 4.0
     for quoted in re.findall(r"`([^`\n]+)`|\"([^\"\n]+)\"|“([^”\n]+)”", sentence):
         yield "".join(quoted), 3.0
+    for name in _NAME.finditer(sentence):
+        # A sentence begins with a capital anyway.
+        if name.start() > 0 or " " in name[0]:
+            yield name[0], 2.0 + name.end() / len(sentence)
     words = list(_WORD.finditer(sentence))
     for run in _runs(sentence, words, named):
         yield from _parts(sentence, words, run, named)
@@ -103,29 +113,24 @@ def _runs(sentence: str, words: list[re.Match[str]], named: set[str]) -> Iterato
 
 
 def _parts(sentence: str, words: list[re.Match[str]], run: range, named: set[str]) -> Iterator[tuple[str, float]]:
-    """A run and what in it is a number with its unit or a name, with a worth for each."""
+    """A run and the numbers in it with their units, with a worth for each."""
     place = run.stop / max(1, len(words))
 
     def cut(first: int, last: int) -> str:
         return sentence[words[first].start() : words[last].end()].strip("`.,:;")
 
     for i in run:
-        if any(c.isdigit() for c in words[i][0]):
+        if any(c.isdigit() for c in words[i][0]) or words[i][0].lower() in _NUMBERS:
             yield cut(i, min(i + 1, run.stop - 1)), 2.5 + place
-        elif _is_name(words[i][0]) and i > 0:
-            last = i
-            while last + 1 < run.stop and _is_name(words[last + 1][0]):
-                last += 1
-            yield cut(i, last), 2.0 + place
     first = run.start
     # A verb or an adverb at the beginning belongs to what is asked, not to the answer.
     follows_name = first > 0 and normalise(words[first - 1][0]) in named
     while first < run.stop - 1 and (_VERBAL.match(words[first][0].lower()) or (follows_name and first == run.start)):
         first += 1
     text = cut(first, run.stop - 1)
-    is_poor = first == run.stop - 1 and (len(text) < 4 or bool(_VERBAL.match(text.lower())) or follows_name)
-    yield text, place + (0.0 if is_poor else 1.0 + 0.3 * (run.stop - first > 1))
-
-
-def _is_name(word: str) -> bool:
-    return word[:1].isupper()
+    if first < run.stop - 1:
+        yield text, 1.3 + place
+    elif first > 0 and len(text) > 3 and not _VERBAL.match(text.lower()):
+        before = words[first - 1][0].lower()
+        if before in _BEFORE_THINGS or first > run.start:
+            yield text, 1.0 + place
