@@ -30,7 +30,7 @@ def test_each_is_one_registry_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(GATES, Never.name, Never)
     monkeypatch.setitem(REWARDS, Majority.name, Majority)
     # So much that adapters answer differently, and so do not all agree.
-    lively = {"rank": 4, "alpha": 8, "epochs": 4, "learning_rate": 0.1}
+    lively = {"rank": 4, "alpha": 8, "epochs": 8, "learning_rate": 0.5}
     changes: dict[str, Any] = {
         "outer__algorithm": "advantage",
         "outer__gates": "never",
