@@ -76,8 +76,8 @@ def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gates that a random model can pass: likelier answers are enough. The command line has no option for them."""
     settings_of = learn.settings_of
 
-    def lenient_settings(writing: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
-        return settings_of(writing, training) | {"gates": ("better",)}
+    def lenient_settings(writing: dict[str, Any], training: dict[str, Any], memory: str) -> dict[str, Any]:
+        return settings_of(writing, training, memory) | {"gates": ("better",)}
 
     monkeypatch.setattr(learn, "settings_of", lenient_settings)
 

@@ -52,8 +52,13 @@ def test_adapter(store: Store, version: Version, base: Path, tmp_path: Path) -> 
     target = export(store, version, tmp_path / "out" / "adapter")
     # Neither the documents nor the self-edits leave the store with it.
     assert sorted(contents(target)) == ["README.md", "adapter_config.json", "adapter_model.safetensors"]
-    kept = contents(store.adapter_folder("v1")) | contents(store.path / "versions" / "v1")
-    assert all(kept[name] == value for name, value in contents(target).items())
+    kept, exported = contents(store.adapter_folder("v1")), contents(target)
+    assert all(kept[name] == exported[name] for name in ("adapter_config.json", "adapter_model.safetensors"))
+    # In the store the card says how to take the weights out, and beside them how to load them.
+    in_store = (store.path / "versions" / "v1" / "README.md").read_text(encoding="utf-8")
+    beside = (target / "README.md").read_text(encoding="utf-8")
+    assert "selfedit export v1 DIR" in in_store and "THIS_FOLDER" not in in_store
+    assert "THIS_FOLDER" in beside
     assert [path.name for path in target.parent.iterdir()] == ["adapter"]
     PeftModel.from_pretrained(load(base), str(target))
 
