@@ -26,6 +26,7 @@ from selfedit.documents.general import general_tasks
 from selfedit.graders import GRADERS
 from selfedit.learn.config import final_default
 from selfedit.progress import make_progress
+from selfedit.report import heat_map
 from selfedit.runtime import software_versions
 from selfedit.session import Asked, Session
 from selfedit.text.matching import answer_in_passage
@@ -176,6 +177,7 @@ def main() -> None:
     parser.add_argument("--orders", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--full", type=int, nargs="*", default=[0], help="orders whose whole matrix is asked")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/lineage-cpu.json"))
+    parser.add_argument("--figures", type=Path, default=Path("docs/results/lineage"))
     options = parser.parse_args()
     options.scratch.mkdir(parents=True, exist_ok=True)
     session = Session("smollm2-135m", options.scratch / "none", progress=make_progress(True))
@@ -199,7 +201,21 @@ def main() -> None:
             runs.append(run(documents, memory, order, options.scratch, session, order in options.full))
             record["summary"] = summary(runs, base)
             options.out.write_text(json.dumps(record, indent=1) + "\n")
+    draw(runs, options.figures)
     print(table(record))
+
+
+def draw(runs: Sequence[dict[str, Any]], folder: Path) -> None:
+    """A heat map a memory, of the order whose whole matrix was asked."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for run in runs:
+        if any(value is None for row in run["matrix"] for value in row):
+            continue
+        names = [Path(name).stem[3:] for name in run["documents"]]
+        rows = [names[step] for step in run["steps"]]
+        title = f"{run['memory']}: share right, after each document was learnt"
+        svg = heat_map(run["matrix"], rows, names, title=title, note="row: learnt last; column: asked about")
+        (folder / f"{run['memory']}.svg").write_text(svg, encoding="utf-8")
 
 
 def table(record: dict[str, Any]) -> str:
