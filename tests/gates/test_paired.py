@@ -212,8 +212,12 @@ def test_better_by_right_answers() -> None:
 
 def test_better_by_log_probabilities() -> None:
     gains = (2.0, 1.5, 3.0, 1.0, 2.5)
-    found = superior([False] * 5, [True, *[False] * 4], LOW[:5], moved(*gains))
+    found = superior([False] * 5, [True, True, *[False] * 3], LOW[:5], moved(*gains))
     assert found.better
+    # One of five is less than a quarter: likelier answers alone may come of text that says something else of them.
+    few = superior([False] * 5, [True, *[False] * 4], LOW[:5], moved(*gains))
+    assert not few.better
+    assert "too few are right for that to count: 2 more are needed" in few.reason
     assert found.t_p == pytest.approx(student_p_value(2 / math.sqrt(0.625 / 5), 4))
     assert found.mean_gain == pytest.approx(2)
     assert "likelier, by 2 nats on average (p = 0.0024)" in found.reason
