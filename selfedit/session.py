@@ -247,7 +247,8 @@ class Session:
     def _recall(self, version: Version) -> Recall:
         """Who answers for a version; its weights are read when a question needs them."""
         if version.id not in self._recalls:
-            from selfedit.memory.recall import DEFAULT_ROUTER, Recall
+            from selfedit.memory import DEFAULT_ROUTER
+            from selfedit.memory.recall import Recall
 
             check_base(version, self.base.fingerprint, self.model_name)
             router = version.settings.get("router", DEFAULT_ROUTER)

@@ -10,9 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from selfedit.errors import UserError, nearest
 from selfedit.gates import make_gate
 from selfedit.imports import load_named
-from selfedit.memory import DEFAULT_MEMORY, MEMORIES, load_memory
-from selfedit.memory.recall import DEFAULT_ROUTER
-from selfedit.routing import ROUTERS, Router
+from selfedit.memory import DEFAULT_MEMORY, DEFAULT_ROUTER, MEMORIES, load_memory
 from selfedit.settings import (
     Composition,
     FormatName,
@@ -95,7 +93,10 @@ class LearnConfig(Settings):
         for gate in self.gates:
             make_gate(gate)
         load_memory(self.memory or DEFAULT_MEMORY)
-        load_named(self.router, "router", ROUTERS, Router)
+        if self.router != DEFAULT_ROUTER:
+            from selfedit.routing import ROUTERS, Router  # Which takes its time.
+
+            load_named(self.router, "router", ROUTERS, Router)
         return self
 
     def final(self, memory: str) -> TrainingSettings:

@@ -13,8 +13,10 @@ MEMORIES: dict[str, type[Memory]] = {
     memory.name: memory for memory in (RoutedMemory, JointMemory, ReplayMemory, MergeMemory)
 }
 DEFAULT_MEMORY = RoutedMemory.name
+DEFAULT_ROUTER = "fitted"
+"""By its name: what routers need takes its time to import."""
 
-__all__ = ["DEFAULT_MEMORY", "MEMORIES", "Means", "Memory", "load_memory", "same_document"]
+__all__ = ["DEFAULT_MEMORY", "DEFAULT_ROUTER", "MEMORIES", "Means", "Memory", "load_memory", "same_document"]
 
 
 def load_memory(name: str) -> type[Memory]:

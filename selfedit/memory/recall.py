@@ -6,11 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from selfedit.memory import load_memory
+from selfedit.memory import DEFAULT_ROUTER, load_memory
 from selfedit.routing import Query, Route, Router, make_router
 from selfedit.types import Adapter, Knowledge, Learnt, Model, Update
-
-DEFAULT_ROUTER = "fitted"
 
 
 @dataclass(frozen=True)

@@ -201,6 +201,7 @@ class Store:
         tensors = [tensor for pair in adapter.factors.values() for tensor in (pair.a_RI, pair.b_OR)]
         self.ensure_writable(sum(tensor.numel() * tensor.element_size() for tensor in tensors) + _SPARE_BYTES)
         with writing(self.path, _INSTEAD), self._lock():
+            self._clear_staging()
             self._mark()
             return self.adapters.put(adapter, base_name, self._staging)
 
@@ -231,9 +232,7 @@ class Store:
         with writing(self.path, _INSTEAD), self._lock():
             if on is not None and on != (self.active or BASE):
                 raise MovedError
-            # Whoever holds the lock is alone, so that all that is found here belongs to dead processes.
-            for stale in filter(Path.is_dir, self._staging.iterdir()):
-                shutil.rmtree(stale, ignore_errors=True)
+            self._clear_staging()
             folder = self._staging / secrets.token_hex(8)
             folder.mkdir()
             self._mark()
@@ -244,6 +243,11 @@ class Store:
             if letter == "v":
                 self._lineage.activate(id, version.action)
             return self._read(id)
+
+    def _clear_staging(self) -> None:
+        """Whoever holds the lock is alone, so that all that is found there belongs to dead processes."""
+        for stale in filter(Path.is_dir, self._staging.iterdir()):
+            shutil.rmtree(stale, ignore_errors=True)
 
     def prune(self) -> None:
         """Remove old adapters that nothing refers to, as killed runs leave them."""
