@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -119,14 +120,13 @@ def _say_active(id: str, json: bool) -> None:
 def _print_change(change: Change, store: Path, json: bool) -> None:
     made = change.version or change.rejected
     if json:
-        figures = [{"gate": f.gate, "passed": f.passed, "text": f.text} for f in (made.gates if made else ())]
         output.print_json(
             {
                 "version": change.version.id if change.version else None,
                 "rejected": change.rejected.id if change.rejected else None,
                 "reason": change.reason,
                 "passages": len(made.knowledge.learnt) if made else 0,
-                "gates": figures,
+                "gates": [asdict(figure) for figure in (made.gates if made else ())],
             }
         )
         return
@@ -144,7 +144,7 @@ def _print_change(change: Change, store: Path, json: bool) -> None:
 
 
 def _print_difference(difference: Difference, before: str, after: str, json: bool) -> None:
-    answers, questions = difference.answers, {probe.id: probe for task, _ in difference.probes for probe in task.probes}
+    answers, questions = difference.answers, {probe.id: probe for probe in difference.probes}
     changed = [
         (questions[old.probe_id].question, old, new)
         for old, new in zip(answers.before, answers.after, strict=True)

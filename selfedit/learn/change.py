@@ -14,7 +14,7 @@ from selfedit.learn.config import LearnConfig
 from selfedit.memory import load_memory
 from selfedit.runtime import software_versions
 from selfedit.store import MovedError, Store
-from selfedit.types import Action, DocumentRef, Knowledge, Learnt, Task, Version
+from selfedit.types import Action, DocumentRef, Knowledge, Learnt, Probe, Version
 
 # What only compares versions, or says what is wrong, does not wait for torch.
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Difference:
     come: tuple[Learnt, ...]
     anew: tuple[Learnt, ...]
     answers: Compared
-    probes: tuple[tuple[Task, str], ...] = ()
+    probes: tuple[Probe, ...] = ()
 
 
 def forget(store: Store, updater: Updater, config: LearnConfig, document: str) -> Change:
@@ -114,7 +114,7 @@ def difference(before: Knowledge, after: Knowledge, updater: Updater | None) -> 
         answers = updater.compare(before, after, tasks)
     gone = tuple(item for id, item in old.items() if id not in new)
     come = tuple(item for id, item in new.items() if id not in old)
-    return Difference(gone, come, anew, answers, tuple((task, p.id) for task in tasks for p in task.probes))
+    return Difference(gone, come, anew, answers, tuple(probe for task in tasks for probe in task.probes))
 
 
 def matching(known: Knowledge, document: str) -> tuple[Learnt, ...]:

@@ -1,6 +1,6 @@
 """`learn`: one turn of the search with the policy fixed, on documents, ending in a version.
 
-tasks -> write edits -> train and ask one adapter an edit -> keep the best -> train one on all -> gate -> Store
+tasks -> write edits -> (of several, keep the best by an adapter on each) -> memory -> gates -> Store
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any
 
 from selfedit.learn.config import LearnConfig
 from selfedit.learn.prepare import Material
-from selfedit.learn.update import Candidate, Updater
+from selfedit.learn.update import Updater
 from selfedit.memory import DEFAULT_MEMORY
 from selfedit.policies.answer_first import AnswerFirstPolicy
 from selfedit.policies.questions import QuestionWriter
@@ -115,7 +114,7 @@ class LearnRun:
             if not any(task.probes for task in tasks):
                 unasked = tuple(Evaluation(task.id, "none", ()) for task in tasks)
                 return LearnResult(None, _UNASKED, tasks, (), source, dropped, unasked, (), self._seconds)
-            asked, choosing = self._split_probes(tasks, source)
+            asked, choosing = self._split_probes(tasks)
             rollouts, before = self._search_edits(asked, choosing)
             result = LearnResult(None, "", asked, rollouts, source, dropped, before, (), self._seconds)
             if not any(rollout.kept for rollout in rollouts):
@@ -139,7 +138,16 @@ class LearnRun:
                 candidate = self._updater.learn(memory, known, new, result.tasks, result.before)
             except DivergedError as error:
                 return replace(result, reason=f"training diverged ({error})", seconds=self._seconds)
-            version = replace(version, **_outcome(candidate), seconds=self._seconds)
+            version = replace(
+                version,
+                knowledge=candidate.knowledge,
+                before=candidate.before,
+                after=candidate.after,
+                gates=candidate.figures,
+                scale=candidate.scale,
+                losses=candidate.losses,
+                seconds=self._seconds,
+            )
             result = replace(
                 result, after=candidate.after, before=candidate.before, figures=candidate.figures, seconds=self._seconds
             )
@@ -185,7 +193,7 @@ class LearnRun:
             self._journal.put("questions", _ALL, saved)
         return saved[0], "model", saved[1]
 
-    def _split_probes(self, tasks: tuple[Task, ...], source: ProbeSource) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
+    def _split_probes(self, tasks: tuple[Task, ...]) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
         """The tasks with the probes that measure the version, and with those that choose among edits.
 
         Where there is a choice to make, no probe does both: of a passage's questions every second one chooses. A
@@ -288,18 +296,6 @@ class LearnRun:
             seconds=result.seconds,
             parent=parent,
         )
-
-
-def _outcome(candidate: Candidate) -> dict[str, Any]:
-    """The fields of a version that its candidate says."""
-    return {
-        "knowledge": candidate.knowledge,
-        "before": candidate.before,
-        "after": candidate.after,
-        "gates": candidate.figures,
-        "scale": candidate.scale,
-        "losses": candidate.losses,
-    }
 
 
 def nothing_new(known: Sequence[DocumentRef]) -> LearnResult:

@@ -15,7 +15,7 @@ from selfedit.files.disk import reading, sync_folder, writing
 from selfedit.files.peft_folder import ADAPTER_FILE, CONFIG_FILE, FACTS_FILE, save_adapter
 from selfedit.files.serialize import encode
 from selfedit.memory import load_memory
-from selfedit.policies.formats import parse_pairs
+from selfedit.memory.recall import route
 from selfedit.store.card import card
 from selfedit.store.store import CARD_FILE, Store, check_base
 from selfedit.types import Version
@@ -106,14 +106,13 @@ def _export_routed(store: Store, version: Version, folder: Path) -> None:
         (folder / ADAPTERS / name).mkdir(parents=True)
         _export_adapter(store, [item.policy, item.adapter], version.base.name, folder / ADAPTERS / name)
         sync_folder(folder / ADAPTERS / name)
-        asked = [lesson.question for edit in item.edits for lesson in parse_pairs(edit.text)]
         rows.append(
             {
                 "adapter": f"{ADAPTERS}/{name}",
                 "title": item.task.title,
                 "document": item.document.title,
                 "passage": item.task.passage,
-                "questions": asked,
+                "questions": route(item).questions,
             }
         )
     (folder / ROUTES_FILE).write_bytes(encode({"router": version.settings.get("router"), "routes": rows}, indent=2))

@@ -75,6 +75,7 @@ class Store:
 
     Attributes:
         adapters: the weights of all versions, by hash.
+        lineage: the log of what was active when.
     """
 
     def __init__(self, path: Path) -> None:
@@ -83,7 +84,7 @@ class Store:
         self._folders: dict[Letter, Path] = {"v": path / "versions", "r": path / "rejected"}
         self._staging, self._work = path / "staging", path / "work"
         self.adapters = AdapterFiles(path / "adapters", self._folders["v"])
-        self._lineage = Lineage(path / "lineage.jsonl")
+        self.lineage = Lineage(path / "lineage.jsonl")
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False) -> Store:
@@ -140,12 +141,7 @@ class Store:
     @property
     def active(self) -> str | None:
         """The id of the version that answers and that the next one builds on; None is the base."""
-        return self._lineage.active(self.ids())
-
-    @property
-    def lineage(self) -> Lineage:
-        """The log of what was active when."""
-        return self._lineage
+        return self.lineage.active(self.ids())
 
     def activate(self, id: str | None, action: str) -> None:
         """Make a version, or with None the base, the active one.
@@ -158,7 +154,7 @@ class Store:
             raise UserError(f"{id} was rejected, and is never active. 'selfedit show {id}' says why.")
         self.ensure_writable()
         with writing(self.path, _INSTEAD), self._lock():
-            self._lineage.activate(id, action)
+            self.lineage.activate(id, action)
 
     def adapter_folder(self, id: str | None = None) -> Path:
         """The PEFT folder of version `id` where one adapter is all of it.
@@ -241,7 +237,7 @@ class Store:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
             if letter == "v":
-                self._lineage.activate(id, version.action)
+                self.lineage.activate(id, version.action)
             return self._read(id)
 
     def _clear_staging(self) -> None:
@@ -335,7 +331,7 @@ class Store:
                 f"The store {self.path} has no version yet. Make one with 'selfedit learn FILE --store {self.path}'."
             )
         if id is None:
-            active = self._lineage.active(ids)
+            active = self.lineage.active(ids)
             if active is None:
                 raise UserError(
                     f"No version is active in {self.path}: the base answers. 'selfedit use ID' makes one active."
