@@ -27,7 +27,7 @@ from selfedit.inner.checkpoint import CheckpointFolder
 from selfedit.models import load
 from selfedit.models.prompt import Prompter
 from selfedit.policies.answer_first import ask_request
-from selfedit.policies.spans import sentences
+from selfedit.policies.spans import sentences, shared_words
 from selfedit.progress import make_progress
 from selfedit.search.training import train_all
 from selfedit.text.matching import answer_in_passage, normalise
@@ -38,6 +38,10 @@ HYPERPARAMETERS = Hyperparameters(
     lora=LoraSpec(rank=8, alpha=16.0), learning_rate=1e-3, epochs=1, batch_size=8, warmup_steps=10
 )
 MAX_WORDS = 6
+MAX_CHARACTERS = 200
+"""Of a sentence: what can be said about a short one costs less practice, and documents have them, too."""
+SHARED = 2
+"""Words that a question has to share with its sentence: what takes up nothing of it teaches asking at random."""
 CARD = """# Starting policy of selfedit for smollm2-135m
 
 A LoRA adapter (rank 8) over SmolLM2-135M-Instruct that asks questions with given answers and answers in a few words
@@ -59,7 +63,7 @@ class Row:
 
 
 def rows(seed: int) -> list[Row]:
-    """Questions that say what they are about, with short answers that stand in one sentence, shuffled."""
+    """Questions that say what they are about, with short answers that stand in one short sentence, shuffled."""
     held_out = set(json.loads((SQUAD / "val200.index.json").read_text()))
     found = [
         row
@@ -82,7 +86,9 @@ def _of_passage(passage: dict[str, Any]) -> Iterator[Row]:
         named = set(normalise(title).split()) & set(normalise(question).split())
         if len(holding) != 1 or not (names or named) or len(answer.split()) > MAX_WORDS:
             continue
-        if not question.endswith("?") or answer_in_passage(answer, question) or len(parts[holding[0]]) > 300:
+        if not question.endswith("?") or answer_in_passage(answer, question) or len(parts[holding[0]]) > MAX_CHARACTERS:
+            continue
+        if shared_words(question, parts[holding[0]], f"{title} {answer}") < SHARED:
             continue
         near = " ".join(parts[max(0, holding[0] - 1) : holding[0] + 2])
         yield Row(title, parts[holding[0]], near, question, answer)
@@ -98,8 +104,8 @@ def examples(
         prompt = prompter.chat_prompt(ask_request(row.title, row.sentence, row.answer))
         made.append(_example(prompt, (*prompter.encode(row.question), end)))
     for place, row in enumerate(chosen[asked:]):
-        # Every third without its title: a user's question has none.
-        prompt = domain.ask(row.question, row.title if place % 3 else "", row.near)
+        # Every third without its title: a user's question has none. Every second with its sentence alone.
+        prompt = domain.ask(row.question, row.title if place % 3 else "", row.near if place % 2 else row.sentence)
         made.append(_example(prompt, (*prompter.encode(row.answer), end)))
     return made
 
@@ -111,8 +117,8 @@ def _example(prompt: tuple[int, ...], written: tuple[int, ...]) -> Example:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--asked", type=int, default=800)
-    parser.add_argument("--answered", type=int, default=300)
+    parser.add_argument("--asked", type=int, default=1800)
+    parser.add_argument("--answered", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     base = load("smollm2-135m")

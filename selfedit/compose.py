@@ -18,7 +18,7 @@ from selfedit.models.load import BaseModel
 from selfedit.models.prompt import Prompter
 from selfedit.policies.answer_first import FORMAT as ANSWER_FIRST
 from selfedit.policies.answer_first import AnswerFirstPolicy
-from selfedit.policies.base import Policy
+from selfedit.policies.base import Policy, Student
 from selfedit.policies.model import ModelPolicy
 from selfedit.policies.resample import ResamplingPolicy
 from selfedit.rewards import make_reward
@@ -57,28 +57,8 @@ def compose(
     prompter = make_prompter(base)
     generator = generator or make_generator(composition.generator, base)
     domain = compose_domain(base, composition.domain, composition.domain_settings)
-    student = ModelPolicy(
-        generator,
-        prompter,
-        domain.formats[composition.format],
-        base.stop_token_ids,
-        composition.temperature,
-        composition.top_p,
-        composition.max_edit_tokens,
-        composition.constrained,
-    )
+    student = _student(base, composition, domain, prompter, generator)
     policy = writer or student
-    if writer is None and composition.format == ANSWER_FIRST:
-        if not isinstance(domain, KnowledgeDomain):
-            raise UserError(f"The format '{ANSWER_FIRST}' is about passages, which the domain '{domain}' has not.")
-        policy = AnswerFirstPolicy(
-            generator,
-            prompter,
-            domain.ask,
-            composition.temperature,
-            composition.top_p,
-            shown=composition.worked_example,
-        )
     if composition.attempts > 1:
         is_usable = partial(domain.is_usable, hyperparameters=composition.training)
         policy = ResamplingPolicy(policy, is_usable, composition.attempts)
@@ -94,4 +74,32 @@ def compose(
         general=Evaluator(
             generator, compose_domain(base, "knowledge", {}), GRADERS["match"](), max_new_tokens=GENERAL_ANSWER_TOKENS
         ),
+    )
+
+
+def _student(
+    base: BaseModel, composition: Composition, domain: Domain, prompter: Prompter, generator: Generator
+) -> Student:
+    """The language model as a policy."""
+    if composition.format != ANSWER_FIRST:
+        return ModelPolicy(
+            generator,
+            prompter,
+            domain.formats[composition.format],
+            base.stop_token_ids,
+            composition.temperature,
+            composition.top_p,
+            composition.max_edit_tokens,
+            composition.constrained,
+        )
+    if not isinstance(domain, KnowledgeDomain):
+        raise UserError(f"The format '{ANSWER_FIRST}' is about passages, which the domain '{domain}' has not.")
+    return AnswerFirstPolicy(
+        generator,
+        prompter,
+        domain.ask,
+        base.stop_token_ids[0],
+        composition.temperature,
+        composition.top_p,
+        shown=composition.worked_example,
     )

@@ -8,6 +8,7 @@ from selfedit.errors import UserError
 from selfedit.experiments.algorithms import load_algorithm
 from selfedit.experiments.config import TrainConfig
 from selfedit.experiments.data import RunData
+from selfedit.experiments.named_policy import BUNDLED, check_policy, starting_policy
 
 if TYPE_CHECKING:
     from selfedit.models.load import BaseModel
@@ -19,6 +20,16 @@ def check_algorithm(config: TrainConfig) -> None:
     load_algorithm(config.outer.algorithm)
     if config.outer.gates and config.data.validation is None:
         raise UserError("outer.gates looks at the validation passages, and data.validation is missing: name some.")
+
+
+def check_start(config: TrainConfig) -> None:
+    """There is such a policy to begin from."""
+    start = config.policy.start
+    if start == BUNDLED:
+        if starting_policy(config.model) is None:
+            raise UserError(f"policy.start is '{BUNDLED}', and none comes with {config.model}. Use 'none'.")
+        return
+    check_policy(start)
 
 
 def check_regimes(config: TrainConfig) -> None:

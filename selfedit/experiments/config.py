@@ -58,6 +58,9 @@ class PolicySettings(Settings):
     temperature: float = Field(default=1.0, gt=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
     max_edit_tokens: int = Field(default=512, ge=1)
+    start: str = Field(
+        default="none", description="what the first round begins from: none, bundled, a run's id or a PEFT folder"
+    )
     constrained: bool = Field(default=True, description="sample only what is valid, where the format has a schema")
     attempts: int = Field(default=1, ge=1, description="samples for one edit, until it is usable and new")
 
@@ -158,6 +161,8 @@ class TrainConfig(Settings):
             top_p=policy.top_p,
             max_edit_tokens=policy.max_edit_tokens,
             constrained=policy.constrained,
+            # A policy that was taught to write needs none.
+            worked_example=policy.start == "none",
             attempts=policy.attempts,
             training=self.inner.hyperparameters(),
             grader=evaluation.grader,

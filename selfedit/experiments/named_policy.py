@@ -12,12 +12,16 @@ from selfedit.experiments.runs.listing import find
 from selfedit.experiments.runs.policy_folders import load_checked
 from selfedit.experiments.runs.records import RunRecords
 from selfedit.files.peft_folder import CONFIG_FILE, load_adapter
-from selfedit.types import Adapter, LoraFactors, ModelRef
+from selfedit.types import Adapter, LoraFactors
 
 if TYPE_CHECKING:
+    from selfedit.experiments.config import TrainConfig
     from selfedit.models.load import BaseModel
 
-NONE = "none"
+NONE, BUNDLED = "none", "bundled"
+START = "policy.start"
+"""The key of the hash of what a run began from."""
+
 RUNS = Path("runs")
 
 
@@ -33,7 +37,7 @@ def check_policy(name: str | None, runs: Path = RUNS) -> None:
     Raises:
         UserError: there is none; the nearest run is named.
     """
-    if name in (None, NONE):
+    if name in (None, NONE, BUNDLED):
         return
     assert name is not None
     if not (Path(name) / CONFIG_FILE).is_file():
@@ -52,13 +56,14 @@ def load_policy(name: str | None, base: BaseModel, runs: Path = RUNS) -> Adapter
     """
     if name == NONE:
         return None
-    if name is None:
+    if name in (None, BUNDLED):
         folder = starting_policy(base.ref.name)
         return _whole_precision(load_adapter(folder)) if folder is not None else None
+    assert name is not None
     if (Path(name) / CONFIG_FILE).is_file():
         policy = _whole_precision(load_adapter(Path(name)))
     else:
-        policy = _of_run(name, base.ref, runs)
+        policy = _of_run(name, base, runs)
     _check_layers(name, policy, base)
     return policy
 
@@ -77,15 +82,22 @@ def _run(name: str, runs: Path) -> tuple[Path, RunRecords, str]:
     return path, records, chosen
 
 
-def _of_run(name: str, base: ModelRef, runs: Path) -> Adapter:
+def _of_run(name: str, base: BaseModel, runs: Path) -> Adapter:
+    """What a run trained, with what it began from: their ranks side by side."""
+    from selfedit.files.hashing import update_sha256
     from selfedit.multilora.merge import side_by_side
 
     path, records, chosen = _run(name, runs)
     made_for = records.facts.model
-    if made_for.fingerprint != base.fingerprint:
+    if made_for.fingerprint != base.ref.fingerprint:
         instead = f"use --model {made_for.name}"
-        raise UserError(f"The policy {name} was made for {made_for.name}, not for {base.name}; {instead}.")
+        raise UserError(f"The policy {name} was made for {made_for.name}, not for {base.ref.name}; {instead}.")
     stack = [load_checked(path / f"policy-{node.id}", node.sha256) for node in records.policies.path(chosen)]
+    if began := records.facts.hashes.get(START):
+        start = load_policy(str(records.facts.config["policy"]["start"]), base, runs)
+        if start is None or update_sha256(start) != began:
+            raise UserError(f"What the run {name} began from has changed since; train it again.")
+        stack.insert(0, start)
     return side_by_side(stack, name) if len(stack) > 1 else stack[0]
 
 
@@ -106,3 +118,8 @@ def _check_layers(name: str, policy: Adapter, base: BaseModel) -> None:
         pair = policy.factors[layer]
         if (pair.a_RI.shape[1], pair.b_OR.shape[0]) != tuple(shape):
             raise UserError(f"The policy {name} is not for {base.ref.name}: its layer {layer} is of another size.")
+
+
+def load_start(config: TrainConfig, base: BaseModel) -> Adapter | None:
+    """What a run begins from; None for the base as it is."""
+    return load_policy(config.policy.start, base)

@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING
 
 from selfedit.domains import load_domain
 from selfedit.errors import UserError
-from selfedit.experiments.checks import check_algorithm, check_rank, check_regimes, check_targets, check_window
+from selfedit.experiments.checks import (
+    check_algorithm,
+    check_rank,
+    check_regimes,
+    check_start,
+    check_targets,
+    check_window,
+)
 from selfedit.experiments.config import TrainConfig
 from selfedit.experiments.data import RunData, overlap, read_data
+from selfedit.experiments.named_policy import START, load_start
 from selfedit.experiments.runs.folder import RunFolder
 from selfedit.experiments.runs.page import conditions, report_page
 from selfedit.experiments.runs.records import RunRecords
@@ -42,6 +50,7 @@ def train(config: TrainConfig, path: Path, device: str | None, progress: Progres
     if config.engine.generator == "vllm":
         raise UserError("engine.generator: 'vllm' does not see the policy that a round trains. Leave it out.")
     data = read_data(config)
+    check_start(config)
     if shared := overlap(data):
         progress.note(shared)
     check_tracker(config.engine.tracking)
@@ -79,6 +88,7 @@ def evaluate(config: TrainConfig, path: Path, run: Path | None, device: str | No
     if run is not None and "policy" not in config.evaluation.conditions:
         raise UserError("--run gives policies, and evaluation.conditions has no 'policy'. Leave one of them out.")
     data = read_data(config, training=False)
+    check_start(config)
     check_regimes(config)
     RunFolder.check(path)
     files = _edit_files(config, data.validation, progress)
@@ -106,6 +116,9 @@ def _policies(run: Path, trained: RunRecords, base: Model) -> dict[int, tuple[Ad
 
     if trained.facts.model.fingerprint != base.base.fingerprint:
         raise UserError(f"The run in {run} trained {trained.facts.model.name}, not {base.base.name}.")
+    start = update_sha256(base.merged[0]) if base.merged else ""
+    if trained.facts.hashes.get(START, "") != start:
+        raise UserError(f"The run in {run} began from another policy.start; give --set policy.start the same here.")
     folders, tree = PolicyFolders(run, base.base.name), trained.policies
     return {node.round: tuple(map(folders.load, tree.path(node.id))) for node in tree.nodes}
 
@@ -138,9 +151,15 @@ def _run(
     stages = compose(base, config.composition, progress.note)
     check_targets(config, base)
     check_window(data, config, base, stages)
-    hashes, work = make_work(stages, Model(base.ref))
+    model = Model(base.ref)
+    started = {}
+    if (policy := load_start(config, base)) is not None:
+        model, started = model.merge(policy), {START: update_sha256(policy)}
+    hashes, work = make_work(stages, model)
     precision = str(base.dtype).removeprefix("torch.")
-    folder = RunFolder.open(path, kind, config, data.hashes | hashes, base.ref, software_versions(), grader, precision)
+    folder = RunFolder.open(
+        path, kind, config, data.hashes | hashes | started, base.ref, software_versions(), grader, precision
+    )
     return _finish(folder, work, progress)
 
 

@@ -106,7 +106,7 @@ class TrainRun:
             return ended.policy
         parent = self._algorithm.parent(policies)
         groups = self._search_edits(number, tasks, self._model(policies, parent))
-        update = self._algorithm.update(Round(number, parent, policies, groups), self._stages.student.example)
+        update = self._algorithm.update(Round(number, parent, policies, groups), self._stages.student.examples)
         rollouts = tuple(rollout for group in update.groups for rollout in group.rollouts)
         rewards = [rollout.reward for rollout in rollouts if rollout.reward is not None]
         kept = sum(rollout.kept for rollout in rollouts)

@@ -7,21 +7,28 @@ answers first, word for word; the model only has to ask, and is asked back with 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from selfedit.generate.base import Generator, Request
 from selfedit.models.prompt import Prompter
-from selfedit.policies.base import OnEdit, Policy
-from selfedit.policies.spans import Span, spans
+from selfedit.policies.base import OnEdit, Student
+from selfedit.policies.formats import parse_pairs
+from selfedit.policies.spans import Span, sentences, shared_words, spans
 from selfedit.seeds import derive_seed
 from selfedit.text.matching import answer_in_passage, normalise
-from selfedit.types import Model, Probe, SelfEdit, Task
+from selfedit.types import Example, Model, Probe, SelfEdit, Task
 
 FORMAT = "answer-first"
 _QUESTION_TOKENS, _ANSWER_TOKENS = 32, 16
 # An answer that says much besides the span does not show that the question asks for it.
 _MAX_EXTRA_WORDS = 4
+_TOGETHER = 4
+"""Passages that are asked about together: more decode faster, and are lost together if the process is killed."""
+_MORE_FREEDOM = 0.3
+"""By what part of it the temperature rises with each further attempt at a span."""
+
+_REPEATED, _ANSWERED = "asked before", "answered with"
 
 _EXAMPLES = (
     (
@@ -55,17 +62,30 @@ class _Draft:
     question: str = ""
     refused: str = ""
     sampled: bool = True
+    freedom: float = 1.0
     answer: str = ""
 
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """What no two kept ones share."""
+        return self.task.id, self.edit, normalise(self.question)
 
-class AnswerFirstPolicy(Policy):
+    @property
+    def place(self) -> tuple[str, int, Span]:
+        """What it asks for, and in which edit."""
+        return self.task.id, self.edit, self.span
+
+
+class AnswerFirstPolicy(Student):
     """Writes self-edits of question-and-answer pairs.
 
     Args:
         ask: the prompt of a question under a title with a passage in context.
+        end_token: ends a question, where one is to be learnt.
         wordings: questions for each span: the first is the likeliest one, the others are sampled.
         per_sentence: spans of each sentence.
         shown: show worked examples; a model that was taught to ask needs none.
+        attempts: at spans that have no question yet.
     """
 
     def __init__(
@@ -73,12 +93,15 @@ class AnswerFirstPolicy(Policy):
         generator: Generator,
         prompter: Prompter,
         ask: Callable[[str, str, str], tuple[int, ...]],
+        end_token: int,
         temperature: float = 0.7,
         top_p: float = 0.95,
         wordings: int = 2,
         per_sentence: int = 3,
         shown: bool = True,
+        attempts: int = 2,
     ) -> None:
+        self._attempts, self._end_token = attempts, end_token
         self._generator, self._prompter, self._ask = generator, prompter, ask
         self._temperature, self._top_p = temperature, top_p
         self._wordings, self._per_sentence, self._shown = wordings, per_sentence, shown
@@ -87,40 +110,67 @@ class AnswerFirstPolicy(Policy):
         self, tasks: Sequence[Task], edits: int, seed: int, model: Model, on_edit: OnEdit | None = None
     ) -> list[SelfEdit]:
         written = []
-        for task in tasks:
-            drafts = [
-                _Draft(
-                    task,
-                    number,
-                    span,
-                    derive_seed(seed, task.id, number, span.text, wording),
-                    sampled=bool(number or wording),
-                )
-                for number in range(edits)
-                for span in spans(task.passage, task.title, self._per_sentence)
-                for wording in range(self._wordings)
-            ]
-            drafts = self._checked(self._asked(drafts, model), model)
-            drafts += self._again(drafts, seed, model)
-            for number in range(edits):
-                mine = [draft for draft in drafts if draft.edit == number]
-                edit = _edit(task, number, mine, derive_seed(seed, task.id, number))
-                written.append(edit)
-                if on_edit is not None:
-                    on_edit(edit)
+        for start in range(0, len(tasks), _TOGETHER):
+            together = tasks[start : start + _TOGETHER]
+            drafts = self._drafted(together, edits, seed, model)
+            for task in together:
+                for number in range(edits):
+                    mine = [draft for draft in drafts if (draft.task.id, draft.edit) == (task.id, number)]
+                    written.append(_edit(task, number, mine, derive_seed(seed, task.id, number)))
+                    if on_edit is not None:
+                        on_edit(written[-1])
         return written
 
-    def _again(self, drafts: Sequence[_Draft], seed: int, model: Model) -> list[_Draft]:
-        """Once more, with more freedom, about the sentences that have no question yet."""
-        covered = {(draft.edit, draft.span.sentence) for draft in drafts if not draft.refused}
-        asked = {(draft.edit, normalise(draft.question)) for draft in drafts}
-        spans_ = {(d.edit, d.span): d for d in drafts if (d.edit, d.span.sentence) not in covered}
-        again = [
-            replace(draft, seed=derive_seed(seed, draft.seed, wording), question="", refused="", sampled=True)
-            for draft in spans_.values()
-            for wording in range(self._wordings)
+    def examples(self, task: Task, edit: SelfEdit) -> tuple[Example, ...]:
+        """Each question of an edit, asked for by its answer and the sentence that it is most likely about."""
+        learnt = []
+        for lesson in parse_pairs(edit.text):
+            holding = [each for each in sentences(task.passage) if answer_in_passage(lesson.text, each)]
+            if not holding:
+                continue
+            sentence = max(holding, key=lambda each: shared_words(lesson.question, each, lesson.text))
+            prompt = self._request(task, Span(lesson.text, sentence))
+            written = (*self._prompter.encode(lesson.question), self._end_token)
+            learnt.append(Example(prompt + written, (0.0,) * len(prompt) + (1.0,) * len(written)))
+        return tuple(learnt)
+
+    def prompt_tokens(self, task: Task) -> int:
+        """Of asking for a question, or of asking it back, where the passage is in context."""
+        asked = [self._request(task, span) for span in spans(task.passage, task.title, self._per_sentence)]
+        back = len(self._ask("", task.title, task.passage)) + _QUESTION_TOKENS
+        return max(back, *map(len, asked)) if asked else back
+
+    def _drafted(self, tasks: Sequence[Task], edits: int, seed: int, model: Model) -> list[_Draft]:
+        """Questions about all spans, those kept and those refused."""
+        blanks = [
+            _Draft(task, number, span, derive_seed(seed, task.id, number, span.text), sampled=number > 0)
+            for task in tasks
+            for number in range(edits)
+            for span in spans(task.passage, task.title, self._per_sentence)
         ]
-        return self._checked(self._asked(again, model, asked), model)
+        drafts: list[_Draft] = []
+        for attempt in range(self._attempts):
+            known = {draft.place for draft in drafts if not draft.refused}
+            missing = [blank for blank in blanks if blank.place not in known]
+            drafts += self._tried(missing, 1 if attempt else self._wordings, attempt, drafts, model)
+        return drafts
+
+    def _tried(
+        self, blanks: Sequence[_Draft], wordings: int, attempt: int, before: Sequence[_Draft], model: Model
+    ) -> list[_Draft]:
+        """One attempt at spans that have no question yet, with more freedom than the one before."""
+        drafts = [
+            replace(
+                blank,
+                seed=derive_seed(blank.seed, attempt, wording),
+                sampled=blank.sampled or wording > 0 or attempt > 0,
+                freedom=1 + attempt * _MORE_FREEDOM,
+                question="" if wording or attempt else blank.span.question,
+            )
+            for blank in blanks
+            for wording in range(wordings)
+        ]
+        return self._checked(self._asked(drafts, model, before), model, before)
 
     def write(
         self, tasks: Sequence[Task], per_task: int, seed: int, model: Model
@@ -144,65 +194,91 @@ class AnswerFirstPolicy(Policy):
             )
         return probes, dropped
 
-    def _asked(self, drafts: Sequence[_Draft], model: Model, before: Collection[tuple[int, str]] = ()) -> list[_Draft]:
-        """The drafts with their questions, those that are none, or were asked `before`, refused."""
+    def _asked(self, drafts: Sequence[_Draft], model: Model, before: Sequence[_Draft] = ()) -> list[_Draft]:
+        """The drafts with their questions; what is none, or was asked about the same span `before`, is refused."""
         requests = [
             Request(
-                self._prompt(draft),
+                self._request(draft.task, draft.span),
                 model,
                 _QUESTION_TOKENS,
-                temperature=self._temperature if draft.sampled else 0.0,
+                temperature=self._temperature * draft.freedom if draft.sampled else 0.0,
                 top_p=self._top_p,
                 seed=draft.seed,
                 stop=("\n",),
             )
             for draft in drafts
+            if not draft.question
         ]
-        texts = [completion.text.strip() for completion in self._generator.generate(requests)]
-        asked, seen = [], set(before)
-        for draft, text in zip(drafts, texts, strict=True):
-            key = (draft.edit, normalise(text))
-            asked.append(replace(draft, question=text, refused=_fault(draft, text, key in seen)))
-            seen.add(key)
+        texts = iter([completion.text.strip() for completion in self._generator.generate(requests)])
+        asked = []
+        seen = {(draft.key, draft.span) for draft in before}
+        for draft in drafts:
+            draft = draft if draft.question else replace(draft, question=next(texts))
+            asked.append(replace(draft, refused=_fault(draft, (draft.key, draft.span) in seen)))
+            seen.add((draft.key, draft.span))
         return asked
 
-    def _checked(self, drafts: Sequence[_Draft], model: Model) -> list[_Draft]:
-        """Refused are also those whose answer, with the passage in context, is not the span."""
-        good = [draft for draft in drafts if not draft.refused]
+    def _checked(self, drafts: Sequence[_Draft], model: Model, before: Sequence[_Draft] = ()) -> list[_Draft]:
+        """Refused are also those whose answer, with the text at hand, is not the span.
+
+        A question that takes up much of its sentence may be asked with that alone: in a passage a small model looks
+        for the answer in the wrong place. One question may come of several spans, and asks for the one that answers it.
+        """
+        drafts = self._answered(drafts, [not draft.refused for draft in drafts], False, model)
+        lost = [draft.refused.startswith(_ANSWERED) and _says_enough(draft) for draft in drafts]
+        kept = {draft.key for draft in before if not draft.refused}
+        checked = []
+        for draft in self._answered(drafts, lost, True, model):
+            if not draft.refused and draft.key in kept:
+                draft = replace(draft, refused=_REPEATED)
+            elif not draft.refused:
+                kept.add(draft.key)
+            checked.append(draft)
+        return checked
+
+    def _answered(self, drafts: Sequence[_Draft], due: Sequence[bool], sentence: bool, model: Model) -> list[_Draft]:
+        """The drafts, those that are due with what the model answers with the passage or the sentence in context."""
         requests = [
             Request(
-                self._ask(draft.question, draft.task.title, draft.task.passage),
+                self._ask(draft.question, draft.task.title, draft.span.sentence if sentence else draft.task.passage),
                 model,
                 _ANSWER_TOKENS,
                 stop=("\n",),
             )
-            for draft in good
+            for draft, is_due in zip(drafts, due, strict=True)
+            if is_due
         ]
         answers = iter([completion.text.strip() for completion in self._generator.generate(requests)])
-        checked = []
-        for draft in drafts:
-            if not draft.refused:
+        answered = []
+        for draft, is_due in zip(drafts, due, strict=True):
+            if is_due:
                 answer = next(answers)
                 agreed = _agreed(draft.span.text, answer)
-                draft = replace(draft, answer=agreed) if agreed else replace(draft, refused=f"answered with '{answer}'")
-            checked.append(draft)
-        return checked
+                # What it answered with the passage in context says more of why it was refused.
+                refused = "" if agreed else draft.refused or f"{_ANSWERED} '{answer}'"
+                draft = replace(draft, answer=agreed, refused=refused)
+            answered.append(draft)
+        return answered
 
-    def _prompt(self, draft: _Draft) -> tuple[int, ...]:
+    def _request(self, task: Task, span: Span) -> tuple[int, ...]:
         examples = [(ask_request(*example[:3]), example[3]) for example in _EXAMPLES] if self._shown else []
         # Without the heading: the sentence says what it is about.
-        title = draft.task.title.partition(" - ")[0]
-        request = ask_request(title, draft.span.sentence, draft.span.text)
+        request = ask_request(task.title.partition(" - ")[0], span.sentence, span.text)
         return self._prompter.chat_prompt(request, "", examples)
 
 
-def _fault(draft: _Draft, question: str, is_repeated: bool) -> str:
+def _fault(draft: _Draft, is_repeated: bool) -> str:
     """Why a text is no question to keep, before it is asked back."""
-    if not question.endswith("?"):
+    if not draft.question.endswith("?"):
         return "no question"
-    if answer_in_passage(draft.span.text, question):
+    if answer_in_passage(draft.span.text, draft.question):
         return "gives the answer away"
-    return "asked before" if is_repeated else ""
+    return _REPEATED if is_repeated else ""
+
+
+def _says_enough(draft: _Draft) -> bool:
+    """Whether a question takes up so much of its sentence that it can be about nothing else."""
+    return shared_words(draft.question, draft.span.sentence, f"{draft.task.title} {draft.span.text}") >= 2
 
 
 def _agreed(span: str, answer: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
-from selfedit.types import Model, SelfEdit, Task
+from selfedit.types import Example, Model, SelfEdit, Task
 
 OnEdit = Callable[[SelfEdit], None]
 """Called with each self-edit as soon as it is written."""
@@ -25,3 +25,15 @@ class Policy(ABC):
         Args:
             model: what writes, where a language model does.
         """
+
+
+class Student(Policy):
+    """A policy that is a language model: it learns from self-edits, whoever wrote them."""
+
+    @abstractmethod
+    def examples(self, task: Task, edit: SelfEdit) -> tuple[Example, ...]:
+        """An edit as it is to be learnt: weight 0 on what the model is asked, 1 on what it is to write."""
+
+    @abstractmethod
+    def prompt_tokens(self, task: Task) -> int:
+        """Tokens of the longest request for an edit about a task."""

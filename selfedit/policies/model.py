@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from selfedit.generate.base import Completion, Generator, Request
 from selfedit.models.prompt import Prompter
-from selfedit.policies.base import OnEdit, Policy
+from selfedit.policies.base import OnEdit, Student
 from selfedit.policies.formats import Format
 from selfedit.seeds import derive_seed
 from selfedit.types import Example, Model, SelfEdit, Task
 
 
-class ModelPolicy(Policy):
+class ModelPolicy(Student):
     """Samples self-edits in one format.
 
     Args:
@@ -63,14 +63,14 @@ class ModelPolicy(Policy):
         """Tokens of the request for an edit about a task."""
         return len(self._prompt(self._blank(task, 0, 0))) if self._format.instruction else 0
 
-    def example(self, edit: SelfEdit) -> Example:
-        """An edit as the policy is to learn it: the prompt without loss, then the edit and its end."""
+    def examples(self, task: Task, edit: SelfEdit) -> tuple[Example, ...]:
+        """The prompt without loss, then the edit and its end."""
         prompt = self._prompt(edit)
         written = edit.token_ids or self._prompter.encode(edit.text.removeprefix(self._format.opening))
         # An edit that was cut off at its longest is not taught to end there.
         is_open = len(written) < self._max_new_tokens and written[-1] not in self._end_tokens
         ended = (*written, self._end_tokens[0]) if is_open else written
-        return Example(prompt + ended, (0.0,) * len(prompt) + (1.0,) * len(ended))
+        return (Example(prompt + ended, (0.0,) * len(prompt) + (1.0,) * len(ended)),)
 
     def _blank(self, task: Task, number: int, seed: int) -> SelfEdit:
         prompt = self._format.prompt(task) if self._format.instruction else ""

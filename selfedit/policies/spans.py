@@ -11,7 +11,8 @@ from selfedit.text.matching import normalise
 MAX_WORDS = 6
 """Of an answer: longer ones are recited, not known."""
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[^a-z])|\n+")
+_SENTENCE_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"')\]\u201d]))\s+(?=[^a-z])")
+_MARK = re.compile(r"^\s*(?:[-*+\u2022]|\d{1,3}[.)])\s+")
 _WORD = re.compile(r"`[^`\n]+`|\d{1,3}(?:,\d{3})+|[^\W_](?:[\w'\u2019./:%+@#&-]*[\w%+#])?")
 # Words that begin with a capital, small words between them included: Night of Oars.
 _NAME = re.compile(r"[A-Z][\w'\u2019-]*(?:\s+(?:(?:of|the|de|von|van|la)\s+)*[A-Z][\w'\u2019-]*)*")
@@ -31,21 +32,41 @@ whose why will with within without would yet you your
 _FUNCTION = frozenset(_FUNCTION_WORDS.split())
 _VERBAL = re.compile(r".{3,}(?:ed|ing|ly)$")
 _ROW = re.compile(r"^\s*\|(.+)\|\s*$")
+_RULE = re.compile(r"^\s*\|?(?:\s*:?-+:?\s*\|)+\s*:?-*:?\s*$")
 _KEY, _VALUE = r"[*_`\"]*([^:=|]{1,60}?)[*_`\"]*", r"(\S.{0,80}?)[\"',;]?"
-_PAIR = re.compile(rf"^\s*(?:[-*•]\s+)?{_KEY}\s*(?::|=|\s[-\u2013\u2014]\s)\s*{_VALUE}\s*$")
+_COMMAND = re.compile(r"^(\S.*?)\s+(?:#|//)\s+\w")  # With a comment that says what it does.
+_PAIR = re.compile(rf"^{_KEY}\s*(?::|=|\s[-\u2013\u2014]\s)\s*{_VALUE}\s*$")
 
 
 @dataclass(frozen=True)
 class Span:
-    """An answer, word for word, and the sentence, row or line that holds it."""
+    """An answer, word for word, and the sentence, row or line that holds it.
+
+    Attributes:
+        question: that a row's column or a line's key asks by itself; empty for sentences.
+    """
 
     text: str
     sentence: str
+    question: str = ""
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences, rows and lines of a text."""
-    return [part.strip() for part in _SENTENCE_END.split(text) if _WORD.search(part)]
+    """The sentences, rows and lines of a text, without the marks of lists."""
+    lines = (_MARK.sub("", line) for line in text.split("\n"))
+    return [part.strip() for line in lines for part in _SENTENCE_END.split(line) if _WORD.search(part)]
+
+
+def shared_words(question: str, sentence: str, known: str) -> int:
+    """How many words that carry meaning a question takes from a sentence, besides those that are `known`.
+
+    The first letters decide, since questions inflect: founded, founder.
+    """
+    return len(_stems(question) & _stems(sentence) - _stems(known))
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:5] for word in normalise(text).split() if word not in _FUNCTION}
 
 
 def spans(text: str, title: str, per_sentence: int = 3) -> list[Span]:
@@ -56,20 +77,68 @@ def spans(text: str, title: str, per_sentence: int = 3) -> list[Span]:
     """
     named = set(normalise(title).split()) - _FUNCTION
     chosen: dict[str, Span] = {}
+    headers = _headers(text)
     for sentence in sentences(text):
-        ranked = sorted(_candidates(sentence, named), key=lambda pair: -pair[1])
-        taken: list[str] = []
-        for candidate, _ in ranked:
-            words = normalise(candidate).split()
-            if not words or len(words) > MAX_WORDS or set(words) <= named | _FUNCTION:
-                continue
-            if any(_overlap(words, normalise(other).split()) for other in taken):
-                continue
-            taken.append(candidate)
-            chosen.setdefault(normalise(candidate), Span(candidate, sentence))
-            if len(taken) == per_sentence:
-                break
+        header = headers.get(sentence, [])
+        if header != _cells(sentence) or not header:
+            for span in _of_sentence(sentence, named, per_sentence, _asked_by(sentence, header, title)):
+                chosen.setdefault(normalise(span.text), span)
     return list(chosen.values())
+
+
+def _headers(text: str) -> dict[str, list[str]]:
+    """The names of the columns, for each row of a table that has a line of them; it heads itself, too."""
+    headers: dict[str, list[str]] = {}
+    header: list[str] = []
+    lines = [line.strip() for line in text.split("\n")]
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        if not _cells(line):
+            header = []
+        elif _RULE.match(following):
+            header = _cells(line)
+        if header:
+            headers[line] = header
+    return headers
+
+
+def _of_sentence(sentence: str, named: set[str], limit: int, asked_by: dict[str, str]) -> list[Span]:
+    taken: list[Span] = []
+    for candidate, _ in sorted(_candidates(sentence, named), key=lambda pair: -pair[1]):
+        words = normalise(candidate).split()
+        if not words or len(words) > MAX_WORDS or set(words) <= named | _FUNCTION:
+            continue
+        if any(_overlap(words, normalise(other.text).split()) for other in taken):
+            continue
+        taken.append(Span(candidate, sentence, asked_by.get(candidate, "")))
+        if len(taken) == limit:
+            break
+    return taken
+
+
+def _asked_by(line: str, header: list[str], title: str) -> dict[str, str]:
+    """The questions that a row's columns, or a line's key, ask for its values."""
+    cells = _cells(line)
+    if cells and len(cells) == len(header):
+        return {cell: f"What is the {_small(head)} of {cells[0]}?" for head, cell in zip(header, cells, strict=True)}
+    if not cells and (pair := _PAIR.match(line)) and len(pair[1].split()) <= MAX_WORDS:
+        # Without the heading: the key says what is asked.
+        return {_value(pair): f"What is the {_small(pair[1])} of {title.partition(' - ')[0]}?"}
+    return {}
+
+
+def _cells(line: str) -> list[str]:
+    """The cells of a table's row; none where it is not one."""
+    row = _ROW.match(line)
+    return [cell.strip(" *`") for cell in row[1].split("|")] if row else []
+
+
+def _value(pair: re.Match[str]) -> str:
+    return pair[2].strip("*_`\"' ")
+
+
+def _small(name: str) -> str:
+    """A heading as it stands within a sentence: 'Port' is not a name, 'TTL' is."""
+    return name if name[1:2].isupper() else name[:1].lower() + name[1:]
 
 
 def _overlap(words: list[str], others: list[str]) -> bool:
@@ -80,12 +149,13 @@ def _overlap(words: list[str], others: list[str]) -> bool:
 
 def _candidates(sentence: str, named: set[str]) -> Iterator[tuple[str, float]]:
     """Possible answers with what they are worth."""
-    if row := _ROW.match(sentence):
-        cells = [cell.strip(" *`") for cell in row[1].split("|")]
+    if cells := _cells(sentence):
         yield from ((cell, 3.0) for cell in cells[1:] if _WORD.search(cell))
         return
     if (pair := _PAIR.match(sentence)) and len(pair[2].split()) <= MAX_WORDS:
-        yield pair[2].strip("*_`\"' "), 4.0
+        yield _value(pair), 4.0
+    if command := _COMMAND.match(sentence):
+        yield command[1], 4.0
     for quoted in re.findall(r"`([^`\n]+)`|\"([^\"\n]+)\"|“([^”\n]+)”", sentence):
         yield "".join(quoted), 3.0
     for name in _NAME.finditer(sentence):

@@ -8,8 +8,7 @@ from selfedit.domains.base import Domain
 from selfedit.generate.base import Generator
 from selfedit.inner.base import InnerLoop
 from selfedit.models.prompt import Prompter
-from selfedit.policies.base import Policy
-from selfedit.policies.model import ModelPolicy
+from selfedit.policies.base import Policy, Student
 from selfedit.rewards import Reward
 from selfedit.search.evaluator import Evaluator
 
@@ -29,7 +28,7 @@ class Stages:
     inner: InnerLoop
     domain: Domain
     policy: Policy
-    student: ModelPolicy
+    student: Student
     evaluator: Evaluator
     reward: Reward
     general: Evaluator

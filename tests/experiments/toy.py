@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import fmean
 
-from selfedit.experiments.algorithms.base import Algorithm, AsExample, PolicyUpdate, Round
+from selfedit.experiments.algorithms.base import Algorithm, AsExamples, PolicyUpdate, Round
 from selfedit.gates.base import Gate, GateCase
 from selfedit.rewards.base import Reward
 from selfedit.types import Example, Group
@@ -15,14 +15,15 @@ class Advantage(Algorithm):
 
     name = "advantage"
 
-    def update(self, round_: Round, as_example: AsExample) -> PolicyUpdate:
+    def update(self, round_: Round, as_examples: AsExamples) -> PolicyUpdate:
         examples = []
         for group in round_.groups:
             rewards = [rollout.reward for rollout in group.rollouts if rollout.reward is not None]
             for rollout in group.rollouts:
                 if rollout.reward is not None and rollout.reward != fmean(rewards):
-                    plain, weight = as_example(rollout.edit), rollout.reward - fmean(rewards)
-                    examples.append(Example(plain.tokens, tuple(weight * each for each in plain.weights)))
+                    weight = rollout.reward - fmean(rewards)
+                    for plain in as_examples(group.task, rollout.edit):
+                        examples.append(Example(plain.tokens, tuple(weight * each for each in plain.weights)))
         return PolicyUpdate(round_.groups, tuple(examples), round_.parent, "" if examples else "all edits tie")
 
 

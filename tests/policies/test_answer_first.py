@@ -77,7 +77,7 @@ def policy(say: Callable[[str], str]) -> AnswerFirstPolicy:
     def ask(question: str, title: str, passage: str) -> tuple[int, ...]:
         return prompter.chat_prompt(f"PASSAGE {passage}\n{question}")
 
-    return AnswerFirstPolicy(Scripted(prompter, say), prompter, ask, wordings=2, per_sentence=1, shown=False)
+    return AnswerFirstPolicy(Scripted(prompter, say), prompter, ask, 0, wordings=2, per_sentence=1, shown=False)
 
 
 def test_what_is_answered_back_is_kept_and_the_rest_is_said() -> None:

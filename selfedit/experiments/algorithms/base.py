@@ -9,10 +9,10 @@ from typing import ClassVar
 
 from selfedit.experiments.config import OuterSettings
 from selfedit.experiments.policies import PolicyTree
-from selfedit.types import Example, Group, SelfEdit
+from selfedit.types import Example, Group, SelfEdit, Task
 
-AsExample = Callable[[SelfEdit], Example]
-"""A self-edit as the policy is to learn it: weight 0 on the prompt, 1 on what was written."""
+AsExamples = Callable[[Task, SelfEdit], tuple[Example, ...]]
+"""A self-edit as the policy is to learn it: weight 0 on what it is asked, 1 on what it is to write."""
 
 
 @dataclass(frozen=True)
@@ -60,5 +60,5 @@ class Algorithm(ABC):
         return policies.newest
 
     @abstractmethod
-    def update(self, round_: Round, as_example: AsExample) -> PolicyUpdate:
+    def update(self, round_: Round, as_examples: AsExamples) -> PolicyUpdate:
         """What the policy learns from the round."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from selfedit.experiments.algorithms.base import Algorithm, AsExample, PolicyUpdate, Round
+from selfedit.experiments.algorithms.base import Algorithm, AsExamples, PolicyUpdate, Round
 from selfedit.search.selection import Selection, select
 
 
@@ -11,10 +11,11 @@ class RestEm(Algorithm):
 
     name = "rest-em"
 
-    def update(self, round_: Round, as_example: AsExample) -> PolicyUpdate:
+    def update(self, round_: Round, as_examples: AsExamples) -> PolicyUpdate:
         settings = self.settings
         selection = Selection(settings.top_k, settings.must_beat_base, settings.min_reward)
         groups = tuple(select(group, selection) for group in round_.groups)
-        examples = tuple(as_example(r.edit) for group in groups for r in group.rollouts if r.kept)
+        kept = ((group.task, rollout.edit) for group in groups for rollout in group.rollouts if rollout.kept)
+        examples = tuple(example for task, edit in kept for example in as_examples(task, edit))
         note = "" if examples else "no edit was better than no update, so the policy stays as it was"
         return PolicyUpdate(groups, examples, round_.parent, note)
