@@ -24,7 +24,10 @@ def check_algorithm(config: TrainConfig) -> None:
 def check_regimes(config: TrainConfig) -> None:
     """Enough validation passages for every regime."""
     evaluation, there = config.evaluation, config.data.validation_contexts
-    if "sequential" in evaluation.regimes and evaluation.sequence * evaluation.sequences > there:
+    drawn = evaluation.sequence_seeds is not None
+    if "sequential" in evaluation.regimes and drawn and evaluation.sequence > there:
+        raise UserError(f"evaluation.sequence is {evaluation.sequence}; data.validation_contexts is {there}.")
+    if "sequential" in evaluation.regimes and not drawn and evaluation.sequence * evaluation.sequences > there:
         raise UserError(
             f"evaluation.sequences: {evaluation.sequences} sequences of {evaluation.sequence} passages need more than "
             f"the {there} of data.validation_contexts."

@@ -20,7 +20,7 @@ from selfedit.experiments.tracking import check_tracker, make_tracker
 from selfedit.files.disk import exists, write_whole, writing
 from selfedit.files.hashing import update_sha256
 from selfedit.files.journal import Journal
-from selfedit.graders import GRADERS
+from selfedit.graders import make_grader
 from selfedit.models import resolve
 from selfedit.policies.file import FilePolicy
 from selfedit.progress import Progress
@@ -85,11 +85,15 @@ def evaluate(config: TrainConfig, path: Path, run: Path | None, device: str | No
     trained = RunRecords(run) if run is not None else None
     if run is not None and trained is not None and not trained.policies.nodes:
         raise UserError(f"--run {run} has no policy: no round ended with one. Leave --run out, or train on.")
+    rounds = config.evaluation.policy_rounds
+    if trained is not None and rounds and (gone := set(rounds) - {node.round for node in trained.policies.nodes}):
+        raise UserError(f"evaluation.policy_rounds names {min(gone)}, and --run {run} has no policy of that round.")
 
     def make_work(stages: Stages, base: Model) -> tuple[dict[str, str], Work]:
         from selfedit.experiments.evaluate import EvalRun
 
         policies = _policies(run, trained, base) if run is not None and trained is not None else {}
+        policies = {number: path for number, path in policies.items() if rounds is None or number in rounds}
         edits_from = config.evaluation.edits_from
         hashes = {f"edits_from.{name}": sha256(read_bytes(edits_from[name])) for name in files}
         hashes |= {f"policy {number}": update_sha256(path[-1]) for number, path in policies.items()}
@@ -126,7 +130,7 @@ def _run(
 ) -> RunFolder:
     """Begin a run or go on with it: load the model, compose the stages, do what is left, write the report."""
     RunFolder.check(path)
-    grader = GRADERS[config.evaluation.grader]().identity  # A judge says here what it lacks.
+    grader = make_grader(config.evaluation.grader, config.wording).identity  # A judge says here what it lacks.
     resolve(config.model).check()
     # torch is only imported once all that needs no model was checked.
     from selfedit.compose import compose

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from selfedit.errors import UserError, nearest
+from selfedit.models.wording import Wording, fill
 from selfedit.types import Lesson, Task
 
 Parser = Callable[[str], tuple[Lesson, ...]]
@@ -24,8 +25,10 @@ class Format:
             trained on.
         example: what a good self-edit about `EXAMPLE` looks like, shown to the policy first. We deviate
             from the paper, whose 7B model needs none: without it SmolLM2-135M seldom writes the form asked for.
+            Empty: none is shown.
         opening: how the text begins. It is put into the policy's mouth and counts as part of the edit.
         parse: reads the lessons out of the text; what does not parse is left out, and none means unusable.
+        request: somebody's own request, with places for {title} and {passage}, instead of ours.
     """
 
     name: str
@@ -33,14 +36,27 @@ class Format:
     example: str
     opening: str
     parse: Parser
+    request: str = ""
 
     @property
     def examples(self) -> tuple[tuple[str, str], ...]:
-        """The worked example as a request and its answer."""
-        return ((self.prompt(EXAMPLE), self.example),)
+        """The worked example as a request and its answer, if it is to be shown."""
+        return ((self.prompt(EXAMPLE), self.example),) if self.example else ()
+
+    def worded(self, wording: Wording, worked_example: bool) -> Format:
+        """The same in somebody's own words, as far as they have some for it, and with a worked example or without.
+
+        An example in our form would contradict a request in other words: those that want one put it there.
+        """
+        own = wording.writing.get(self.name)
+        if own is not None:
+            return replace(self, request=own.request, opening=own.opening, example="")
+        return self if worked_example else replace(self, example="")
 
     def prompt(self, task: Task) -> str:
         """The request for a self-edit about a task."""
+        if self.request:
+            return fill(self.request, title=task.title, passage=task.passage)
         return f"{self.instruction}\n\n{task.title}\n{task.passage}"
 
     def schema(self, task: Task) -> str:

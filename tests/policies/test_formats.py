@@ -20,7 +20,9 @@ def test_lines_lose_markers_and_repeats() -> None:
 
 
 def test_a_line_that_only_says_that_a_list_follows_is_dropped() -> None:
-    assert parse_lines("Sure, here is a list:\n\n1. It rains.\n2. It pours.") == parse_lines("1. It rains.\n2. It pours.")
+    assert parse_lines("Sure, here is a list:\n\n1. It rains.\n2. It pours.") == parse_lines(
+        "1. It rains.\n2. It pours."
+    )
     whole = "It rains.\n1.5 million get wet."
     assert [lesson.text for lesson in parse_lines(whole)] == whole.splitlines()
     assert [lesson.text for lesson in parse_lines("1. It rains.\n1. It pours.")] == ["It rains.", "It pours."]

@@ -13,7 +13,7 @@ class RestEm(Algorithm):
 
     def update(self, round_: Round, as_example: AsExample) -> PolicyUpdate:
         settings = self.settings
-        selection = Selection(settings.top_k, settings.must_beat_base, settings.min_reward)
+        selection = Selection(settings.top_k, settings.must_beat_base, settings.min_reward, settings.ties)
         groups = tuple(select(group, selection) for group in round_.groups)
         examples = tuple(as_example(r.edit) for group in groups for r in group.rollouts if r.kept)
         note = "" if examples else "no edit was better than no update, so the policy stays as it was"

@@ -141,7 +141,8 @@ def _check_same(
         )
     for key in sorted(facts.hashes.keys() | hashes.keys()):
         if facts.hashes.get(key) != hashes.get(key):
-            what = f"data.{key}" if key in ("train", "validation") else key
+            groups = {"train": "data.train", "validation": "data.validation", "prompts": "policy.prompts"}
+            what = groups.get(key, key)
             raise UserError(f"{what} is not what it was when the run in {path} began. Put it back, or {_INSTEAD}.")
     if facts.model.fingerprint != model.fingerprint:
         raise UserError(
@@ -162,6 +163,5 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str 
 
 
 def _is_path(prefix: str, key: str) -> bool:
-    return prefix == "evaluation.edits_from." or (
-        prefix == "data." and key in ("train", "validation", "validation_index")
-    )
+    files = {"data.": ("train", "validation", "validation_index"), "policy.": ("prompts",)}
+    return prefix == "evaluation.edits_from." or key in files.get(prefix, ())
