@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from selfedit.domains import check_settings, load_domain
 from selfedit.errors import UserError, nearest
 from selfedit.experiments.kinds import kind_of
-from selfedit.experiments.shipped import find_config
+from selfedit.experiments.shipped import FOLDER, find_config
 from selfedit.files.disk import exists
 from selfedit.gates import make_gate
 from selfedit.memory import load_memory
@@ -320,7 +320,7 @@ def _with_paths(config: TrainConfig, folder: Path) -> TrainConfig:
         if path is None or path.is_absolute():
             return path
         file = str(path).partition("#")[0]  # Behind it stands a key within the file.
-        for parent in (folder, *folder.parents, Path.cwd()):
+        for parent in (folder, *folder.parents, Path.cwd(), FOLDER.parent):  # A copy finds what came with it.
             if exists(parent / file):
                 return parent / path
         return path

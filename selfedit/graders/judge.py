@@ -83,6 +83,9 @@ class JudgeGrader(Grader):
         gold = " or ".join(probe.answers)
         return fill(self._template, question=probe.question, gold=gold, answer=answer.strip())
 
+    def shown(self, probe: Probe, answer: str) -> str:
+        return self._prompt(probe, answer)
+
     def _verdict(self, correct: bool) -> Verdict:
         return Verdict(correct, f"{self._endpoint.model} says {'yes' if correct else 'no'}")
 

@@ -59,9 +59,13 @@ class ModelPolicy(Policy):
         self._generator.generate(requests, done)
         return [written[index] for index in range(len(blanks))]
 
+    def prompt(self, task: Task) -> tuple[int, ...]:
+        """The request for an edit about a task; empty where nothing is written."""
+        return self._prompt(self._blank(task, 0, 0)) if self._format.instruction else ()
+
     def prompt_tokens(self, task: Task) -> int:
         """Tokens of the request for an edit about a task."""
-        return len(self._prompt(self._blank(task, 0, 0))) if self._format.instruction else 0
+        return len(self.prompt(task))
 
     def example(self, edit: SelfEdit) -> Example:
         """An edit as the policy is to learn it: the prompt without loss, then the edit and its end."""

@@ -20,9 +20,8 @@ def test_lines_lose_markers_and_repeats() -> None:
 
 
 def test_a_line_that_only_says_that_a_list_follows_is_dropped() -> None:
-    assert parse_lines("Sure, here is a list:\n\n1. It rains.\n2. It pours.") == parse_lines(
-        "1. It rains.\n2. It pours."
-    )
+    listed = "1. It rains.\n2. It pours."
+    assert parse_lines(f"Sure, here is a list:\n\n{listed}") == parse_lines(listed)
     whole = "It rains.\n1.5 million get wet."
     assert [lesson.text for lesson in parse_lines(whole)] == whole.splitlines()
     assert [lesson.text for lesson in parse_lines("1. It rains.\n1. It pours.")] == ["It rains.", "It pours."]
