@@ -80,7 +80,7 @@ class EvalRun:
                 for source in self._sources():
                     self._many(Stage("many", source, count), tasks[:count])
         if "sequential" in evaluation.regimes:
-            for index, part in enumerate(_sequences(tasks, evaluation)):
+            for index, part in enumerate(sequences_of(tasks, evaluation)):
                 self._conditions.unadapted(Stage("sequential", Source("base"), index), part, self._base)
                 for source in self._sources():
                     self._sequence(Stage("sequential", source, index), part)
@@ -120,7 +120,9 @@ class EvalRun:
     def _many(self, stage: Stage, tasks: Sequence[Task]) -> None:
         """On all passages one adapter a training seed, each a chunk of its own; its answers are a trial a passage."""
         name, training = str(stage), self._config.evaluation.many_training.hyperparameters()
-        seeds = training_seeds(self._config.seed, self._config.evaluation.training_seeds)
+        count = self._config.evaluation.training_seeds
+        # A single one is the run's own, as it was before there could be several.
+        seeds = training_seeds(self._config.seed, count) if count > 1 else (self._config.seed,)
         keys = [RecordKey("trials", name, chunk=number) for number in range(len(seeds))]
         if all(self._journal.get(key.kind, str(key), tuple[Trial, ...]) is not None for key in keys):
             return
@@ -182,7 +184,7 @@ class EvalRun:
         return self._search.train(recipe, model, f"Training {recipe.id}", f"{settings}.learning_rate")
 
 
-def _sequences(tasks: Sequence[Task], evaluation: EvaluationSettings) -> list[Sequence[Task]]:
+def sequences_of(tasks: Sequence[Task], evaluation: EvaluationSettings) -> list[Sequence[Task]]:
     """The passages of each sequence: one after another as they stand, or drawn as the paper's official code draws them.
 
     With a seed, each of its sequences is drawn from all passages, without repeats; two sequences may share some.

@@ -14,6 +14,7 @@ from selfedit.experiments.config import TrainConfig
 from selfedit.experiments.data import RunData, overlap, read_data
 from selfedit.experiments.runs.folder import RunFolder
 from selfedit.experiments.runs.page import conditions, report_page
+from selfedit.experiments.runs.published import check_published
 from selfedit.experiments.runs.records import RunRecords
 from selfedit.experiments.runs.side_by_side import side_by_side
 from selfedit.experiments.tracking import check_tracker, make_tracker
@@ -124,6 +125,7 @@ def _check_train(config: TrainConfig) -> RunData:
     if config.engine.generator == "vllm":
         raise UserError("engine.generator: 'vllm' does not see the policy that a round trains. Leave it out.")
     data = read_data(config)
+    check_published(config.published)
     check_tracker(config.engine.tracking)
     check_rank(config)
     check_algorithm(config)
@@ -138,6 +140,7 @@ def _check_eval(config: TrainConfig, run: Path | None) -> tuple[RunData, RunReco
         raise UserError("--run gives policies, and evaluation.conditions has no 'policy'. Leave one of them out.")
     data = read_data(config, training=False)
     check_regimes(config)
+    check_published(config.published)
     trained = RunRecords(run) if run is not None else None
     if trained is None:
         return data, None

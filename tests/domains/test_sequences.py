@@ -71,7 +71,7 @@ def sequences(shown: Prompter, how: Sequences, task: Task, text: str) -> list[st
     """What an edit is trained on, the passage last as in the official code; the order does not matter."""
     domain = KnowledgeDomain(shown, 2, sentences=False, sequences=how)
     recipe = domain.recipe(task, SelfEdit("t.e0", task.id, "implications", "", text, seed=0), Hyperparameters(), 0)
-    passage, *others = [shown.tokenizer.decode(example.tokens[:-1]) for example in recipe.examples]
+    passage, *others = [str(shown.tokenizer.decode(list(example.tokens[:-1]))) for example in recipe.examples]
     return [*others, passage]
 
 

@@ -82,7 +82,7 @@ def test_what_would_be_wrong_later_is_said_at_once(tmp_path: Path) -> None:
     path = write_config(tmp_path)
     with pytest.raises(UserError, match="the model's window is 4096"):
         planned("train", path, "policy.max_edit_tokens=5000")
-    with pytest.raises(UserError, match="has no layer .nothing."):
+    with pytest.raises(UserError, match="has no layer 'nothing'"):
         planned("train", path, "inner.target_modules=[nothing]")
     with pytest.raises(UserError, match="never is a file"):
         (tmp_path / "never").write_text("")

@@ -19,7 +19,7 @@ from selfedit.release_0_1 import upgraded_config
 from selfedit.types import ModelRef
 
 _INSTEAD = "use another --out"
-_FREE = ("engine.slots", "engine.token_budget", "engine.tracking")
+FREE = ("engine.slots", "engine.token_budget", "engine.tracking")
 """These say how fast and how shown, not what."""
 
 
@@ -133,7 +133,7 @@ class RunFolder:
 def _check_same(
     path: Path, facts: RunFacts, kind: str, config: dict[str, Any], hashes: Mapping[str, str], model: ModelRef
 ) -> None:
-    differing = [key for key in _differences(upgraded_config(facts.config), config) if key not in _FREE]
+    differing = [key for key in differences(upgraded_config(facts.config), config) if key not in FREE]
     if facts.kind != kind or differing:
         what = ", ".join(differing) or "the command"
         raise UserError(
@@ -150,13 +150,13 @@ def _check_same(
         )
 
 
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
     """The dotted keys whose values differ; where files lie does not count, since their contents are hashed."""
     differing = []
     for key in sorted(before.keys() | now.keys()):
         left, right = before.get(key), now.get(key)
         if isinstance(left, Mapping) and isinstance(right, Mapping):
-            differing += _differences(left, right, f"{prefix}{key}.")
+            differing += differences(left, right, f"{prefix}{key}.")
         elif json.dumps(left, sort_keys=True) != json.dumps(right, sort_keys=True) and not _is_path(prefix, key):
             differing.append(f"{prefix}{key}")
     return differing
