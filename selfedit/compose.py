@@ -20,6 +20,8 @@ from selfedit.models.wording import Wording
 from selfedit.policies.answer_first import FORMAT as ANSWER_FIRST
 from selfedit.policies.answer_first import AnswerFirstPolicy
 from selfedit.policies.base import Policy
+from selfedit.policies.entigraph import FORMAT as ENTIGRAPH
+from selfedit.policies.entigraph import EntigraphPolicy
 from selfedit.policies.model import ModelPolicy
 from selfedit.policies.resample import ResamplingPolicy
 from selfedit.rewards import make_reward
@@ -76,9 +78,18 @@ def compose(
     )
     grader = make_grader(composition.grader, composition.wording)
     policy = writer or student
-    if writer is None and composition.format == ANSWER_FIRST:
-        if not isinstance(domain, KnowledgeDomain):
-            raise UserError(f"The format '{ANSWER_FIRST}' is about passages, which the domain '{domain}' has not.")
+    if composition.format in (ANSWER_FIRST, ENTIGRAPH) and not isinstance(domain, KnowledgeDomain):
+        raise UserError(f"The format '{composition.format}' is about passages, which '{composition.domain}' has not.")
+    if writer is None and composition.format == ENTIGRAPH:
+        policy = EntigraphPolicy(
+            generator,
+            prompter,
+            composition.temperature,
+            composition.top_p,
+            composition.max_edit_tokens,
+            composition.worked_example,
+        )
+    if writer is None and composition.format == ANSWER_FIRST and isinstance(domain, KnowledgeDomain):
         policy = AnswerFirstPolicy(
             generator,
             prompter,

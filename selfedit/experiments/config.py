@@ -246,6 +246,8 @@ class TrainConfig(Settings):
             raise UserError("engine.generator: 'vllm' does not see what is merged, which 'sequential' needs.")
         if self.policy.format == "none" and (self.outer.rounds > 0 or evaluation.edits_from):
             raise UserError("policy.format 'none' writes nothing: name a format, or set outer.rounds to 0.")
+        if self.policy.format == "entigraph" and self.outer.rounds > 0:
+            raise UserError("policy.format 'entigraph' is a baseline, which no policy learns: set outer.rounds to 0.")
         seeds = evaluation.sequence_seeds
         if seeds is not None and evaluation.sequences % len(seeds):
             raise UserError(

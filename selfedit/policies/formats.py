@@ -126,6 +126,12 @@ def parse_pairs(text: str) -> tuple[Lesson, ...]:
     return tuple(pairs.values())
 
 
+def parse_parts(text: str) -> tuple[Lesson, ...]:
+    """Texts divided by `---`, each a statement as a whole."""
+    parts = (" ".join(part.split()) for part in text.split("---"))
+    return tuple(Lesson(part) for part in dict.fromkeys(parts) if _LETTER.search(part))
+
+
 def _nothing(_: str) -> tuple[Lesson, ...]:
     return ()
 
@@ -169,6 +175,11 @@ Answer: twice a year
 Question: When may no visitor climb the Brindle Lighthouse?
 Answer: after dusk"""
 
+_CONNECTIONS = "Write how the people, places and things in this passage are connected, each time in a text of its own."
+_CONNECTED = """Edda Corvin, a mason, finished the Brindle Lighthouse in 1871.
+---
+The lamp of the Brindle Lighthouse burns colza oil, and so can be seen from 31 miles away."""
+
 FORMATS: dict[str, Format] = {
     format_.name: format_
     for format_ in (
@@ -179,6 +190,8 @@ FORMATS: dict[str, Format] = {
         Format("self-qa", _SELF_QA, _ASKED, "Question:", parse_pairs),
         # Written by `policies/answer_first.py`, not at one go; this is how it is read.
         Format("answer-first", _SELF_QA, _ASKED, "Question:", parse_pairs),
+        # Written by `policies/entigraph.py`, text by text.
+        Format("entigraph", _CONNECTIONS, _CONNECTED, "", parse_parts),
         Format("none", "", "", "", _nothing),
     )
 }
