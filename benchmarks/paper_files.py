@@ -1,4 +1,4 @@
-"""From a checkout of the paper's official code: its wording as a file for `policy.prompts`, its published edits as JSONL.
+"""From a checkout of the paper's official code: its wording for `policy.prompts`, its published edits as JSONL.
 
 python -m benchmarks.paper_files CHECKOUT DIR
 
