@@ -186,6 +186,21 @@ def test_many_passages_with_several_seeds_have_intervals_for_other_seeds(tmp_pat
     assert any("for other training seeds, too, of which there are 2" in note for note in notes[1])
 
 
+def test_runs_that_differ_in_their_seed_have_intervals_over_seeds(tmp_path: Path) -> None:
+    paths = []
+    for seed in (1, 2):
+        path = tmp_path / "runs" / f"seed{seed}"
+        train(load_config(write_config(tmp_path, **SMALL | {"seed": seed})), path, "cpu", QuietProgress())
+        paths.append(path)
+    (alone,) = (s for s in report_page(RunRecords(paths[0])).sections if s.heading == "Result")
+    assert all("in own edits, after round 1: their intervals are conditional" in t.note for t in tables_of(alone))
+    tables = write_comparison(paths, None)
+    over = [table for table in tables if table.title.endswith("over 2 seeds")]
+    assert len(over) == 2 and all("for other training seeds, too" in table.note for table in over)
+    assert [row[0] for row in over[0].rows][-1] == "own edits, after round 1"
+    assert any("seed1: own edits, after round 1" in t.note and "conditional" in t.note for t in tables if t not in over)
+
+
 def test_repeats_are_kept_where_they_are_asked_for(tmp_path: Path) -> None:
     write_config(tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "validation.jsonl").read_text().splitlines()]

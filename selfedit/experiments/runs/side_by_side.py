@@ -64,8 +64,8 @@ def _over_seeds(runs: Sequence[RunRecords], title: str, measure: Measure, value:
         name: [[fmean(answers) for answers in zip(*passages, strict=True)] for passages in zip(*seeds, strict=True)]
         for name, seeds in by_seed.items()
     }
-    # What needs no training is the same in all.
-    several = {name: seeds for name, seeds in by_seed.items() if any(other != seeds[0] for other in seeds)}
+    untrained = {runs[0].name(key) for key in ("base", "in-context")}
+    several = {name: seeds for name, seeds in by_seed.items() if name not in untrained}
     title = f"{title}, over {len(runs)} seeds"
     return comparison_table(means, next(iter(means)), title=title, measure=measure, by_seed=several)
 
