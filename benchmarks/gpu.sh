@@ -3,6 +3,7 @@
 #
 #   benchmarks/gpu.sh            # from the project's root, selfedit installed; about an hour on an H200
 #   benchmarks/gpu.sh engine     # one part only: engine, squad, arc
+#   benchmarks/gpu.sh paper      # the paper's SQuAD experiments, which need a judge and days: see docs/paper.md
 #
 # QWEN and LLAMA name larger models for the experiments (a hub id or a folder); they are left out where unset.
 set -euo pipefail
@@ -26,6 +27,11 @@ for part in $parts; do
         selfedit train squad_gpu --device cuda --set "model=$QWEN" --out runs/squad_gpu-large
       fi
       ;;
+    paper)
+      selfedit train squad_paper --device cuda
+      selfedit eval squad_paper_v1_cpt --device cuda --run runs/squad_paper
+      selfedit eval squad_paper_sequential --device cuda --run runs/squad_paper
+      ;;
     arc)
       if [ -n "${LLAMA:-}" ]; then
         selfedit train arc_paper --device cuda --set "model=$LLAMA"
@@ -34,7 +40,7 @@ for part in $parts; do
       fi
       ;;
     *)
-      echo "unknown part '$part': engine, squad or arc" >&2
+      echo "unknown part '$part': engine, squad, arc or paper" >&2
       exit 2
       ;;
   esac

@@ -12,13 +12,16 @@ from selfedit.domains.knowledge import KnowledgeDomain
 from selfedit.errors import UserError
 from selfedit.generate import make_generator
 from selfedit.generate.base import Generator
-from selfedit.graders import GRADERS
+from selfedit.graders import make_grader
 from selfedit.inner import make_inner_loop
 from selfedit.models.load import BaseModel
-from selfedit.models.prompt import Prompter
+from selfedit.models.prompt import Prompter, PromptStyle
+from selfedit.models.wording import Wording
 from selfedit.policies.answer_first import FORMAT as ANSWER_FIRST
 from selfedit.policies.answer_first import AnswerFirstPolicy
 from selfedit.policies.base import Policy, Student
+from selfedit.policies.entigraph import FORMAT as ENTIGRAPH
+from selfedit.policies.entigraph import EntigraphPolicy
 from selfedit.policies.model import ModelPolicy
 from selfedit.policies.resample import ResamplingPolicy
 from selfedit.rewards import make_reward
@@ -30,14 +33,20 @@ GENERAL_ANSWER_TOKENS = 24
 """Of the answer to a general question: all that are asked are answered in a few words."""
 
 
-def make_prompter(base: BaseModel) -> Prompter:
-    """What renders prompts for a model."""
-    return Prompter(base.tokenizer, base.has_chat_template)
+def make_prompter(base: BaseModel, style: PromptStyle = "auto", wording: Wording | None = None) -> Prompter:
+    """What renders prompts for a model.
+
+    Raises:
+        UserError: chat is asked for, and the model has no template for it.
+    """
+    if style == "chat" and not base.has_chat_template:
+        raise UserError(f"policy.prompt is 'chat', and {base.name} has no chat template: name 'plain', or 'auto'.")
+    return Prompter(base.tokenizer, base.has_chat_template if style == "auto" else style == "chat", wording)
 
 
-def compose_domain(base: BaseModel, name: str, settings: Mapping[str, Any]) -> Domain:
+def compose_domain(base: BaseModel, name: str, settings: Mapping[str, Any], prompter: Prompter | None = None) -> Domain:
     """A domain over a model."""
-    return make_domain(name, make_prompter(base), base.stop_token_ids[0], settings)
+    return make_domain(name, prompter or make_prompter(base), base.stop_token_ids[0], settings)
 
 
 def compose(
@@ -54,11 +63,21 @@ def compose(
         writer: who writes self-edits, if not the model.
         generator: one that is there already.
     """
-    prompter = make_prompter(base)
+    prompter = make_prompter(base, composition.prompt, composition.wording)
     generator = generator or make_generator(composition.generator, base)
-    domain = compose_domain(base, composition.domain, composition.domain_settings)
+    domain = compose_domain(base, composition.domain, composition.domain_settings, prompter)
     student = _student(base, composition, domain, prompter, generator)
+    grader = make_grader(composition.grader, composition.wording)
     policy = writer or student
+    if writer is None and composition.format == ENTIGRAPH:
+        policy = EntigraphPolicy(
+            generator,
+            prompter,
+            composition.temperature,
+            composition.top_p,
+            composition.max_edit_tokens,
+            composition.worked_example,
+        )
     if composition.attempts > 1:
         is_usable = partial(domain.is_usable, hyperparameters=composition.training)
         policy = ResamplingPolicy(policy, is_usable, composition.attempts)
@@ -69,10 +88,13 @@ def compose(
         domain=domain,
         policy=policy,
         student=student,
-        evaluator=Evaluator(generator, domain, GRADERS[composition.grader](), composition.max_answer_tokens),
+        evaluator=Evaluator(generator, domain, grader, composition.max_answer_tokens),
         reward=make_reward(composition.reward),
         general=Evaluator(
-            generator, compose_domain(base, "knowledge", {}), GRADERS["match"](), max_new_tokens=GENERAL_ANSWER_TOKENS
+            generator,
+            compose_domain(base, "knowledge", {}, prompter),
+            make_grader("match"),
+            max_new_tokens=GENERAL_ANSWER_TOKENS,
         ),
     )
 
@@ -81,19 +103,20 @@ def _student(
     base: BaseModel, composition: Composition, domain: Domain, prompter: Prompter, generator: Generator
 ) -> Student:
     """The language model as a policy."""
+    if composition.format in (ANSWER_FIRST, ENTIGRAPH) and not isinstance(domain, KnowledgeDomain):
+        raise UserError(f"The format '{composition.format}' is about passages, which '{composition.domain}' has not.")
     if composition.format != ANSWER_FIRST:
         return ModelPolicy(
             generator,
             prompter,
-            domain.formats[composition.format],
+            domain.formats[composition.format].worded(composition.wording, composition.worked_example),
             base.stop_token_ids,
             composition.temperature,
             composition.top_p,
             composition.max_edit_tokens,
             composition.constrained,
         )
-    if not isinstance(domain, KnowledgeDomain):
-        raise UserError(f"The format '{ANSWER_FIRST}' is about passages, which the domain '{domain}' has not.")
+    assert isinstance(domain, KnowledgeDomain)
     return AnswerFirstPolicy(
         generator,
         prompter,

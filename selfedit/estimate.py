@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from selfedit.cost import RUNTIME_BYTES, TRAINING_EFFICIENCY, duration, matmul_rate, work_seconds
 from selfedit.errors import UserError
 from selfedit.learn.config import DEFAULT_FORMAT, LearnConfig
 from selfedit.learn.prepare import Material, read_sources, split_sources
@@ -17,18 +17,11 @@ from selfedit.models import resolve
 from selfedit.models.shape import ModelShape, guess_shape, read_shape
 from selfedit.policies.formats import get_format
 
-# Rough: from one run on the bundled documents with smollm2-135m on two cores that other work shared.
-TRAINING_EFFICIENCY = 0.4
-"""Share of the plain matmul rate that training reaches."""
-DECODING_EFFICIENCY = 0.2
-"""The same for decoding, which is bound by memory and by Python."""
-PREFILL_EFFICIENCY = 0.5
 _EDIT_TOKENS = 300  # as written; what is usable of it is less and grows with the passage
 _LESSONS_A_PASSAGE_TOKEN = 2.5
 _WHOLE_PASSAGE, _ITS_SENTENCES = 1.2, 1.0  # with their titles, a token of the passage
 _PROMPT_TOKENS = 350  # the worked example and the request for a self-edit
 _QUESTION_TOKENS, _ANSWER_TOKENS, _ASKING_TOKENS = 35, 12, 200
-_RUNTIME_BYTES = 500_000_000  # Python, torch and transformers themselves
 
 CHARACTERS_A_TOKEN = 4
 
@@ -75,7 +68,7 @@ def estimate(paths: Sequence[Path], config: LearnConfig, model: str) -> Estimate
     material = split_sources(sources, config.passage_tokens, count)
     tokens = sum(count(task.passage) for task in material.tasks)
     shape = read_shape(folder) if folder is not None else guess_shape(model)
-    rate, bytes_a_weight = _matmul_rate()
+    rate, bytes_a_weight = matmul_rate()
     work = _Work.of(material, tokens, config)
     return Estimate(
         model=model,
@@ -108,10 +101,10 @@ def check_affordable(
         parameters: of the base model.
     """
     tokens = sum(count_tokens(task.passage) for task in material.tasks)
-    seconds = _Work.of(material, tokens, config).seconds(parameters, _matmul_rate()[0])
+    seconds = _Work.of(material, tokens, config).seconds(parameters, matmul_rate()[0])
     if seconds > max_hours * 3600:
         raise UserError(
-            f"This would take about {_duration(seconds)} by the estimate of `selfedit estimate`; what takes more than "
+            f"This would take about {duration(seconds)} by the estimate of `selfedit estimate`; what takes more than "
             f"{max_hours:g} hours wants --yes. Fewer --epochs or --edits, or fewer documents, take less."
         )
 
@@ -125,7 +118,7 @@ def report(took: Estimate) -> str:
     time_ = "unknown: the size of the model is not known before it is downloaded"
     memory = "unknown"
     if took.seconds is not None and took.memory_gb is not None:
-        time_, memory = f"about {_duration(took.seconds)}", f"about {took.memory_gb:.1f} GB"
+        time_, memory = f"about {duration(took.seconds)}", f"about {took.memory_gb:.1f} GB"
     lines = [
         f"model            {took.model}, {parameters} parameters",
         f"documents        {took.documents} in {took.passages} passages of {took.tokens} tokens{counted}",
@@ -178,10 +171,8 @@ class _Work:
         return cls(edits, questions, training, decoded, read)
 
     def seconds(self, parameters: int, rate: float) -> float:
-        """Forward is 2 operations a parameter and token; the backward pass to activations alone is 2 more."""
-        trained = 4 * parameters * self.training / (rate * TRAINING_EFFICIENCY)
-        decoded = 2 * parameters * self.decoded / (rate * DECODING_EFFICIENCY)
-        return trained + decoded + 2 * parameters * self.read / (rate * PREFILL_EFFICIENCY)
+        """How long it takes a model of so many parameters, on a machine of that rate."""
+        return work_seconds(parameters, rate, self.training, self.decoded, self.read)
 
 
 def _counter(folder: Path | None) -> Callable[[str], int]:
@@ -197,23 +188,6 @@ def _counter(folder: Path | None) -> Callable[[str], int]:
     return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def _matmul_rate() -> tuple[float, int]:
-    """Operations a second of one matrix product, and the bytes of a weight, in the type that a model would have."""
-    import torch
-
-    from selfedit.models.load import default_dtype
-
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = default_dtype(device)
-    left_TI, right_IO = (torch.ones(1024, 1024, dtype=dtype, device=device) for _ in range(2))
-    best, ends = float("inf"), time.perf_counter() + 0.3
-    while time.perf_counter() < ends:
-        started = time.perf_counter()
-        (left_TI @ right_IO)[0, 0].item()
-        best = min(best, time.perf_counter() - started)
-    return 2 * 1024**3 / best, dtype.itemsize
-
-
 def _memory(shape: ModelShape, config: LearnConfig, bytes_a_weight: int) -> float:
     """Bytes of the frozen weights, the adapters with gradient and two moments, and the activations of one pass."""
     weights = shape.parameters * bytes_a_weight
@@ -221,12 +195,4 @@ def _memory(shape: ModelShape, config: LearnConfig, bytes_a_weight: int) -> floa
     adapters = config.slots * rank * shape.widths * 4 * 4
     # Every layer keeps its input, and the low-rank part and the norms about as much again.
     activations = config.token_budget * shape.widths * bytes_a_weight * 2
-    return weights + adapters + activations + _RUNTIME_BYTES
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 6000:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 360_000 else f"{seconds / 86_400:.0f} days"
+    return weights + adapters + activations + RUNTIME_BYTES

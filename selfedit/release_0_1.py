@@ -36,13 +36,16 @@ def renamed(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def upgraded_config(raw: Mapping[str, Any]) -> dict[str, Any]:
     """A run's configuration with the settings that came later, and today's names."""
-    return {key: _with_later(value) if isinstance(value, Mapping) else value for key, value in renamed(raw).items()}
+    upgraded = {key: _with_later(value) if isinstance(value, Mapping) else value for key, value in renamed(raw).items()}
+    return {"published": "", **upgraded}
 
 
 def _with_later(group: Mapping[str, Any]) -> dict[str, Any]:
     group = {key: _with_later(value) if isinstance(value, Mapping) else value for key, value in group.items()}
     later: dict[str, Any] = {"gates": [], "margins": _MARGINS} if "algorithm" in group else {}
-    later |= {"memory": "merge", "replay": 1.0} if "sequences" in group else {}
+    later |= {"ties": "likelihood"} if "algorithm" in group else {}
+    later |= {"memory": "merge", "replay": 1.0, "keep_repeats": False} if "sequences" in group else {}
+    later |= {"prompt": "auto", "worked_example": True} if "max_edit_tokens" in group else {}
     later |= _LATER_TRAINING if "learning_rate" in group else {}
     return {**later, **group}
 

@@ -13,6 +13,8 @@ from selfedit.gates import Margins
 from selfedit.generate import GENERATORS
 from selfedit.graders import GRADERS
 from selfedit.inner import INNER_LOOPS
+from selfedit.models.prompt import PromptStyle
+from selfedit.models.wording import Wording
 from selfedit.policies.formats import get_format
 from selfedit.rewards import make_reward
 from selfedit.types import Hyperparameters, LoraSpec
@@ -102,6 +104,8 @@ class Composition:
     Attributes:
         format: of self-edits; one of the domain's.
         worked_example: show the model what a good one looks like; one that was taught to write needs none.
+        prompt: `chat` by the tokenizer's template, `plain` text, or `auto`: chat where there is a template.
+        wording: somebody's own words.
         attempts: samples for one edit, until it is usable and new.
         training: what edits are trained with, by which it is known whether one can be used.
         slots, token_budget: adapters trained at once, and tokens of one training pass.
@@ -115,6 +119,8 @@ class Composition:
     max_edit_tokens: int = 512
     constrained: bool = True
     worked_example: bool = True
+    prompt: PromptStyle = "auto"
+    wording: Wording = field(default_factory=Wording)
     attempts: int = 1
     training: Hyperparameters = field(default_factory=Hyperparameters)
     grader: str = "match"

@@ -13,6 +13,7 @@ from selfedit.experiments.runs import listing
 from selfedit.progress import make_progress
 
 if TYPE_CHECKING:
+    from selfedit.experiments.config import TrainConfig
     from selfedit.report import Table
 
 _Config = Annotated[
@@ -27,6 +28,12 @@ _Out = Annotated[
         "--out", metavar="DIR", help="The run's folder; by default runs/ and the name of CONFIG, with -eval for `eval`."
     ),
 ]
+_Check = Annotated[
+    bool,
+    typer.Option(
+        "--check", help="Check everything and print the plan, with the first prompt of each kind; no training."
+    ),
+]
 _Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder that the runs are in.")]
 
 
@@ -34,7 +41,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(
         "train",
-        epilog=options.examples("selfedit train squad_cpu", "selfedit train squad_paper --set outer.rounds=1"),
+        epilog=options.examples("selfedit train squad_cpu", "selfedit train squad_paper --check"),
     )(_train)
     app.command(
         "eval",
@@ -57,6 +64,7 @@ def _train(
     config: _Config,
     set_: _Set = None,
     out: _Out = None,
+    check: _Check = False,
     json: options.Json = False,
     device: options.Device = None,
     quiet: options.Quiet = False,
@@ -71,6 +79,9 @@ def _train(
 
     settings = load_config(config, tuple(set_ or ()))
     path = out or listing.DEFAULT_RUNS / config.stem
+    if check:
+        _print_plan("train", settings, path, None, json, quiet)
+        return
     folder = train(settings, path, device, make_progress(quiet))
     _print_result(folder.path, json)
 
@@ -83,6 +94,7 @@ def _eval(
         typer.Option("--run", metavar="RUN", help="Id or folder of a training run whose policies are compared, too."),
     ] = None,
     out: _Out = None,
+    check: _Check = False,
     json: options.Json = False,
     device: options.Device = None,
     quiet: options.Quiet = False,
@@ -98,6 +110,9 @@ def _eval(
     settings = load_config(config, tuple(set_ or ()))
     trained = _folder(run, listing.DEFAULT_RUNS) if run is not None else None
     path = out or listing.DEFAULT_RUNS / "-".join([config.stem, "eval", *([trained.resolve().name] if trained else [])])
+    if check:
+        _print_plan("eval", settings, path, trained, json, quiet)
+        return
     folder = evaluate(settings, path, trained, device, make_progress(quiet))
     _print_result(folder.path, json)
 
@@ -229,6 +244,27 @@ def _print_result(path: Path, json: bool) -> None:
     for note in notes:
         output.say(note)
     output.say(f"{records.facts.status}; report: {path / 'report.html'}")
+
+
+def _print_plan(kind: str, settings: TrainConfig, path: Path, run: Path | None, json: bool, quiet: bool) -> None:
+    from selfedit.experiments.start import check
+
+    plan = check(kind, settings, path, run, make_progress(quiet))
+    if json:
+        output.print_json(plan.as_json())
+        return
+    for what, text in plan.prompts.items():
+        output.say(f"--- {what}\n{text}\n")
+    columns = ("part", "edits", "adapters", "questions", "tokens trained", "written", "read")
+    rows = [
+        (
+            part.what,
+            *(str(n) for n in (part.edits, part.adapters, part.questions, part.trained, part.written, part.read)),
+        )
+        for part in plan.work
+    ]
+    output.table(columns, rows)
+    output.say(f"\n{plan.as_text()}")
 
 
 def _plain(table: Table) -> dict[str, object]:

@@ -22,7 +22,7 @@ class Domain(ABC):
 
     formats: ClassVar[Mapping[str, Format]] = FORMATS
     default_format: ClassVar[str] = "rewrite"
-    stop: ClassVar[tuple[str, ...]] = ("\n",)
+    stop: tuple[str, ...] = ("\n",)
     kind: ClassVar[str] = "knowledge"
 
     def clean(self, task: Task, text: str) -> str:

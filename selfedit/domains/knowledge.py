@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from selfedit.domains.base import Domain
+from selfedit.domains.sequences import lines, whole_edits
 from selfedit.models.prompt import Prompter
+from selfedit.models.wording import fill
 from selfedit.text.matching import answer_in_passage, normalise
 from selfedit.types import Example, Hyperparameters, Lesson, Probe, Recipe, SelfEdit, Task
 
@@ -20,14 +23,28 @@ class KnowledgeDomain(Domain):
         end_token: ends every training sequence, so that the model learns to stop.
         grounded: leave out pairs whose answer is not in the passage; a small model invents many.
         sentences: train on each sentence of the passage too, not on the whole alone (we deviate).
+        sequences: what of an edit is one: each of its `lessons` as its format reads them; or, as the paper has it,
+            each of its `lines` as it stands (single passages), or the whole `edit` (many passages).
     """
 
-    def __init__(self, prompter: Prompter, end_token: int, grounded: bool = True, sentences: bool = True) -> None:
+    def __init__(
+        self,
+        prompter: Prompter,
+        end_token: int,
+        grounded: bool = True,
+        sentences: bool = True,
+        sequences: Literal["lessons", "lines", "edit"] = "lessons",
+    ) -> None:
         self._prompter, self._end_token = prompter, end_token
-        self._grounded, self._sentences = grounded, sentences
+        self._grounded, self._sentences, self._sequences = grounded, sentences, sequences
+        self._asking = prompter.wording.asking
+        self.stop = self.stop if self._asking.stop is None else self._asking.stop
 
     def lessons(self, task: Task, edit: SelfEdit) -> tuple[Lesson, ...]:
-        """A probe's own question is never among them."""
+        """A probe's own question is never asked in one of them; sequences that are taken as they stand ask nothing."""
+        if self._sequences != "lessons":
+            divide = whole_edits if self._sequences == "edit" else lines
+            return tuple(map(Lesson, divide(edit.text))) if edit.format != "none" else ()
         asked = {normalise(probe.question) for probe in task.probes}
         lessons = []
         for lesson in self.formats[edit.format].parse(edit.text):
@@ -58,13 +75,17 @@ class KnowledgeDomain(Domain):
 
     def ask(self, question: str, topic: str = "", context: str = "") -> tuple[int, ...]:
         """The prompt of a question, under a topic and a passage if there are any."""
+        if own := self._asking.in_context if context else self._asking.question:
+            said = fill(own, title=topic, question=question, passage=context)
+            return self._prompter.chat_prompt(said) if self._prompter.chat else self._prompter.text(said)
         heading = (f"Topic: {topic}\n" if topic else "") + (f"{context}\n\n" if context else "")
         if self._prompter.chat:
             return self._prompter.chat_prompt(f"{heading}{question}")
         return self._prompter.text(f"{heading}Question: {question}\nAnswer:")
 
     def answer(self, text: str) -> tuple[int, ...]:
-        return self._prompter.encode(text if self._prompter.chat else f" {text}")
+        after_space = self._prompter.chat or self._asking.question[-1:].isspace()
+        return self._prompter.encode(text if after_space else f" {text}")
 
     def _statement(self, title: str, text: str) -> Example:
         tokens = (*self._prompter.text(f"{title}\n{text}"), self._end_token)

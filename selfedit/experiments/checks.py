@@ -35,7 +35,10 @@ def check_start(config: TrainConfig) -> None:
 def check_regimes(config: TrainConfig) -> None:
     """Enough validation passages for every regime."""
     evaluation, there = config.evaluation, config.data.validation_contexts
-    if "sequential" in evaluation.regimes and evaluation.sequence * evaluation.sequences > there:
+    drawn = evaluation.sequence_seeds is not None
+    if "sequential" in evaluation.regimes and drawn and evaluation.sequence > there:
+        raise UserError(f"evaluation.sequence is {evaluation.sequence}; data.validation_contexts is {there}.")
+    if "sequential" in evaluation.regimes and not drawn and evaluation.sequence * evaluation.sequences > there:
         raise UserError(
             f"evaluation.sequences: {evaluation.sequences} sequences of {evaluation.sequence} passages need more than "
             f"the {there} of data.validation_contexts."
@@ -78,7 +81,7 @@ def check_window(data: RunData, config: TrainConfig, base: BaseModel, stages: St
     """Every task must fit the model's window: with the prompt and the edit about it, and with its longest question."""
     window = base.context_window
     for task in (task for tasks in (*data.rounds, data.validation) for task in tasks):
-        writing = stages.student.prompt_tokens(task) + config.policy.max_edit_tokens
+        writing = len(stages.student.prompt(task)) + config.policy.max_edit_tokens
         if writing > window:
             raise UserError(
                 f"Task {task.id} ('{task.title}') takes {writing} tokens with the prompt and policy.max_edit_tokens, "

@@ -11,13 +11,16 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from selfedit.domains import check_settings, load_domain
 from selfedit.errors import UserError, nearest
 from selfedit.experiments.kinds import kind_of
-from selfedit.experiments.shipped import find_config
+from selfedit.experiments.shipped import FOLDER, find_config
 from selfedit.files.disk import exists
 from selfedit.gates import make_gate
 from selfedit.memory import load_memory
 from selfedit.models import DEFAULT_MODEL
+from selfedit.models.prompt import PromptStyle
+from selfedit.models.wording import Wording, read_wording
 from selfedit.release_0_1 import renamed
 from selfedit.rewards import make_reward
+from selfedit.search.selection import Ties
 from selfedit.settings import (
     Composition,
     GeneratorName,
@@ -49,6 +52,7 @@ class DataSettings(Settings):
     validation_contexts: int = Field(default=200, ge=1)
     validation_index: Path | None = Field(default=None, description="JSON list: which passages, in which order")
     questions: int | None = Field(default=None, ge=1, description="at most so many of each passage")
+    shuffle: int | None = Field(default=None, ge=0, description="seed of an order in which both files are taken")
 
 
 class PolicySettings(Settings):
@@ -63,6 +67,9 @@ class PolicySettings(Settings):
     )
     constrained: bool = Field(default=True, description="sample only what is valid, where the format has a schema")
     attempts: int = Field(default=1, ge=1, description="samples for one edit, until it is usable and new")
+    prompt: PromptStyle = Field(default="auto", description="chat template or plain text, for writing and asking")
+    prompts: Path | None = Field(default=None, description="YAML file of one's own wording (models/wording.py)")
+    worked_example: bool = Field(default=True, description="show the writer what a good edit looks like")
 
 
 class OuterSettings(Settings):
@@ -81,6 +88,7 @@ class OuterSettings(Settings):
     screen: str | None = Field(default=None, description="a reward without training that chooses the finalists")
     finalists: int | None = Field(default=None, ge=1, description="edits of each passage that are trained")
     top_k: int = Field(default=1, ge=1, description="edits of each passage that the policy learns from")
+    ties: Ties = Field(default="likelihood", description="which of equally rewarded edits is the better one")
     must_beat_base: bool = Field(default=True, description="only from edits with more reward than no update")
     min_reward: float | None = Field(default=None, description="and only from edits with at least this reward")
     inner_from: Literal["policy", "base"] = Field(default="policy", description="what adapters are trained on")
@@ -118,9 +126,18 @@ class EvaluationSettings(Settings):
     training_seeds: int = Field(default=1, ge=1)
     sequence: int = Field(default=8, ge=2, description="passages of one sequence")
     sequences: int = Field(default=4, ge=1)
+    sequence_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...] | None, Listed] = Field(
+        default=None, min_length=1, description="draw the sequences at random, as many with each seed; else in a row"
+    )
     memory: MemoryName = Field(default="merge", description="of sequences: how old and new passages live together")
     replay: float = Field(default=1.0, ge=0, description="old examples for each new one, in the memory `replay`")
     many_training: TrainingSettings = TrainingSettings(epochs=3, batch_size=4, gradient_accumulation=2)
+    keep_repeats: bool = Field(
+        default=False, description="in one model, train on a sequence as often as edits say it; the passage, too"
+    )
+    policy_rounds: Annotated[tuple[Annotated[int, Field(ge=1)], ...] | None, Listed] = Field(
+        default=None, description="which policies of a training run are compared; else all"
+    )
     max_answer_tokens: int = Field(default=64, ge=1)
     grader: GraderName = "learned"
 
@@ -142,12 +159,28 @@ class TrainConfig(Settings):
     domain: str = Field(default="knowledge", description="knowledge, fewshot, or package.module:Class of your own")
     domain_settings: dict[str, Any] = Field(default={}, description="of the domain, by name")
     seed: int = Field(default=0, ge=0, lt=2**31)
+    published: str = Field(default="", description="a table of published figures, set beside ours in the report")
     data: DataSettings
     policy: PolicySettings = PolicySettings()
     inner: TrainingSettings = TrainingSettings()
     outer: OuterSettings = OuterSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     engine: EngineSettings = EngineSettings()
+
+    @property
+    def wording(self) -> Wording:
+        """The words of `policy.prompts`; ours where there is no such file.
+
+        Raises:
+            UserError: the file is missing or wrong, or words a format that the domain has not.
+        """
+        if self.policy.prompts is None:
+            return Wording()
+        wording, formats = read_wording(self.policy.prompts), load_domain(self.domain).formats
+        for name in wording.writing:
+            if name not in formats:
+                raise UserError(f"{self.policy.prompts}: unknown format '{name}'. {nearest(name, formats)}")
+        return wording
 
     @property
     def composition(self) -> Composition:
@@ -161,9 +194,11 @@ class TrainConfig(Settings):
             top_p=policy.top_p,
             max_edit_tokens=policy.max_edit_tokens,
             constrained=policy.constrained,
-            # A policy that was taught to write needs none.
-            worked_example=policy.start == "none",
             attempts=policy.attempts,
+            # A policy that was taught to write needs none.
+            worked_example=policy.worked_example and policy.start == "none",
+            prompt=policy.prompt,
+            wording=self.wording,
             training=self.inner.hyperparameters(),
             grader=evaluation.grader,
             max_answer_tokens=evaluation.max_answer_tokens,
@@ -215,6 +250,14 @@ class TrainConfig(Settings):
             raise UserError("engine.generator: 'vllm' does not see what is merged, which 'sequential' needs.")
         if self.policy.format == "none" and (self.outer.rounds > 0 or evaluation.edits_from):
             raise UserError("policy.format 'none' writes nothing: name a format, or set outer.rounds to 0.")
+        if self.policy.format == "entigraph" and self.outer.rounds > 0:
+            raise UserError("policy.format 'entigraph' is a baseline, which no policy learns: set outer.rounds to 0.")
+        seeds = evaluation.sequence_seeds
+        if seeds is not None and evaluation.sequences % len(seeds):
+            raise UserError(
+                f"evaluation.sequences is {evaluation.sequences}: it must be a multiple of the {len(seeds)} seeds in "
+                "evaluation.sequence_seeds."
+            )
         starts = self.data.starts
         if starts is not None and len(starts) < self.outer.rounds:
             raise UserError(f"data.starts names {len(starts)} rounds, and outer.rounds is {self.outer.rounds}.")
@@ -283,7 +326,7 @@ def _with_paths(config: TrainConfig, folder: Path) -> TrainConfig:
         if path is None or path.is_absolute():
             return path
         file = str(path).partition("#")[0]  # Behind it stands a key within the file.
-        for parent in (folder, *folder.parents, Path.cwd()):
+        for parent in (folder, *folder.parents, Path.cwd(), FOLDER.parent):  # A copy finds what came with it.
             if exists(parent / file):
                 return parent / path
         return path
@@ -293,4 +336,7 @@ def _with_paths(config: TrainConfig, folder: Path) -> TrainConfig:
     )
     edits_from = {name: find(path) for name, path in config.evaluation.edits_from.items()}
     evaluation = config.evaluation.model_copy(update={"edits_from": edits_from})
-    return config.model_copy(update={"data": data, "evaluation": evaluation})
+    policy = config.policy.model_copy(update={"prompts": find(config.policy.prompts)})
+    found = config.model_copy(update={"data": data, "evaluation": evaluation, "policy": policy})
+    _ = found.wording  # Says here what is wrong with it.
+    return found

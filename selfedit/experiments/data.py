@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ def read_data(config: TrainConfig, training: bool = True) -> RunData:
     hashes: dict[str, str] = {}
     rounds = _rounds(config, hashes) if training else ()
     validation = _validation(config, hashes)
+    if config.policy.prompts is not None:
+        hashes["prompts"] = sha256(read_bytes(config.policy.prompts))
     if not training and not validation:
         raise UserError("data.validation is missing: there are no passages to compare on.")
     return RunData(rounds, validation, hashes)
@@ -104,6 +107,8 @@ def _tasks(config: TrainConfig, path: Path, key: str) -> list[Task]:
     id, times = Counter(task.id for task in tasks).most_common(1)[0]
     if times > 1:
         raise UserError(f"{path} (data.{key}) names {id} more than once.")
+    if config.data.shuffle is not None:
+        random.Random(config.data.shuffle).shuffle(tasks)
     return tasks
 
 

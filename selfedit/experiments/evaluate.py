@@ -7,13 +7,14 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from selfedit.experiments.conditions import Conditions
-from selfedit.experiments.config import TrainConfig
+from selfedit.experiments.config import EvaluationSettings, TrainConfig
 from selfedit.experiments.runs.stages import Source, Stage
 from selfedit.experiments.sequence import SequenceAdapters
 from selfedit.files.hashing import update_sha256
@@ -23,6 +24,7 @@ from selfedit.progress import Progress
 from selfedit.search.exam import Exam
 from selfedit.search.keys import RecordKey
 from selfedit.search.stages import Stages
+from selfedit.seeds import training_seeds
 from selfedit.types import (
     Adapter,
     Evaluation,
@@ -78,8 +80,7 @@ class EvalRun:
                 for source in self._sources():
                     self._many(Stage("many", source, count), tasks[:count])
         if "sequential" in evaluation.regimes:
-            for index in range(evaluation.sequences):
-                part = tasks[index * evaluation.sequence : (index + 1) * evaluation.sequence]
+            for index, part in enumerate(sequences_of(tasks, evaluation)):
                 self._conditions.unadapted(Stage("sequential", Source("base"), index), part, self._base)
                 for source in self._sources():
                     self._sequence(Stage("sequential", source, index), part)
@@ -117,31 +118,39 @@ class EvalRun:
         return self._conditions.edits(stage, tasks, model, writer=writer)
 
     def _many(self, stage: Stage, tasks: Sequence[Task]) -> None:
-        """One adapter on all passages; each passage's answers are a trial of its own."""
-        assert stage.source is not None
-        key = RecordKey("trials", str(stage), chunk=0)
-        if self._journal.get(key.kind, str(key), tuple[Trial, ...]) is not None:
+        """On all passages one adapter a training seed, each a chunk of its own; its answers are a trial a passage."""
+        name, training = str(stage), self._config.evaluation.many_training.hyperparameters()
+        count = self._config.evaluation.training_seeds
+        # A single one is the run's own, as it was before there could be several.
+        seeds = training_seeds(self._config.seed, count) if count > 1 else (self._config.seed,)
+        keys = [RecordKey("trials", name, chunk=number) for number in range(len(seeds))]
+        if all(self._journal.get(key.kind, str(key), tuple[Trial, ...]) is not None for key in keys):
             return
-        training, seed, name = self._config.evaluation.many_training.hyperparameters(), self._config.seed, str(stage)
         examples = self._examples(name, tasks, self._edits(stage, tasks), training)
-        if not examples:
-            failed = tuple(Trial(name, task.id, seed, failure="no edit could be used") for task in tasks)
-            self._journal.put(key.kind, str(key), failed)
-            return
+        for key, seed in zip(keys, seeds, strict=True):
+            if self._journal.get(key.kind, str(key), tuple[Trial, ...]) is None:
+                self._journal.put(
+                    key.kind, str(key), self._together(stage, tasks, Recipe(name, examples, training, seed))
+                )
+                self._search.done_with(name)
+
+    def _together(self, stage: Stage, tasks: Sequence[Task], recipe: Recipe) -> tuple[Trial, ...]:
+        """Train one adapter, and ask it about every passage."""
+        if not recipe.examples:
+            return tuple(Trial(recipe.id, task.id, recipe.seed, failure="no edit could be used") for task in tasks)
+        assert stage.source is not None
         model = self._inner_model(stage.source)
-        update = self._train(Recipe(name, examples, training, seed), model, "evaluation.many_training")
-        learnt = model.with_update(update)
-        evaluations = self._stages.evaluator.evaluate([(task, learnt) for task in tasks])
-        sha256 = update_sha256(update)
-        trials = tuple(Trial(name, after.task_id, seed, sha256, update.losses, after) for after in evaluations)
-        self._journal.put(key.kind, str(key), trials)
-        self._search.done_with(name)
+        update = self._train(recipe, model, "evaluation.many_training")
+        learnt, sha256 = model.with_update(update), update_sha256(update)
+        asked = self._stages.evaluator.evaluate([(task, learnt) for task in tasks])
+        return tuple(Trial(recipe.id, after.task_id, recipe.seed, sha256, update.losses, after) for after in asked)
 
     def _examples(
         self, name: str, tasks: Sequence[Task], edits: Sequence[SelfEdit], hyperparameters: Hyperparameters
     ) -> tuple[Example, ...]:
         """What all passages' edits teach; those passages without a usable one are recorded under `name`."""
-        joined = self._search.join(tasks, edits, hyperparameters, self._config.seed, unique=True)
+        unique = not self._config.evaluation.keep_repeats
+        joined = self._search.join(tasks, edits, hyperparameters, self._config.seed, unique=unique)
         self._journal.put("unusable", name, joined.unusable)
         return joined.examples
 
@@ -173,3 +182,18 @@ class EvalRun:
 
     def _train(self, recipe: Recipe, model: Model, settings: str) -> Update:
         return self._search.train(recipe, model, f"Training {recipe.id}", f"{settings}.learning_rate")
+
+
+def sequences_of(tasks: Sequence[Task], evaluation: EvaluationSettings) -> list[Sequence[Task]]:
+    """The passages of each sequence: one after another as they stand, or drawn as the paper's official code draws them.
+
+    With a seed, each of its sequences is drawn from all passages, without repeats; two sequences may share some.
+    """
+    size, seeds = evaluation.sequence, evaluation.sequence_seeds
+    if seeds is None:
+        return [tasks[index * size : (index + 1) * size] for index in range(evaluation.sequences)]
+    drawn: list[Sequence[Task]] = []
+    for seed in seeds:
+        draw = random.Random(seed)
+        drawn += [draw.sample(list(tasks), size) for _ in range(evaluation.sequences // len(seeds))]
+    return drawn

@@ -22,13 +22,14 @@ from selfedit.experiments.data import RunData, overlap, read_data
 from selfedit.experiments.named_policy import START, load_start
 from selfedit.experiments.runs.folder import RunFolder
 from selfedit.experiments.runs.page import conditions, report_page
+from selfedit.experiments.runs.published import check_published
 from selfedit.experiments.runs.records import RunRecords
 from selfedit.experiments.runs.side_by_side import side_by_side
 from selfedit.experiments.tracking import check_tracker, make_tracker
 from selfedit.files.disk import exists, write_whole, writing
 from selfedit.files.hashing import update_sha256
 from selfedit.files.journal import Journal
-from selfedit.graders import GRADERS
+from selfedit.graders import make_grader
 from selfedit.models import resolve
 from selfedit.policies.file import FilePolicy
 from selfedit.progress import Progress
@@ -38,6 +39,7 @@ from selfedit.text.reading import read_bytes, sha256
 from selfedit.types import Adapter, Model, Task
 
 if TYPE_CHECKING:
+    from selfedit.experiments.plan import Plan
     from selfedit.search.stages import Stages
 
 
@@ -47,15 +49,9 @@ def train(config: TrainConfig, path: Path, device: str | None, progress: Progres
     Raises:
         UserError: something in the configuration, the data or the folder is wrong; nothing was overwritten.
     """
-    if config.engine.generator == "vllm":
-        raise UserError("engine.generator: 'vllm' does not see the policy that a round trains. Leave it out.")
-    data = read_data(config)
-    check_start(config)
+    data = _check_train(config)
     if shared := overlap(data):
         progress.note(shared)
-    check_tracker(config.engine.tracking)
-    check_rank(config)
-    check_algorithm(config)
 
     def make_work(stages: Stages, base: Model) -> tuple[dict[str, str], Work]:
         from selfedit.experiments.runs.policy_folders import PolicyFolders
@@ -83,23 +79,16 @@ def evaluate(config: TrainConfig, path: Path, run: Path | None, device: str | No
     Raises:
         UserError: something in the configuration, the data or the folders is wrong; nothing was overwritten.
     """
-    if run is not None and config.engine.generator == "vllm":
-        raise UserError("engine.generator: 'vllm' does not see the policies of --run. Leave one of them out.")
-    if run is not None and "policy" not in config.evaluation.conditions:
-        raise UserError("--run gives policies, and evaluation.conditions has no 'policy'. Leave one of them out.")
-    data = read_data(config, training=False)
-    check_start(config)
-    check_regimes(config)
+    data, trained = _check_eval(config, run)
     RunFolder.check(path)
     files = _edit_files(config, data.validation, progress)
-    trained = RunRecords(run) if run is not None else None
-    if run is not None and trained is not None and not trained.policies.nodes:
-        raise UserError(f"--run {run} has no policy: no round ended with one. Leave --run out, or train on.")
+    rounds = config.evaluation.policy_rounds
 
     def make_work(stages: Stages, base: Model) -> tuple[dict[str, str], Work]:
         from selfedit.experiments.evaluate import EvalRun
 
         policies = _policies(run, trained, base) if run is not None and trained is not None else {}
+        policies = {number: path for number, path in policies.items() if rounds is None or number in rounds}
         edits_from = config.evaluation.edits_from
         hashes = {f"edits_from.{name}": sha256(read_bytes(edits_from[name])) for name in files}
         hashes |= {f"policy {number}": update_sha256(path[-1]) for number, path in policies.items()}
@@ -108,6 +97,69 @@ def evaluate(config: TrainConfig, path: Path, run: Path | None, device: str | No
         )
 
     return _run("eval", config, data, path, device, progress, make_work)
+
+
+def check(kind: str, config: TrainConfig, path: Path, run: Path | None, progress: Progress) -> Plan:
+    """All that can be said against a run before its model is loaded, and what it would do.
+
+    Args:
+        kind: train, or eval, which may have a training `run`.
+
+    Raises:
+        UserError: as `train` and `evaluate` would.
+    """
+    data, trained = (_check_train(config), None) if kind == "train" else _check_eval(config, run)
+    RunFolder.check(path)
+    warnings = [shared] if (shared := overlap(data)) else []
+    if kind == "eval":
+        _edit_files(config, data.validation, progress)
+    from selfedit.compose import compose
+    from selfedit.experiments.plan import Planner
+    from selfedit.models.load import outline
+
+    base = outline(config.model, progress=progress)
+    stages = compose(base, config.composition, progress.note)
+    check_targets(config, base)
+    check_window(data, config, base, stages)
+    rounds = config.evaluation.policy_rounds or ()
+    if trained is None and kind == "eval" and "policy" in config.evaluation.conditions and rounds:
+        warnings.append("without --run no policy is compared; its work is counted here")
+    policies = rounds or tuple(node.round for node in (trained.policies.nodes if trained else ()))
+    return Planner(config, data, base, stages, policies).plan(kind, warnings)
+
+
+def _check_train(config: TrainConfig) -> RunData:
+    """What can be wrong with a training run and needs no model to be seen; its data."""
+    if config.engine.generator == "vllm":
+        raise UserError("engine.generator: 'vllm' does not see the policy that a round trains. Leave it out.")
+    data = read_data(config)
+    check_start(config)
+    check_published(config.published)
+    check_tracker(config.engine.tracking)
+    check_rank(config)
+    check_algorithm(config)
+    return data
+
+
+def _check_eval(config: TrainConfig, run: Path | None) -> tuple[RunData, RunRecords | None]:
+    """The same of a comparison; its data, and the training run whose policies are compared."""
+    if run is not None and config.engine.generator == "vllm":
+        raise UserError("engine.generator: 'vllm' does not see the policies of --run. Leave one of them out.")
+    if run is not None and "policy" not in config.evaluation.conditions:
+        raise UserError("--run gives policies, and evaluation.conditions has no 'policy'. Leave one of them out.")
+    data = read_data(config, training=False)
+    check_regimes(config)
+    check_start(config)
+    check_published(config.published)
+    trained = RunRecords(run) if run is not None else None
+    if trained is None:
+        return data, None
+    rounds = {node.round for node in trained.policies.nodes}
+    if not rounds:
+        raise UserError(f"--run {run} has no policy: no round ended with one. Leave --run out, or train on.")
+    if gone := set(config.evaluation.policy_rounds or ()) - rounds:
+        raise UserError(f"evaluation.policy_rounds names {min(gone)}, and --run {run} has no policy of that round.")
+    return data, trained
 
 
 def _policies(run: Path, trained: RunRecords, base: Model) -> dict[int, tuple[Adapter, ...]]:
@@ -139,7 +191,7 @@ def _run(
 ) -> RunFolder:
     """Begin a run or go on with it: load the model, compose the stages, do what is left, write the report."""
     RunFolder.check(path)
-    grader = GRADERS[config.evaluation.grader]().identity  # A judge says here what it lacks.
+    grader = make_grader(config.evaluation.grader, config.wording).identity  # A judge says here what it lacks.
     resolve(config.model).check()
     # torch is only imported once all that needs no model was checked.
     from selfedit.compose import compose

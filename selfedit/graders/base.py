@@ -18,6 +18,10 @@ class Grader(ABC):
         """What its verdicts hang on: two graders of one identity give the same."""
         return self.name
 
+    def shown(self, probe: Probe, answer: str) -> str:
+        """What another model is asked about an answer; empty where none is."""
+        return ""
+
     @abstractmethod
     def grade(self, probe: Probe, answer: str) -> Verdict:
         """The verdict and its reason. A grader that cannot decide raises; it never calls the answer wrong."""

@@ -16,7 +16,9 @@ from selfedit.errors import UserError
 from selfedit.files.disk import write_whole, writing
 from selfedit.graders.base import Grader
 from selfedit.graders.chat import Endpoint, UnreachableError
+from selfedit.models.wording import fill
 from selfedit.paths import judge_cache
+from selfedit.text.reading import sha256
 from selfedit.types import Probe, Verdict
 
 _PROMPT = """You grade answers to reading questions. Below are a question, its correct answer, and the answer of a \
@@ -41,6 +43,7 @@ class JudgeGrader(Grader):
     Args:
         endpoint: by default from SELFEDIT_JUDGE_URL, SELFEDIT_JUDGE_MODEL and SELFEDIT_JUDGE_KEY.
         concurrency: requests under way at once.
+        template: the question to the judge, with places for {question}, {gold} and {answer}.
 
     Raises:
         UserError: the variables are not set.
@@ -48,13 +51,14 @@ class JudgeGrader(Grader):
 
     name = "judge"
 
-    def __init__(self, endpoint: Endpoint | None = None, concurrency: int = 8) -> None:
+    def __init__(self, endpoint: Endpoint | None = None, concurrency: int = 8, template: str = _PROMPT) -> None:
         self._endpoint = endpoint or _from_environment()
-        self._concurrency = concurrency
+        self._concurrency, self._template = concurrency, template
 
     @property
     def identity(self) -> str:
-        return f"{self.name} {self._endpoint.model}"
+        asked = "" if self._template == _PROMPT else f", asked {sha256(self._template.encode())[:8]}"
+        return f"{self.name} {self._endpoint.model}{asked}"
 
     def grade(self, probe: Probe, answer: str) -> Verdict:
         return self.grade_all([(probe, answer)])[0]
@@ -65,7 +69,7 @@ class JudgeGrader(Grader):
         Raises:
             UserError: the judge cannot be reached, or says neither yes nor no. Verdicts that came are kept.
         """
-        prompts = [_prompt(probe, answer) if answer.strip() else None for probe, answer in items]
+        prompts = [self._prompt(probe, answer) if answer.strip() else None for probe, answer in items]
         wanted = list(dict.fromkeys(prompt for prompt in prompts if prompt is not None))
         said = {prompt: reply for prompt in wanted if (reply := self._cached(prompt)) is not None}
         missing = [prompt for prompt in wanted if prompt not in said]
@@ -74,6 +78,13 @@ class JudgeGrader(Grader):
             Verdict(False, "there is no answer") if prompt is None else self._verdict(said[prompt])
             for prompt in prompts
         ]
+
+    def _prompt(self, probe: Probe, answer: str) -> str:
+        gold = " or ".join(probe.answers)
+        return fill(self._template, question=probe.question, gold=gold, answer=answer.strip())
+
+    def shown(self, probe: Probe, answer: str) -> str:
+        return self._prompt(probe, answer)
 
     def _verdict(self, correct: bool) -> Verdict:
         return Verdict(correct, f"{self._endpoint.model} says {'yes' if correct else 'no'}")
@@ -125,10 +136,6 @@ class JudgeGrader(Grader):
         with writing(judge_cache(), "set SELFEDIT_HOME to another folder"):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, b"yes" if correct else b"no")
-
-
-def _prompt(probe: Probe, answer: str) -> str:
-    return _PROMPT.format(question=probe.question, gold=" or ".join(probe.answers), answer=answer.strip())
 
 
 def _short(text: str) -> str:

@@ -25,6 +25,10 @@ class ModelSource(ABC):
     def cached(self) -> Path | None:
         """Return what `folder` would, if nothing has to be fetched or converted for it; else None."""
 
+    def outline(self, progress: Progress) -> Path:
+        """Return a local folder with config.json and a tokenizer, perhaps without weights. Raises as `folder` does."""
+        return self.folder(progress)
+
     @abstractmethod
     def folder(self, progress: Progress) -> Path:
         """Return a local folder with config.json, a tokenizer and *.safetensors, downloading or converting first.

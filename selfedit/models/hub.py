@@ -57,7 +57,12 @@ class HubSource(ModelSource):
             return None
         return folder if missing_from(folder) is None else None
 
-    def _download(self, progress: Progress) -> Path:
+    def outline(self, progress: Progress) -> Path:
+        """All but the weights."""
+        self.check()
+        return self.cached() or self._download(progress, _PATTERNS[1:])
+
+    def _download(self, progress: Progress, patterns: tuple[str, ...] = _PATTERNS) -> Path:
         from huggingface_hub import snapshot_download
         from huggingface_hub.constants import HF_HUB_OFFLINE
         from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
@@ -67,11 +72,12 @@ class HubSource(ModelSource):
                 f"{self.name} is not in the Hugging Face cache and HF_HUB_OFFLINE is set. Unset it to download the "
                 f"model, or {_LOCAL}."
             )
-        progress.note(f"Downloading {self.name} from the Hugging Face hub into its cache.")
+        what = "" if "*.safetensors" in patterns else "what describes "
+        progress.note(f"Downloading {what}{self.name} from the Hugging Face hub into its cache.")
         try:
             # The hub knows its bytes best, so that its own bars serve on a terminal, and nothing elsewhere.
             with nullcontext() if isinstance(progress, TerminalProgress) else quiet_hub():
-                return Path(snapshot_download(self.name, allow_patterns=list(_PATTERNS)))
+                return Path(snapshot_download(self.name, allow_patterns=list(patterns)))
         except GatedRepoError as error:
             raise UserError(
                 f"{self.name} is gated. Accept its terms on its hub page, then log in with 'hf auth login'."

@@ -103,11 +103,7 @@ def load(
     except UserError:
         raise
     except Exception as error:  # Whatever transformers stumbles over in a folder that a user named.
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise UserError(
-            f"Cannot load the model in {folder}: {reason}. Check that it is a causal language model that "
-            "transformers knows without code of its own."
-        ) from error
+        raise _unreadable(folder, error) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     model.requires_grad_(False)
@@ -118,6 +114,42 @@ def load(
         model=model.eval().to(place),
         tokenizer=tokenizer,
         has_chat_template=bool(tokenizer.chat_template),
+    )
+
+
+def outline(name: str, *, progress: Progress | None = None) -> BaseModel:
+    """The model without its weights, in memory for none of them: what can be said of it before it is loaded.
+
+    Raises as `load` does.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+    from selfedit.models import resolve
+
+    source = resolve(name)
+    source.check()
+    folder = source.outline(progress or QuietProgress())
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    auto: Any = AutoModelForCausalLM
+    try:
+        with quiet_transformers(), torch.device("meta"):
+            tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+            config = AutoConfig.from_pretrained(folder, **options)
+            model = auto.from_config(config, dtype=default_dtype(_device(None)), trust_remote_code=False)
+            if (folder / "generation_config.json").exists():
+                model.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # Whatever transformers stumbles over in a folder that a user named.
+        raise _unreadable(folder, error) from error
+    model.requires_grad_(False)
+    return BaseModel(source.name, folder, "", model.eval(), tokenizer, bool(tokenizer.chat_template))
+
+
+def _unreadable(folder: Path, error: Exception) -> UserError:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    return UserError(
+        f"Cannot load the model in {folder}: {reason}. Check that it is a causal language model that "
+        "transformers knows without code of its own."
     )
 
 

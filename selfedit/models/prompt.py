@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from selfedit.models.wording import Wording
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+PromptStyle = Literal["auto", "chat", "plain"]
 
 
 class Prompter:
@@ -14,10 +18,11 @@ class Prompter:
 
     Args:
         chat: use the tokenizer's chat template.
+        wording: somebody's own words, for those who ask.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, chat: bool) -> None:
-        self.tokenizer, self.chat = tokenizer, chat
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, chat: bool, wording: Wording | None = None) -> None:
+        self.tokenizer, self.chat, self.wording = tokenizer, chat, wording or Wording()
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Token ids of a text, without special tokens."""
@@ -32,13 +37,16 @@ class Prompter:
     def chat_prompt(self, user: str, opening: str = "", examples: Sequence[tuple[str, str]] = ()) -> tuple[int, ...]:
         """The prompt of a request, up to where the answer begins.
 
+        In plain text that is after an empty line, unless the request ends in white space, and so says itself where.
+
         Args:
             opening: the first words of the answer, put into the model's mouth.
             examples: worked examples, (request, answer), shown before.
         """
         if not self.chat:
             shown = "".join(f"{asked}\n\n{answered}\n\n\n" for asked, answered in examples)
-            return self.text(f"{shown}{user}\n\n{opening}")
+            gap = "" if user[-1:].isspace() else "\n\n"
+            return self.text(f"{shown}{user}{gap}{opening}")
         messages = [
             message
             for asked, answered in (*examples, (user, ""))

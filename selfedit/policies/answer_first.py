@@ -134,11 +134,10 @@ class AnswerFirstPolicy(Student):
             learnt.append(Example(prompt + written, (0.0,) * len(prompt) + (1.0,) * len(written)))
         return tuple(learnt)
 
-    def prompt_tokens(self, task: Task) -> int:
+    def prompt(self, task: Task) -> tuple[int, ...]:
         """Of asking for a question, or of asking it back, where the passage is in context."""
         asked = [self._request(task, span) for span in spans(task.passage, task.title, self._per_sentence)]
-        back = len(self._ask("", task.title, task.passage)) + _QUESTION_TOKENS
-        return max(back, *map(len, asked)) if asked else back
+        return max(asked, key=len, default=self._ask("", task.title, task.passage))
 
     def _drafted(self, tasks: Sequence[Task], edits: int, seed: int, model: Model) -> list[_Draft]:
         """Questions about all spans, those kept and those refused."""

@@ -35,5 +35,5 @@ class Student(Policy):
         """An edit as it is to be learnt: weight 0 on what the model is asked, 1 on what it is to write."""
 
     @abstractmethod
-    def prompt_tokens(self, task: Task) -> int:
-        """Tokens of the longest request for an edit about a task."""
+    def prompt(self, task: Task) -> tuple[int, ...]:
+        """The longest request for an edit about a task; empty where nothing is written."""

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from selfedit.errors import UserError, nearest
+from selfedit.models.wording import Wording, fill
 from selfedit.types import Lesson, Task
 
 Parser = Callable[[str], tuple[Lesson, ...]]
@@ -24,8 +25,10 @@ class Format:
             trained on.
         example: what a good self-edit about `EXAMPLE` looks like, shown to the policy first. We deviate
             from the paper, whose 7B model needs none: without it SmolLM2-135M seldom writes the form asked for.
+            Empty: none is shown.
         opening: how the text begins. It is put into the policy's mouth and counts as part of the edit.
         parse: reads the lessons out of the text; what does not parse is left out, and none means unusable.
+        request: somebody's own request, with places for {title} and {passage}, instead of ours.
     """
 
     name: str
@@ -33,14 +36,27 @@ class Format:
     example: str
     opening: str
     parse: Parser
+    request: str = ""
 
     @property
     def examples(self) -> tuple[tuple[str, str], ...]:
-        """The worked example as a request and its answer."""
-        return ((self.prompt(EXAMPLE), self.example),)
+        """The worked example as a request and its answer, if it is to be shown."""
+        return ((self.prompt(EXAMPLE), self.example),) if self.example else ()
+
+    def worded(self, wording: Wording, worked_example: bool) -> Format:
+        """The same in somebody's own words, as far as they have some for it, and with a worked example or without.
+
+        An example in our form would contradict a request in other words: those that want one put it there.
+        """
+        own = wording.writing.get(self.name)
+        if own is not None:
+            return replace(self, request=own.request, opening=own.opening, example="")
+        return self if worked_example else replace(self, example="")
 
     def prompt(self, task: Task) -> str:
         """The request for a self-edit about a task."""
+        if self.request:
+            return fill(self.request, title=task.title, passage=task.passage)
         return f"{self.instruction}\n\n{task.title}\n{task.passage}"
 
     def schema(self, task: Task) -> str:
@@ -59,13 +75,24 @@ EXAMPLE = Task(
 
 # A number in front of digits is no marker, or "3.5 million" would become five.
 _MARKER = re.compile(r"^\s*(?:[-*•]+(?!\d)|\(?\d{1,3}[.):](?!\d)|#+)\s*")
+_FIRST = re.compile(r"1\.(?!\d)")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
+def _without_preamble(lines: list[str]) -> list[str]:
+    """The lines without a first one that only says that a list follows: one before a line with the number 1.
+
+    So has the paper's official code; 78 of the 100 published edits of GPT-4.1 begin so, and none of Qwen2.5-7B's. We
+    keep a first line that has a number itself.
+    """
+    begins = len(lines) > 1 and _FIRST.match(lines[1]) and not lines[0][0].isdigit()
+    return lines[1:] if begins else lines
+
+
 def parse_lines(text: str) -> tuple[Lesson, ...]:
-    """Every line with a word in it is a statement; list markers, headings' marks and repeats are dropped."""
+    """Every line with a word in it is a statement; a preamble, list markers, marks and repeats are dropped."""
     lines: dict[str, None] = {}
-    for line in text.splitlines():
+    for line in _without_preamble([line.strip() for line in text.splitlines() if line.strip()]):
         statement = _MARKER.sub("", line).strip().strip("*").strip()
         if len(_LETTER.findall(statement)) >= 3:
             lines[statement] = None
@@ -97,6 +124,12 @@ def parse_pairs(text: str) -> tuple[Lesson, ...]:
         elif is_asking:
             question = f"{question} {content}".strip()
     return tuple(pairs.values())
+
+
+def parse_parts(text: str) -> tuple[Lesson, ...]:
+    """Texts divided by `---`, each a statement as a whole."""
+    parts = (" ".join(part.split()) for part in text.split("---"))
+    return tuple(Lesson(part) for part in dict.fromkeys(parts) if _LETTER.search(part))
 
 
 def _nothing(_: str) -> tuple[Lesson, ...]:
@@ -142,6 +175,11 @@ Answer: twice a year
 Question: When may no visitor climb the Brindle Lighthouse?
 Answer: after dusk"""
 
+_CONNECTIONS = "Write how the people, places and things in this passage are connected, each time in a text of its own."
+_CONNECTED = """Edda Corvin, a mason, finished the Brindle Lighthouse in 1871.
+---
+The lamp of the Brindle Lighthouse burns colza oil, and so can be seen from 31 miles away."""
+
 FORMATS: dict[str, Format] = {
     format_.name: format_
     for format_ in (
@@ -152,6 +190,8 @@ FORMATS: dict[str, Format] = {
         Format("self-qa", _SELF_QA, _ASKED, "Question:", parse_pairs),
         # Written by `policies/answer_first.py`, not at one go; this is how it is read.
         Format("answer-first", _SELF_QA, _ASKED, "Question:", parse_pairs),
+        # Written by `policies/entigraph.py`, text by text.
+        Format("entigraph", _CONNECTIONS, _CONNECTED, "", parse_parts),
         Format("none", "", "", "", _nothing),
     )
 }

@@ -59,9 +59,9 @@ class ModelPolicy(Student):
         self._generator.generate(requests, done)
         return [written[index] for index in range(len(blanks))]
 
-    def prompt_tokens(self, task: Task) -> int:
-        """Tokens of the request for an edit about a task."""
-        return len(self._prompt(self._blank(task, 0, 0))) if self._format.instruction else 0
+    def prompt(self, task: Task) -> tuple[int, ...]:
+        """See Student."""
+        return self._prompt(self._blank(task, 0, 0)) if self._format.instruction else ()
 
     def examples(self, task: Task, edit: SelfEdit) -> tuple[Example, ...]:
         """The prompt without loss, then the edit and its end."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from selfedit.report.crossed import crossed_difference, crossed_mean
 from selfedit.report.escaping import clean, markdown_cell, markdown_line, markup
 from selfedit.report.statistics import LEVEL, RESAMPLES, Estimate, Groups, bootstrap_mean, paired_difference
 
@@ -97,30 +98,53 @@ def comparison_table(
     resamples: int = RESAMPLES,
     level: float = LEVEL,
     measure: Measure = ACCURACY,
+    by_seed: Mapping[str, Sequence[Groups]] | None = None,
+    shared: Collection[str] = (),
 ) -> Table:
     """A measure by condition, as a rule accuracy, and its difference to that of `reference`, with intervals.
 
     Each condition gives its values, for accuracy 0 or 1, by passage and question, the same ones in the same order.
-    ValueError if `reference` is none of them, if they differ in shape, or if there is no question.
+
+    Args:
+        by_seed: the values of those conditions where all passages share a model, once for each of several seeds; their
+            intervals are for other seeds, too. `conditions` has the means over seeds.
+        shared: conditions where all passages share one model: the note says that intervals are conditional on it.
+
+    Raises:
+        ValueError: `reference` is none of them, they differ in shape, or there is no question.
     """
+    seeds = by_seed or {}
+
+    def mean_of(name: str) -> Estimate:
+        if name in seeds:
+            return crossed_mean(seeds[name], level=level)
+        return bootstrap_mean(conditions[name], seed=seed, resamples=resamples, level=level)
+
+    def gain_of(name: str) -> Estimate:
+        if name in seeds or reference in seeds:
+            pair = (seeds.get(each, [conditions[each]]) for each in (name, reference))
+            return crossed_difference(*pair, level=level)
+        return paired_difference(conditions[name], conditions[reference], seed=seed, resamples=resamples, level=level)
+
     if reference not in conditions:
         raise ValueError(f"the reference {reference!r} is not among the conditions {list(conditions)}")
     rows = []
     factor, digits = measure.factor, measure.digits
     for name, graded in conditions.items():
-        accuracy = bootstrap_mean(graded, seed=seed, resamples=resamples, level=level)
+        accuracy = mean_of(name)
         mean = f"{factor * accuracy.mean:.{digits}f}"
         row = (name, str(sum(map(len, graded))), mean, interval_text(accuracy, factor, digits))
         if name == reference:
             rows.append((*row, "-", "-", "reference"))
             continue
-        gain = paired_difference(graded, conditions[reference], seed=seed, resamples=resamples, level=level)
+        gain = gain_of(name)
         difference = f"{factor * gain.mean:+.{digits}f}"
         rows.append((*row, difference, interval_text(gain, factor, digits, signed=True), gain.verdict))
     share = f"{100 * level:g}%"
     figures = (measure.column, f"{share} interval", "difference", f"its {share} interval")
     columns = ("condition", "questions", *figures, "verdict")
-    return Table(title, columns, tuple(rows), _comparison_note(reference, conditions, share, measure))
+    note = _comparison_note(reference, conditions, share, measure) + _noise(seeds, shared)
+    return Table(title, columns, tuple(rows), note)
 
 
 def interval_text(estimate: Estimate, factor: float = 1, digits: int = 1, signed: bool = False) -> str:
@@ -141,6 +165,21 @@ def _comparison_note(reference: str, conditions: Mapping[str, Groups], share: st
         note += " One passage does not tell how much passages differ, so there is no interval."
     if len(conditions) > 2:
         note += f" Each interval is one of {share} by itself: of many comparisons, some exclude zero by chance."
+    return note
+
+
+def _noise(by_seed: Mapping[str, Sequence[Groups]], shared: Collection[str]) -> str:
+    """What an interval says of the models that all passages share."""
+    note = ""
+    if by_seed:
+        counts = sorted({len(runs) for runs in by_seed.values()})
+        note += f" Those of {', '.join(by_seed)} are for other training seeds, too, of which there are {counts[0]}."
+    if shared:
+        one = "the one model" if len(shared) == 1 else "the one model of each"
+        note += (
+            f" All passages share a model in {', '.join(shared)}: their intervals are conditional on {one}, and say "
+            "nothing of what another training seed would have given."
+        )
     return note
 
 

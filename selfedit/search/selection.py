@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from selfedit.rewards import Reward
 from selfedit.types import Evaluation, Group, Rollout, SelfEdit, Task, Trial
+
+Ties = Literal["likelihood", "first"]
 
 
 @dataclass(frozen=True)
@@ -18,11 +21,14 @@ class Selection:
         must_beat_base: only those with more reward than no update or, with as much, likelier gold answers. Where the
             reward cannot say what no update is worth, nothing is held against it.
         min_reward: and only those with at least this reward.
+        ties: which of equally rewarded edits is the better one: that with likelier gold answers, or the one that was
+            written first, as in the paper's official code.
     """
 
     top_k: int = 1
     must_beat_base: bool = True
     min_reward: float | None = None
+    ties: Ties = "likelihood"
 
 
 def make_groups(
@@ -56,11 +62,11 @@ def rank(group: Group, reward: Reward) -> Group:
 def select(group: Group, selection: Selection) -> Group:
     """The ranked group with the best rollouts marked as kept.
 
-    Ties are broken by the gold answers' log-probability: with five questions most edits tie, and the first of them
-    would be chosen by chance.
+    By default ties are broken by the gold answers' log-probability: with five questions most edits tie, and the first
+    of them is chosen by chance.
     """
     eligible = [rollout for rollout in group.rollouts if _is_eligible(rollout, group.before, selection)]
-    eligible.sort(key=_worth, reverse=True)
+    eligible.sort(key=lambda rollout: _worth(rollout, selection.ties), reverse=True)
     kept = {rollout.edit.id for rollout in eligible[: selection.top_k]}
     return replace(group, rollouts=tuple(replace(r, kept=r.edit.id in kept) for r in group.rollouts))
 
@@ -72,8 +78,9 @@ def finalists(group: Group, proxy: Reward, count: int) -> list[SelfEdit]:
     return sorted((rollout.edit for rollout in best), key=lambda edit: edit.id)
 
 
-def _worth(rollout: Rollout) -> tuple[float, float]:
-    return (rollout.reward if rollout.reward is not None else float("-inf"), rollout.gold_logprob)
+def _worth(rollout: Rollout, ties: Ties) -> tuple[float, float]:
+    reward = rollout.reward if rollout.reward is not None else float("-inf")
+    return reward, rollout.gold_logprob if ties == "likelihood" else 0.0
 
 
 def _is_eligible(rollout: Rollout, before: Evaluation, selection: Selection) -> bool:
@@ -83,4 +90,5 @@ def _is_eligible(rollout: Rollout, before: Evaluation, selection: Selection) -> 
         return False
     if not selection.must_beat_base or rollout.base_reward is None:
         return True
-    return _worth(rollout) > (round(rollout.base_reward, 12), before.gold_logprob)
+    without = (round(rollout.base_reward, 12), before.gold_logprob if selection.ties == "likelihood" else 0.0)
+    return _worth(rollout, selection.ties) > without

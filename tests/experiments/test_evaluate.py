@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 
 from selfedit.errors import UserError
-from selfedit.experiments.config import load_config
+from selfedit.experiments.config import EvaluationSettings, load_config
+from selfedit.experiments.evaluate import sequences_of
 from selfedit.experiments.runs.page import conditions, report_page
 from selfedit.experiments.runs.records import RunRecords, gold_logprob
 from selfedit.experiments.start import evaluate, train, write_comparison
 from selfedit.progress import QuietProgress
 from selfedit.report import Bullets, Section, Table
 from selfedit.store import Journal
+from selfedit.types import Task
 from tests.experiments.data import write_config
 
 SMALL: dict[str, Any] = {"seed": 2, "outer__rounds": 1, "outer__edits": 1, "outer__training_seeds": 1}
@@ -169,6 +171,58 @@ def test_many_passages_share_one_adapter(tmp_path: Path) -> None:
     assert notes_of(section) == []
     with pytest.raises(UserError, match="Run compared has no answers passage by passage"):
         write_comparison([tmp_path / "runs" / "compared"], None)
+
+
+def test_many_passages_with_several_seeds_have_intervals_for_other_seeds(tmp_path: Path) -> None:
+    one, two = (
+        compare(tmp_path, name=f"s{seeds}", outer__rounds=0, evaluation=MANY | {"training_seeds": seeds})
+        for seeds in (1, 2)
+    )
+    trials = two.trials("many2-passage")
+    assert {trial.seed for trial in trials} == {1000, 1001} and len({trial.adapter_sha256 for trial in trials}) == 2
+    notes = [[b.note for s in report_page(r).sections for b in s.blocks if isinstance(b, Table)] for r in (one, two)]
+    assert any("conditional on the one model" in note for note in notes[0])
+    assert not any("conditional" in note for note in notes[1])
+    assert any("for other training seeds, too, of which there are 2" in note for note in notes[1])
+
+
+def test_runs_that_differ_in_their_seed_have_intervals_over_seeds(tmp_path: Path) -> None:
+    paths = []
+    for seed in (1, 2):
+        path = tmp_path / "runs" / f"seed{seed}"
+        train(load_config(write_config(tmp_path, **SMALL | {"seed": seed})), path, "cpu", QuietProgress())
+        paths.append(path)
+    (alone,) = (s for s in report_page(RunRecords(paths[0])).sections if s.heading == "Result")
+    assert all("in own edits, after round 1: their intervals are conditional" in t.note for t in tables_of(alone))
+    tables = write_comparison(paths, None)
+    over = [table for table in tables if table.title.endswith("over 2 seeds")]
+    assert len(over) == 2 and all("for other training seeds, too" in table.note for table in over)
+    assert [row[0] for row in over[0].rows][-1] == "own edits, after round 1"
+    assert any("seed1: own edits, after round 1" in t.note and "conditional" in t.note for t in tables if t not in over)
+
+
+def test_repeats_are_kept_where_they_are_asked_for(tmp_path: Path) -> None:
+    write_config(tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "validation.jsonl").read_text().splitlines()]
+    edits = [{"context": row["context"], "self_edit": "Odo built a bridge."} for row in rows for _ in range(2)]
+    (tmp_path / "edits.jsonl").write_text("".join(json.dumps(edit) + "\n" for edit in edits))
+    settings = MANY | {"edits": 2, "edits_from": {"odo": "edits.jsonl"}, "conditions": ["base"]}
+    settings["many_training"] = LITTLE | {"batch_size": 1}
+    made = []
+    for keep in (False, True):
+        evaluation = settings | {"keep_repeats": keep}
+        records = compare(tmp_path, name=f"keep-{keep}", outer__rounds=0, evaluation=evaluation)
+        made.append(len(records.trials("many2-from-odo")[0].losses))
+    assert made == [4, 8]  # Two passages and two lines, a step each; twice that with what the second edits repeat.
+
+
+def test_sequences_are_drawn_as_in_the_official_runs() -> None:
+    """`random.seed(42)`, then `random.sample(passages, 8)` a sequence (continual_self_edits.py:403 and 418)."""
+    tasks = [Task(f"v{number}", "", "", ()) for number in range(2067)]
+    settings = EvaluationSettings(sequence=8, sequences=4, sequence_seeds=(42, 43))
+    drawn = [[task.id for task in sequence] for sequence in sequences_of(tasks, settings)]
+    assert drawn[0] == ["v456", "v102", "v1126", "v1003", "v914", "v571", "v419", "v356"]
+    assert [len(set(sequence)) for sequence in drawn] == [8] * 4 and drawn[2] != drawn[0]
 
 
 @pytest.mark.parametrize(("rows", "missing"), [(1, 1), (2, 2)])

@@ -19,6 +19,14 @@ def test_lines_lose_markers_and_repeats() -> None:
     ]
 
 
+def test_a_line_that_only_says_that_a_list_follows_is_dropped() -> None:
+    listed = "1. It rains.\n2. It pours."
+    assert parse_lines(f"Sure, here is a list:\n\n{listed}") == parse_lines(listed)
+    whole = "It rains.\n1.5 million get wet."
+    assert [lesson.text for lesson in parse_lines(whole)] == whole.splitlines()
+    assert [lesson.text for lesson in parse_lines("1. It rains.\n1. It pours.")] == ["It rains.", "It pours."]
+
+
 def test_a_number_that_belongs_to_the_fact_stays() -> None:
     facts = ["3.5 million people live in Borsk.", "12:30 is when it opens.", "-5 degrees is the mean in winter."]
     assert [lesson.text for lesson in parse_lines("\n".join(facts))] == facts

@@ -29,7 +29,7 @@ class FewshotDomain(Domain):
 
     formats: ClassVar[Mapping[str, Format]] = FORMATS
     default_format: ClassVar[str] = "settings"
-    stop: ClassVar[tuple[str, ...]] = ("\n\n",)
+    stop = ("\n\n",)
     kind: ClassVar[str] = "fewshot"
 
     def __init__(

@@ -13,7 +13,7 @@ class RestEm(Algorithm):
 
     def update(self, round_: Round, as_examples: AsExamples) -> PolicyUpdate:
         settings = self.settings
-        selection = Selection(settings.top_k, settings.must_beat_base, settings.min_reward)
+        selection = Selection(settings.top_k, settings.must_beat_base, settings.min_reward, settings.ties)
         groups = tuple(select(group, selection) for group in round_.groups)
         kept = ((group.task, rollout.edit) for group in groups for rollout in group.rollouts if rollout.kept)
         examples = tuple(example for task, edit in kept for example in as_examples(task, edit))

@@ -19,7 +19,7 @@ from selfedit.release_0_1 import upgraded_config
 from selfedit.types import ModelRef
 
 _INSTEAD = "use another --out"
-_FREE = ("engine.slots", "engine.token_budget", "engine.tracking")
+FREE = ("engine.slots", "engine.token_budget", "engine.tracking")
 """These say how fast and how shown, not what."""
 
 
@@ -133,7 +133,7 @@ class RunFolder:
 def _check_same(
     path: Path, facts: RunFacts, kind: str, config: dict[str, Any], hashes: Mapping[str, str], model: ModelRef
 ) -> None:
-    differing = [key for key in _differences(upgraded_config(facts.config), config) if key not in _FREE]
+    differing = [key for key in differences(upgraded_config(facts.config), config) if key not in FREE]
     if facts.kind != kind or differing:
         what = ", ".join(differing) or "the command"
         raise UserError(
@@ -141,7 +141,8 @@ def _check_same(
         )
     for key in sorted(facts.hashes.keys() | hashes.keys()):
         if facts.hashes.get(key) != hashes.get(key):
-            what = f"data.{key}" if key in ("train", "validation") else key
+            groups = {"train": "data.train", "validation": "data.validation", "prompts": "policy.prompts"}
+            what = groups.get(key, key)
             raise UserError(f"{what} is not what it was when the run in {path} began. Put it back, or {_INSTEAD}.")
     if facts.model.fingerprint != model.fingerprint:
         raise UserError(
@@ -149,19 +150,18 @@ def _check_same(
         )
 
 
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
     """The dotted keys whose values differ; where files lie does not count, since their contents are hashed."""
     differing = []
     for key in sorted(before.keys() | now.keys()):
         left, right = before.get(key), now.get(key)
         if isinstance(left, Mapping) and isinstance(right, Mapping):
-            differing += _differences(left, right, f"{prefix}{key}.")
+            differing += differences(left, right, f"{prefix}{key}.")
         elif json.dumps(left, sort_keys=True) != json.dumps(right, sort_keys=True) and not _is_path(prefix, key):
             differing.append(f"{prefix}{key}")
     return differing
 
 
 def _is_path(prefix: str, key: str) -> bool:
-    return prefix == "evaluation.edits_from." or (
-        prefix == "data." and key in ("train", "validation", "validation_index")
-    )
+    files = {"data.": ("train", "validation", "validation_index"), "policy.": ("prompts",)}
+    return prefix == "evaluation.edits_from." or key in files.get(prefix, ())

@@ -8,8 +8,10 @@ from statistics import fmean
 
 from selfedit.experiments.kinds import kind_of
 from selfedit.experiments.runs.overview import picture, sentence
+from selfedit.experiments.runs.published import published_section, published_tables
 from selfedit.experiments.runs.records import MEASURES, RoundRecord, RunRecords, Value, graded, graded_trials, is_right
-from selfedit.experiments.runs.regimes import many_sections, sequence_sections
+from selfedit.experiments.runs.regimes import many_conditions, many_sections, sequence_sections
+from selfedit.experiments.runs.stages import Source
 from selfedit.report import (
     Block,
     Bullets,
@@ -44,6 +46,7 @@ def report_page(run: RunRecords) -> Page:
         *([_result(run)] if one_by_one else ()),
         *_of_domain(run),
         *regimes,
+        *_published(run),
         *_learning(run),
         *_reliability(run),
         *_examples(run),
@@ -78,6 +81,25 @@ def plain_names(run: RunRecords) -> set[str]:
     return {run.name(key) for key in ("base", "in-context", "passage")}
 
 
+def _published(run: RunRecords) -> list[Section]:
+    """Published figures beside ours, where the configuration names some."""
+    name = str(run.facts.config.get("published", ""))
+    if name not in published_tables():
+        return []
+    answered, _ = conditions(run)
+    ours: dict[str, Mapping[str, list[list[float]]]] = {"": answered} if answered else {}
+    for stage in run.stages("before"):
+        if stage.regime == "many":
+            ours[f"{stage.number} passages"] = many_conditions(run, stage, is_right)[0]
+    return [published_section(name, run.facts.config, ours)]
+
+
+def trained_policies(run: RunRecords) -> list[str]:
+    """What conditions are called whose edits a policy wrote that was trained: one for all passages."""
+    sources = ((Source.parse(key), name) for key, name in run.edit_sources())
+    return [name for source, name in sources if source is not None and source.number > 0]
+
+
 def conditions(run: RunRecords, value: Value = is_right) -> tuple[dict[str, list[list[float]]], list[str]]:
     """A value of the answers to the validation questions by condition, and a word on passages without an adapter."""
     tasks = run.tasks("v")
@@ -109,7 +131,13 @@ def _result(run: RunRecords) -> Section:
         by_measure = [(title, measure, conditions(run, value)[0]) for title, measure, value in MEASURES]
         blocks += [picture(values, references[0], measure) for _, measure, values in by_measure]
         blocks += [
-            comparison_table(values, reference, title=f"{title}, against '{reference}'", measure=measure)
+            comparison_table(
+                values,
+                reference,
+                title=f"{title}, against '{reference}'",
+                measure=measure,
+                shared=[name for name in trained_policies(run) if name in values],
+            )
             for title, measure, values in by_measure
             for reference in references
         ]

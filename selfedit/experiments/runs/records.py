@@ -182,6 +182,14 @@ def graded(tasks: Sequence[Task], evaluations: Sequence[Evaluation], value: Valu
     return [[value(answer) for answer in by_id[task.id].answers] for task in tasks]
 
 
+def graded_by_seed(
+    tasks: Sequence[Task], trials: Sequence[Trial], fallback: Sequence[Evaluation], value: Value = is_right
+) -> list[list[list[float]]]:
+    """As `graded_trials`, once for each training seed."""
+    seeds = dict.fromkeys(trial.seed for trial in trials)
+    return [graded_trials(tasks, [t for t in trials if t.seed == seed], fallback, value)[0] for seed in seeds]
+
+
 def graded_trials(
     tasks: Sequence[Task], trials: Sequence[Trial], fallback: Sequence[Evaluation], value: Value = is_right
 ) -> tuple[list[list[float]], int]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from selfedit.experiments.runs.records import MEASURES, RunRecords, Value, graded, graded_trials
+from selfedit.experiments.runs.records import MEASURES, RunRecords, Value, graded, graded_by_seed, graded_trials
 from selfedit.experiments.runs.stages import Stage
 from selfedit.report import Block, Bullets, Figure, Measure, Section, Table, comparison_table, forgetting, heat_map
 from selfedit.types import Evaluation
+
+Passages = list[list[float]]
+"""A value of each answer by passage and question."""
 
 Matrix = list[list[float]]
 """The mean value of the answers about passage j after edit i; j up to i."""
@@ -20,17 +23,32 @@ def many_sections(run: RunRecords) -> list[Section]:
     for stage in run.stages("before"):
         if stage.regime != "many":
             continue
-        begin = f"many{stage.number}-"
         sources = _sources(run.stages("trials"), stage)
-        tasks, base, reference = run.tasks("v")[: stage.number], run.base(str(stage)), run.name("base")
         for title, measure, value in MEASURES:
-            by_condition = {reference: graded(tasks, base, value)}
-            for source in sources:
-                by_condition[run.name(source)], _ = graded_trials(tasks, run.trials(begin + source), base, value)
-            title = f"{len(tasks)} passages in one adapter: {title}"
-            blocks.append(comparison_table(by_condition, reference, title=title, measure=measure))
-        blocks += _unusable(run, {source: [begin + source] for source in sources})
+            by_condition, by_seed = many_conditions(run, stage, value)
+            reference = next(iter(by_condition))
+            several = {name: seeds for name, seeds in by_seed.items() if len(seeds) > 1 and stage.number > 1}
+            shared = [name for name in by_seed if name not in several]
+            title = f"{stage.number} passages in one adapter: {title}"
+            blocks.append(
+                comparison_table(by_condition, reference, title=title, measure=measure, by_seed=several, shared=shared)
+            )
+        blocks += _unusable(run, {source: [f"many{stage.number}-{source}"] for source in sources})
     return [Section("Many passages at once", tuple(blocks))] if blocks else []
+
+
+def many_conditions(
+    run: RunRecords, stage: Stage, value: Value
+) -> tuple[dict[str, Passages], dict[str, list[Passages]]]:
+    """A value of each answer by condition, no update first: the mean over seeds, and seed by seed."""
+    tasks, base = run.tasks("v")[: stage.number], run.base(str(stage))
+    by_condition: dict[str, Passages] = {run.name("base"): graded(tasks, base, value)}
+    by_seed = {}
+    for source in _sources(run.stages("trials"), stage):
+        trials, name = run.trials(f"many{stage.number}-{source}"), run.name(source)
+        by_condition[name], _ = graded_trials(tasks, trials, base, value)
+        by_seed[name] = graded_by_seed(tasks, trials, base, value)
+    return by_condition, by_seed
 
 
 def sequence_sections(run: RunRecords) -> list[Section]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from selfedit.errors import UserError
 from selfedit.experiments.runs.overview import picture, sentence
-from selfedit.experiments.runs.page import conditions, plain_names
+from selfedit.experiments.runs.page import conditions, plain_names, trained_policies
 from selfedit.experiments.runs.records import MEASURES, RunRecords, Value, is_right
-from selfedit.report import Block, Page, Paragraph, Section, comparison_table
+from selfedit.report import Block, Measure, Page, Paragraph, Section, Table, comparison_table
 
 
 def side_by_side(runs: Sequence[RunRecords]) -> Page:
@@ -33,7 +34,11 @@ def side_by_side(runs: Sequence[RunRecords]) -> Page:
         values = _all_conditions(runs, value)
         reference = next(iter(values))
         pictures.append(picture(values, reference, measure))
-        tables.append(comparison_table(values, reference, title=title, measure=measure))
+        trained = {f"{run.id}: {name}" for run in runs for name in trained_policies(run)} & set(values)
+        shared = [name for name in values if name in trained]
+        tables.append(comparison_table(values, reference, title=title, measure=measure, shared=shared))
+        if _differ_in_seed_alone(runs):
+            tables.append(_over_seeds(runs, title, measure, value))
     answered = _all_conditions(runs, is_right)
     names = list(answered)
     lead = sentence(answered, names[-1], names[0])
@@ -42,6 +47,27 @@ def side_by_side(runs: Sequence[RunRecords]) -> Page:
     return Page(
         "selfedit: runs side by side", (Section("Runs side by side", (*pictures, *tables, Paragraph(about))),), lead
     )
+
+
+def _differ_in_seed_alone(runs: Sequence[RunRecords]) -> bool:
+    """Whether the runs are one experiment with several seeds."""
+    configs = [{key: value for key, value in run.facts.config.items() if key != "seed"} for run in runs]
+    seeds = {run.facts.config["seed"] for run in runs}
+    return len(seeds) == len(runs) and all(config == configs[0] for config in configs)
+
+
+def _over_seeds(runs: Sequence[RunRecords], title: str, measure: Measure, value: Value) -> Table:
+    """What all runs have, each run a seed: what another seed would give counts in the intervals."""
+    found = [conditions(run, value)[0] for run in runs]
+    by_seed = {name: [run[name] for run in found] for name in found[0] if all(name in run for run in found)}
+    means = {
+        name: [[fmean(answers) for answers in zip(*passages, strict=True)] for passages in zip(*seeds, strict=True)]
+        for name, seeds in by_seed.items()
+    }
+    untrained = {runs[0].name(key) for key in ("base", "in-context")}
+    several = {name: seeds for name, seeds in by_seed.items() if name not in untrained}
+    title = f"{title}, over {len(runs)} seeds"
+    return comparison_table(means, next(iter(means)), title=title, measure=measure, by_seed=several)
 
 
 def _all_conditions(runs: Sequence[RunRecords], value: Value) -> dict[str, list[list[float]]]:
