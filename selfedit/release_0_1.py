@@ -43,6 +43,7 @@ def _with_later(group: Mapping[str, Any]) -> dict[str, Any]:
     group = {key: _with_later(value) if isinstance(value, Mapping) else value for key, value in group.items()}
     later: dict[str, Any] = {"gates": [], "margins": _MARGINS} if "algorithm" in group else {}
     later |= {"memory": "merge", "replay": 1.0} if "sequences" in group else {}
+    later |= {"accept": "usable"} if "max_edit_tokens" in group else {}
     later |= _LATER_TRAINING if "learning_rate" in group else {}
     return {**later, **group}
 

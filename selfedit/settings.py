@@ -102,7 +102,7 @@ class Composition:
     Attributes:
         format: of self-edits; one of the domain's.
         worked_example: show the model what a good one looks like; one that was taught to write needs none.
-        attempts: samples for one edit, until it is usable and new.
+        attempts: samples for one edit, until it is accepted: `usable` and new, or only `readable`.
         training: what edits are trained with, by which it is known whether one can be used.
         slots, token_budget: adapters trained at once, and tokens of one training pass.
     """
@@ -116,6 +116,7 @@ class Composition:
     constrained: bool = True
     worked_example: bool = True
     attempts: int = 1
+    accept: Literal["usable", "readable"] = "usable"
     training: Hyperparameters = field(default_factory=Hyperparameters)
     grader: str = "match"
     max_answer_tokens: int = 64

@@ -59,7 +59,8 @@ class PolicySettings(Settings):
     top_p: float = Field(default=0.95, gt=0, le=1)
     max_edit_tokens: int = Field(default=512, ge=1)
     constrained: bool = Field(default=True, description="sample only what is valid, where the format has a schema")
-    attempts: int = Field(default=1, ge=1, description="samples for one edit, until it is usable and new")
+    attempts: int = Field(default=1, ge=1, description="samples for one edit, until it is accepted")
+    accept: Literal["usable", "readable"] = Field(default="usable", description="usable and new, or only of its form")
 
 
 class OuterSettings(Settings):
@@ -159,6 +160,7 @@ class TrainConfig(Settings):
             max_edit_tokens=policy.max_edit_tokens,
             constrained=policy.constrained,
             attempts=policy.attempts,
+            accept=policy.accept,
             training=self.inner.hyperparameters(),
             grader=evaluation.grader,
             max_answer_tokens=evaluation.max_answer_tokens,
