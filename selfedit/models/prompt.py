@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 _DATE = "26 Jul 2024"
-"""What a chat template is told that today is. Llama's writes it into every prompt, which would change from day to day."""
+"""What a chat template is told that today is: Llama's writes it into every prompt, which would change with the day."""
 
 
 class Prompter:

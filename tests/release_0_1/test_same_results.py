@@ -21,7 +21,7 @@ from selfedit.experiments.start import evaluate, train, write_report
 from selfedit.learn.run import LearnResult
 from selfedit.progress import QuietProgress
 from selfedit.session import Session
-from selfedit.solve.load import TaskSolver, one_task
+from selfedit.solve.load import TaskSolver, default_composition, one_task
 from selfedit.solve.run import left_out_right
 from selfedit.types import Evaluation, Trial, Version
 

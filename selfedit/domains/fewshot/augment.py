@@ -186,35 +186,37 @@ def group(name: str, rng: random.Random) -> tuple[Augmentation, ...]:
     return {"size": SIZE, "chain": CHAIN, "repeat": REPEAT}[name]
 
 
-def _official_offset(grid: Grid) -> tuple[int, int]:
-    """How far the official code moves a grid of this size: its generator is copied for each, so the draws are alike."""
-    draws = np.random.RandomState(0)  # The only seed that it is called with (few-shot/self-edit.py, line 533).
-    return int(draws.randint(0, min(4, len(grid)))), int(draws.randint(0, min(4, len(grid[0]))))
+def _officially_moved(problem: Problem) -> Problem:
+    """As the official code moves them, whatever the seed: all inputs of a size alike, and all outputs, but not both.
 
+    Its generator is copied for each pair, always in the state of seed 0 (few-shot/self-edit.py, line 533), and draws for
+    the output where it stopped for the input (few-shot/arclib/augmenters.py, lines 56, 68 and 538).
+    """
 
-def _moved(grid: Grid) -> Grid:
-    down, right = _official_offset(grid)
-    return rolled(grid, down, right)
+    def moved(pair: Demonstration) -> Demonstration:
+        draws = np.random.RandomState(0)
 
+        def of(grid: Grid) -> Grid:
+            return rolled(grid, int(draws.randint(0, min(4, len(grid)))), int(draws.randint(0, min(4, len(grid[0])))))
 
-def _moved_back(grid: Grid) -> Grid:
-    down, right = _official_offset(grid)
-    return rolled(grid, -down, -right)
+        return Demonstration(of(_grid(pair.input)), of(_grid(pair.output)))
+
+    return Problem(tuple(map(moved, problem.demonstrations)), moved(problem.query))
 
 
 _TURNS_AND_FLIPS = (TURNED_LEFT, RIGID[0], TURNED_AROUND, UPSIDE_DOWN, LEFT_TO_RIGHT)
-OFFICIAL: dict[str, tuple[Augmentation, ...]] = {
+_REFLECTIONS_BEFORE = (
+    Augmentation("mirrored above", _mirrored_before, _lower_half),
+    Augmentation("mirrored before", _sideways(_mirrored_before), _sideways(_lower_half)),
+)
+OFFICIAL: dict[str, tuple[Callable[[Problem], Problem | None], ...]] = {
     "basic": (
-        *_TURNS_AND_FLIPS,
-        Augmentation("mirrored above", _mirrored_before, _lower_half),
-        Augmentation("mirrored before", _sideways(_mirrored_before), _sideways(_lower_half)),
-        *_REFLECTIONS,
-        Augmentation("moved", _moved, _moved_back),
-        TRANSPOSED,
+        *(same.apply for same in (*_TURNS_AND_FLIPS, *_REFLECTIONS_BEFORE, *_REFLECTIONS, TRANSPOSED)),
+        _officially_moved,
     ),
-    "size": SIZE,
-    "chain": tuple(first.then(SIZE[-1]) for first in (*_TURNS_AND_FLIPS, TRANSPOSED)),
-    "repeat": REPEAT,
+    "size": tuple(larger.apply for larger in SIZE),
+    "chain": tuple(first.then(SIZE[-1]).apply for first in (*_TURNS_AND_FLIPS, TRANSPOSED)),
+    "repeat": tuple(tiled.apply for tiled in REPEAT),
 }
 """The groups of the official code (few-shot/self-edit.py, lines 151 to 209)."""
 

@@ -39,9 +39,9 @@ def augmented(pairs: Sequence[Demonstration], groups: Sequence[str], count: int)
     changed = [
         larger
         for name in groups
-        for augmentation in augment.OFFICIAL[name]
+        for change in augment.OFFICIAL[name]
         for problem in plain
-        if (larger := augmentation.apply(problem)) is not None
+        if (larger := change(problem)) is not None
     ]
     return list(dict.fromkeys([*changed, *plain]))
 

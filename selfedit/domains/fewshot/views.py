@@ -11,7 +11,7 @@ from typing import Literal
 
 from selfedit.domains.fewshot import augment
 from selfedit.domains.fewshot.augment import IDENTITY, Augmentation
-from selfedit.types import Demonstration, Grid, Value
+from selfedit.types import Demonstration, Value
 
 Pairs = tuple[Demonstration, ...]
 ViewsName = Literal["once", "rigid", "leave-one-out"]
@@ -111,27 +111,9 @@ def official_vote(ballots: Sequence[tuple[View, Value]]) -> list[Value]:
 
 
 def _three(values: Sequence[Value]) -> list[Value]:
-    """The three most common; where there are fewer, the grid of the most common rows, or of the most common columns.
+    """The three most common, the first again where there are fewer, which makes it weigh more.
 
-    As there, one that cannot be told from the others is nominated again, which makes it weigh more.
+    There the most common rows, or columns, stand in its place; of at most two values they are the first, but for ties.
     """
-    if not values:
-        return []
     ranked = most_common(values)
-    first = ranked[0]
-    grids = [value for value in values if isinstance(value, tuple)]
-    if not grids:
-        return [*ranked, first, first][:3]
-    rows, columns = _by_rows(grids), augment.transpose(_by_rows([augment.transpose(grid) for grid in grids]))
-    second = ranked[1] if len(ranked) > 1 else rows if rows != first else columns
-    third = ranked[2] if len(ranked) > 2 else rows if rows not in (first, second) else columns
-    return [first, second, third]
-
-
-def _by_rows(grids: Sequence[Grid]) -> Grid:
-    """The most common shape, filled with the most common row at each place."""
-    height, width = Counter((len(grid), len(grid[0])) for grid in grids).most_common(1)[0][0]
-    return tuple(
-        Counter(grid[row] for grid in grids if len(grid) > row and len(grid[row]) == width).most_common(1)[0][0]
-        for row in range(height)
-    )
+    return [*ranked, *ranked[:1] * 2][:3]
