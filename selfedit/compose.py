@@ -80,7 +80,9 @@ def compose(
         )
     if composition.attempts > 1:
         is_usable = partial(domain.is_usable, hyperparameters=composition.training)
-        policy = ResamplingPolicy(policy, is_usable, composition.attempts)
+        readable = composition.accept == "readable"
+        accepted = domain.is_readable if readable else is_usable
+        policy = ResamplingPolicy(policy, accepted, composition.attempts, repeats=readable)
     return Stages(
         prompter=prompter,
         generator=generator,

@@ -45,7 +45,11 @@ def _with_later(group: Mapping[str, Any]) -> dict[str, Any]:
     later: dict[str, Any] = {"gates": [], "margins": _MARGINS} if "algorithm" in group else {}
     later |= {"ties": "likelihood"} if "algorithm" in group else {}
     later |= {"memory": "merge", "replay": 1.0, "keep_repeats": False} if "sequences" in group else {}
-    later |= {"prompt": "auto", "worked_example": True} if "max_edit_tokens" in group else {}
+    later |= (
+        {"prompt": "auto", "worked_example": True, "accept": "usable", "start": "none"}
+        if "max_edit_tokens" in group
+        else {}
+    )
     later |= _LATER_TRAINING if "learning_rate" in group else {}
     return {**later, **group}
 

@@ -106,7 +106,7 @@ class Composition:
         worked_example: show the model what a good one looks like; one that was taught to write needs none.
         prompt: `chat` by the tokenizer's template, `plain` text, or `auto`: chat where there is a template.
         wording: somebody's own words.
-        attempts: samples for one edit, until it is usable and new.
+        attempts: samples for one edit, until it is accepted: `usable` and new, or only `readable`.
         training: what edits are trained with, by which it is known whether one can be used.
         slots, token_budget: adapters trained at once, and tokens of one training pass.
     """
@@ -122,6 +122,7 @@ class Composition:
     prompt: PromptStyle = "auto"
     wording: Wording = field(default_factory=Wording)
     attempts: int = 1
+    accept: Literal["usable", "readable"] = "usable"
     training: Hyperparameters = field(default_factory=Hyperparameters)
     grader: str = "match"
     max_answer_tokens: int = 64

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,8 +18,9 @@ from selfedit.files.disk import exists, write_whole, writing
 from selfedit.models import DEFAULT_MODEL
 from selfedit.progress import make_progress
 from selfedit.release_0_1 import renamed
-from selfedit.solve.load import TaskSolver, one_task
-from selfedit.solve.run import SolveOptions, left_out_right
+from selfedit.settings import Composition
+from selfedit.solve.load import TaskSolver, default_composition, one_task
+from selfedit.solve.run import left_out_right
 from selfedit.text.reading import decode, parse_json, read_bytes
 from selfedit.types import Value
 
@@ -69,7 +71,24 @@ def _solve(
     free: Annotated[bool, typer.Option("--free", help="Sample until valid, not by the grammar.")] = False,
     vote: _Vote = False,
     max_tokens: _MostTokens = None,
-    temperature: Annotated[float, typer.Option("--temperature", min=0.01, help="Of the self-edits.")] = 1.0,
+    temperature: Annotated[
+        float | None,
+        typer.Option("--temperature", min=0.01, help="Of the self-edits; 1 by default.", show_default=False),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="CONFIG",
+            help="Solve as a configuration of `selfedit train` says, for example arc_paper; its model and data are not "
+            "read.",
+            show_default=False,
+        ),
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of --config.", show_default=False),
+    ] = None,
     model: _Model = DEFAULT_MODEL,
     seed: options.Seed = None,
     json: options.Json = False,
@@ -89,7 +108,8 @@ def _solve(
     _, pairs = demonstrations_of(read)
     if len(pairs) == 1:
         progress.note("One demonstration cannot be left out: it is trained on by itself, and edits are not compared.")
-    solver = TaskSolver(model, device, SolveOptions(fixed, not free, vote, max_tokens, temperature), progress)
+    composition = _composition(config, sets or [], free, vote, temperature)
+    solver = TaskSolver(model, device, composition, progress, fixed=fixed, max_tokens=max_tokens)
     solver.check(read)
     solution = solver.solver.solve(read, edits, seed or 0)
     if json:
@@ -98,12 +118,40 @@ def _solve(
         _print(solution)
 
 
+def _composition(
+    config: Path | None, sets: Sequence[str], free: bool, vote: bool, temperature: float | None
+) -> Composition:
+    """By a configuration, or by options.
+
+    Raises:
+        UserError: by both, or the configuration is wrong or of another domain.
+    """
+    if config is None:
+        if sets:
+            raise UserError("--set changes a setting of a configuration: name one with --config.")
+        return default_composition(constrained=not free, vote=vote, temperature=temperature or 1.0)
+    from selfedit.experiments.config import load_config
+
+    for option, given, key in (
+        ("--free", free, "policy.constrained=false"),
+        ("--vote", vote, "domain_settings.views=rigid"),
+        ("--temperature", temperature is not None, f"policy.temperature={temperature}"),
+    ):
+        if given:
+            raise UserError(f"{option} is a setting of the configuration: write --set {key} instead.")
+    settings = load_config(config, tuple(sets))
+    if settings.domain != "fewshot":
+        raise UserError(f"{config} is about tasks of the domain '{settings.domain}'; `solve` needs 'fewshot'.")
+    return settings.composition
+
+
 def as_json(solution: Solution) -> dict[str, Any]:
     """A solution as plain data."""
     kind, _ = demonstrations_of(solution.task)
     return {
         "task": solution.task.id,
         "predictions": [_plain(kind, text) for text in solution.predictions],
+        "guesses": [[_plain(kind, text) for text in made] for made in solution.guesses],
         "solved": solution.solved,
         "edits": [
             {
@@ -142,9 +190,10 @@ def _print(solution: Solution) -> None:
     ]
     output.table(("", "self-edit", "left out and right"), rows)
     output.say()
-    for probe, said in zip(solution.task.probes, solution.predictions, strict=False):
+    for probe, guesses in zip(solution.task.probes, solution.guesses, strict=False):
         asked: Value = input_of(probe)
-        titles, values = ["input", "prediction"], [asked, kind.read(said) or said or "nothing"]
+        titles = ["input", "prediction", *(f"guess {number}" for number in range(2, len(guesses) + 1))]
+        values = [asked, *(kind.read(said) or said or "nothing" for said in guesses)]
         if probe.answers:
             titles.append("answer")
             values.append(kind.read(probe.answers[0]) or probe.answers[0])
@@ -224,7 +273,7 @@ def _filter(
     settings = {"model": model, "seed": seed or 0, "vote": vote, "max_tokens": max_tokens}
     done = _done(out, settings)
     progress = make_progress(quiet)
-    solver = TaskSolver(model, device, SolveOptions(True, vote=vote, max_tokens=max_tokens), progress)
+    solver = TaskSolver(model, device, default_composition(vote=vote), progress, fixed=True, max_tokens=max_tokens)
     chosen = [task for task in tasks if solver.prompt_length(task) <= max_prompt and solver.fits(task)][:limit]
     with progress.bar("Tasks", len(chosen), "tasks") as bar:
         for task in chosen:

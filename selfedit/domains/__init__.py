@@ -57,16 +57,19 @@ def check_settings(name: str, settings: Mapping[str, Any]) -> None:
     """
     factory: Any = load_domain(name)
     known = dict(list(inspect.signature(factory).parameters.items())[2:])
-    hints = get_type_hints(factory.__init__)
+    try:
+        hints = get_type_hints(factory.__init__)
+    except NameError:  # Some are only there for a type checker.
+        hints = {}
     for setting, value in settings.items():
         if setting not in known:
             raise UserError(f"The domain '{name}' has no setting '{setting}'. {nearest(str(setting), known)}")
-        if get_origin(hints.get(setting)) is Literal and value not in get_args(hints[setting]):
-            choices = ", ".join(map(str, get_args(hints[setting])))
-            raise UserError(f"domain_settings.{setting} is {value!r}; it must be one of {choices}.")
         default = known[setting].default
         if type(default) in (bool, int, str) and type(value) is not type(default):
             raise UserError(f"domain_settings.{setting} is {value!r}; it must be like {default!r}.")
+        allowed = get_args(hints.get(setting))
+        if get_origin(hints.get(setting)) is Literal and value not in allowed:
+            raise UserError(f"domain_settings.{setting} is {value!r}. {nearest(str(value), allowed)}")
 
 
 def make_domain(name: str, prompter: Any, end_token: int, settings: Mapping[str, Any]) -> Domain:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from selfedit.policies.formats import FORMATS, Format
 from selfedit.types import Hyperparameters, Lesson, Probe, Recipe, SelfEdit, Task
+
+BETWEEN_GUESSES = "\n\n"
+"""Stands between the guesses of one recorded answer. A domain with several has none with an empty line."""
 
 
 class Domain(ABC):
@@ -33,9 +36,21 @@ class Domain(ABC):
         """The tokens of a probe's gold answer as they would follow its `question`."""
         return self.answer(probe.answers[0])
 
+    def prompts(self, task: Task, probe: Probe, with_context: bool = False) -> tuple[tuple[int, ...], ...]:
+        """All prompts that ask a probe, where a domain asks more than once; else `question` alone."""
+        return (self.question(task, probe, with_context),)
+
+    def guesses(self, task: Task, probe: Probe, texts: Sequence[str]) -> tuple[str, ...]:
+        """The answers in what a model wrote to each of `prompts`, the best first; any one may be right."""
+        return (self.clean(task, texts[0]),)
+
     @abstractmethod
     def lessons(self, task: Task, edit: SelfEdit) -> tuple[Lesson, ...]:
         """What a self-edit teaches; empty if it is unusable, which is data and no error."""
+
+    def is_readable(self, task: Task, edit: SelfEdit) -> bool:
+        """Whether the edit is in the form that was asked for, usable or not."""
+        return bool(self.lessons(task, edit))
 
     def is_usable(self, task: Task, edit: SelfEdit, hyperparameters: Hyperparameters, seed: int = 0) -> bool:
         """Whether the edit has a recipe."""

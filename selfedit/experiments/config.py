@@ -66,7 +66,8 @@ class PolicySettings(Settings):
         default="none", description="what the first round begins from: none, bundled, a run's id or a PEFT folder"
     )
     constrained: bool = Field(default=True, description="sample only what is valid, where the format has a schema")
-    attempts: int = Field(default=1, ge=1, description="samples for one edit, until it is usable and new")
+    attempts: int = Field(default=1, ge=1, description="samples for one edit, until it is accepted")
+    accept: Literal["usable", "readable"] = Field(default="usable", description="usable and new, or only of its form")
     prompt: PromptStyle = Field(default="auto", description="chat template or plain text, for writing and asking")
     prompts: Path | None = Field(default=None, description="YAML file of one's own wording (models/wording.py)")
     worked_example: bool = Field(default=True, description="show the writer what a good edit looks like")
@@ -199,6 +200,7 @@ class TrainConfig(Settings):
             worked_example=policy.worked_example and policy.start == "none",
             prompt=policy.prompt,
             wording=self.wording,
+            accept=policy.accept,
             training=self.inner.hyperparameters(),
             grader=evaluation.grader,
             max_answer_tokens=evaluation.max_answer_tokens,

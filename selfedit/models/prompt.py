@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from selfedit.models.wording import Wording
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 PromptStyle = Literal["auto", "chat", "plain"]
+
+
+_DATE = "26 Jul 2024"
+"""What a chat template is told that today is: Llama's writes it into every prompt, which would change with the day."""
 
 
 class Prompter:
@@ -34,12 +39,25 @@ class Prompter:
         starts_with_bos = bos is not None and self.tokenizer("")["input_ids"][:1] == [bos]
         return ((bos,) if starts_with_bos else ()) + self.encode(text)
 
-    def chat_prompt(self, user: str, opening: str = "", examples: Sequence[tuple[str, str]] = ()) -> tuple[int, ...]:
+    @cached_property
+    def takes_system(self) -> bool:
+        """Whether the chat template shows a system message."""
+        from jinja2 import TemplateError
+
+        try:
+            return self.chat and "about" in self._rendered([_message("system", "about"), _message("user", "asked")])
+        except TemplateError:  # Some templates raise.
+            return False
+
+    def chat_prompt(
+        self, user: str, opening: str = "", examples: Sequence[tuple[str, str]] = (), system: str = ""
+    ) -> tuple[int, ...]:
         """The prompt of a request, up to where the answer begins.
 
         In plain text that is after an empty line, unless the request ends in white space, and so says itself where.
 
         Args:
+            system: what a chat model is told before; only where the template `takes_system`.
             opening: the first words of the answer, put into the model's mouth.
             examples: worked examples, (request, answer), shown before.
         """
@@ -50,7 +68,16 @@ class Prompter:
         messages = [
             message
             for asked, answered in (*examples, (user, ""))
-            for message in ({"role": "user", "content": asked}, {"role": "assistant", "content": answered})
+            for message in (_message("user", asked), _message("assistant", answered))
         ][:-1]
-        rendered = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        return self.encode(f"{rendered}{opening}")
+        told = [_message("system", system)] if system else []
+        return self.encode(f"{self._rendered([*told, *messages])}{opening}")
+
+    def _rendered(self, messages: list[dict[str, str]]) -> str:
+        return str(
+            self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, date_string=_DATE)
+        )
+
+
+def _message(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}

@@ -10,14 +10,19 @@ from selfedit.types import Model, SelfEdit, Task
 
 
 class ResamplingPolicy(Policy):
-    """Asks another policy until each task has its edits, all usable and different, or `attempts` samples an edit.
+    """Asks another policy until each task has its edits, all accepted and different, or `attempts` samples an edit.
 
     The samples that were drawn are counted in the edits. Where attempts ran out, the last sample is the edit: that
     it cannot be used is recorded like any other failure.
+
+    Args:
+        repeats: take an edit that was written before, too, as the official code does (few-shot/README.md).
     """
 
-    def __init__(self, policy: Policy, is_usable: Callable[[Task, SelfEdit], bool], attempts: int) -> None:
-        self._policy, self._is_usable, self._attempts = policy, is_usable, attempts
+    def __init__(
+        self, policy: Policy, accepted: Callable[[Task, SelfEdit], bool], attempts: int, repeats: bool = False
+    ) -> None:
+        self._policy, self._accepted, self._attempts, self._repeats = policy, accepted, attempts, repeats
 
     def propose(
         self, tasks: Sequence[Task], edits: int, seed: int, model: Model, on_edit: OnEdit | None = None
@@ -35,7 +40,8 @@ class ResamplingPolicy(Policy):
                     edit = next(fresh, None)
                     if edit is None:
                         break
-                    if is_last or (self._is_usable(task, edit) and edit.text not in texts):
+                    is_new = self._repeats or edit.text not in texts
+                    if is_last or (is_new and self._accepted(task, edit)):
                         texts.add(edit.text)
                         taken[place] = replace(edit, id=f"{task.id}.e{place}", attempts=attempt)
                         if on_edit is not None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
-from selfedit.domains.base import Domain
+from selfedit.domains.base import BETWEEN_GUESSES, Domain
 from selfedit.generate.base import Generator, Request, Scored
 from selfedit.graders import Grader
-from selfedit.types import Answer, Evaluation, Model, Probe, Task
+from selfedit.types import Answer, Evaluation, Model, Probe, Task, Verdict
 
 
 @dataclass(frozen=True)
@@ -55,20 +56,37 @@ class Evaluator:
         self, asked: Sequence[Asked], on_answer: Callable[[], None] | None = None, with_context: bool = False
     ) -> list[Answer]:
         """An answer to each probe, in their order, all decoded together."""
-        prompts = [self._domain.question(each.task, each.probe, with_context) for each in asked]
+        domain = self._domain
+        prompts = [domain.prompts(each.task, each.probe, with_context) for each in asked]
         requests = [
-            Request(prompt, each.model, self._max_new_tokens, stop=self._domain.stop)
-            for prompt, each in zip(prompts, asked, strict=True)
+            Request(prompt, each.model, self._max_new_tokens, stop=domain.stop)
+            for each, of_probe in zip(asked, prompts, strict=True)
+            for prompt in of_probe
         ]
         golds = [
-            Scored(prompt, self._domain.gold(each.task, each.probe), each.model)
-            for prompt, each in zip(prompts, asked, strict=True)
+            Scored(domain.question(each.task, each.probe, with_context), domain.gold(each.task, each.probe), each.model)
+            for each in asked
         ]
-        generated = self._generator.generate(requests, lambda *_: on_answer() if on_answer else None)
-        texts = [self._domain.clean(each.task, done.text) for each, done in zip(asked, generated, strict=True)]
-        verdicts = self._grader.grade_all([(each.probe, text) for each, text in zip(asked, texts, strict=True)])
+        last = set(accumulate(map(len, prompts)))  # An answer is there when the last of its prompts is answered.
+        generated = iter(self._generator.generate(requests, lambda place, _: _tell(on_answer, place + 1 in last)))
+        guesses = [
+            domain.guesses(each.task, each.probe, [next(generated).text for _ in of_probe])
+            for each, of_probe in zip(asked, prompts, strict=True)
+        ]
+        graded = [(each.probe, guess) for each, made in zip(asked, guesses, strict=True) for guess in made]
+        verdicts = iter(self._grader.grade_all(graded))
         logprobs = self._generator.score(golds)
         return [
-            Answer(each.probe.id, text, verdict, logprob)
-            for each, text, verdict, logprob in zip(asked, texts, verdicts, logprobs, strict=True)
+            Answer(each.probe.id, BETWEEN_GUESSES.join(made), _best([next(verdicts) for _ in made]), logprob)
+            for each, made, logprob in zip(asked, guesses, logprobs, strict=True)
         ]
+
+
+def _best(verdicts: Sequence[Verdict]) -> Verdict:
+    """Of several guesses, any one may be right."""
+    return next((verdict for verdict in verdicts if verdict.correct), verdicts[0])
+
+
+def _tell(on_answer: Callable[[], None] | None, is_last: bool) -> None:
+    if on_answer is not None and is_last:
+        on_answer()

@@ -11,22 +11,55 @@ from selfedit.files.disk import exists
 from selfedit.models import resolve
 from selfedit.progress import Progress
 from selfedit.settings import Composition
-from selfedit.solve.run import HYPERPARAMETERS, SolveOptions, Solver, check_window
+from selfedit.solve.run import HYPERPARAMETERS, Solver, check_window
 from selfedit.types import Model, Task
 
 CPU_TOKENS = 16000
 """Training tokens of an edit on a CPU, so that a task takes minutes. On a GPU there is no bound but the paper's."""
 
 
-_ATTEMPTS = {True: 3, False: 20}
-"""Samples for one edit, by whether they are constrained."""
-_MAX_EDIT_TOKENS = 320
+def default_composition(*, constrained: bool = True, vote: bool = False, temperature: float = 1.0) -> Composition:
+    """How tasks are solved where no configuration says otherwise.
+
+    Args:
+        constrained: sample only valid self-edits; else, as in the paper, until one is valid.
+        vote: let the predictions for the task seen in all rigid ways vote.
+    """
+    return Composition(
+        format="settings",
+        domain="fewshot",
+        domain_settings={"views": "rigid" if vote else "once"},
+        temperature=temperature,
+        top_p=1.0,
+        max_edit_tokens=320,
+        constrained=constrained,
+        attempts=3 if constrained else 20,
+        training=HYPERPARAMETERS,
+        grader="exact",
+        slots=8,
+        token_budget=2048,
+    )
 
 
 class TaskSolver:
-    """One loaded model, ready to solve tasks with `solver`."""
+    """One loaded model, ready to solve tasks with `solver`.
 
-    def __init__(self, model: str, device: str | None, options: SolveOptions, progress: Progress) -> None:
+    Args:
+        fixed: train by the fixed recipe; no self-edit is written.
+        max_tokens: training tokens of an edit, 0 for no bound; None for what the composition says, or else suits the
+            device.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        device: str | None,
+        composition: Composition,
+        progress: Progress,
+        *,
+        fixed: bool = False,
+        max_tokens: int | None = None,
+    ) -> None:
         resolve(model).check()
         # torch is only imported once all that needs no model was checked.
         from selfedit.compose import compose
@@ -35,32 +68,22 @@ class TaskSolver:
 
         base = load(model, device=device, progress=progress)
         self.name, self.window = base.name, base.context_window
-        on_cpu = base.model.device.type == "cpu"
-        max_tokens = options.max_tokens if options.max_tokens is not None else CPU_TOKENS * on_cpu
-        hyperparameters = HYPERPARAMETERS
+        suited = {"max_tokens": CPU_TOKENS if base.model.device.type == "cpu" else 0}
+        asked = {} if max_tokens is None else {"max_tokens": max_tokens}
+        training = composition.training
         try:
-            resolve_targets(base.model, hyperparameters.lora.target_modules)
+            resolve_targets(base.model, training.lora.target_modules)
         except UserError:  # A model whose layers have other names, as GPT-2's.
-            lora = replace(hyperparameters.lora, target_modules="all-linear")
-            hyperparameters = replace(hyperparameters, lora=lora)
-        composition = Composition(
-            format="none" if options.fixed else "settings",
-            domain="fewshot",
-            domain_settings={"max_tokens": max_tokens},
-            temperature=options.temperature,
-            top_p=1.0,
-            max_edit_tokens=_MAX_EDIT_TOKENS,
-            constrained=options.constrained,
-            attempts=1 if options.fixed else _ATTEMPTS[options.constrained],
-            training=hyperparameters,
-            grader="exact",
-            slots=options.slots,
-            token_budget=options.token_budget,
+            training = replace(training, lora=replace(training.lora, target_modules="all-linear"))
+        composition = replace(
+            composition, training=training, domain_settings={**suited, **composition.domain_settings, **asked}
         )
+        if fixed:
+            composition = replace(composition, format="none", attempts=1)
         stages = compose(base, composition, progress.note)
         assert isinstance(stages.domain, FewshotDomain)
         self._domain = stages.domain
-        self.solver = Solver(stages, self._domain, Model(base.ref), progress, hyperparameters, options)
+        self.solver = Solver(stages, self._domain, Model(base.ref), progress, training, composition.slots)
 
     def prompt_length(self, task: Task) -> int:
         """Tokens of the task's longest prompt."""

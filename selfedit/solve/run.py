@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from selfedit.domains.fewshot import augment
 from selfedit.domains.fewshot.choices import without_paraphrases
 from selfedit.domains.fewshot.domain import FewshotDomain
 from selfedit.domains.fewshot.problem import demonstrations_of, input_of, make_task
-from selfedit.domains.fewshot.values import Kind
 from selfedit.errors import UserError
 from selfedit.files.journal import Unrecorded
 from selfedit.generate.base import Request
@@ -20,7 +17,7 @@ from selfedit.progress import Progress
 from selfedit.search.evaluator import Evaluator
 from selfedit.search.stages import Stages
 from selfedit.search.step import Search
-from selfedit.types import Demonstration, Hyperparameters, LoraSpec, Model, Rollout, SelfEdit, Task, Trial, Value
+from selfedit.types import Hyperparameters, LoraSpec, Model, Rollout, SelfEdit, Task, Trial
 
 TARGETS = ("q_proj", "v_proj", "gate_proj", "up_proj", "down_proj")
 HYPERPARAMETERS = Hyperparameters(
@@ -32,43 +29,29 @@ _MAX_FOLDS = 3
 
 
 @dataclass(frozen=True)
-class SolveOptions:
-    """How to solve.
-
-    Attributes:
-        fixed: train by the fixed recipe; no self-edit is written.
-        constrained: sample only valid self-edits; else, as in the paper, until one is valid.
-        vote: let the predictions for the task seen in all rigid ways vote.
-        max_tokens: training tokens of an edit; None for what suits the device, 0 for no bound.
-    """
-
-    fixed: bool = False
-    constrained: bool = True
-    vote: bool = False
-    max_tokens: int | None = None
-    temperature: float = 1.0
-    slots: int = 8
-    token_budget: int = 2048
-
-
-@dataclass(frozen=True)
 class Solution:
     """What was predicted for each of a task's inputs, after training on the chosen self-edit.
 
     Attributes:
         rollouts: a trial for each demonstration that was left out; none where there was nothing to choose.
         chosen: the place of the edit; None if none could be used, and nothing was predicted.
-        solved: whether every prediction is exactly right; None where an answer is not known.
+        guesses: at each output, the best first; one, unless the domain makes more.
+        solved: whether a guess at every output is exactly right; None where an answer is not known.
     """
 
     task: Task
     rollouts: tuple[Rollout, ...]
     chosen: int | None
-    predictions: tuple[str, ...]
+    guesses: tuple[tuple[str, ...], ...]
     solved: bool | None
     examples: int
     losses: tuple[float, ...]
     seconds: float
+
+    @property
+    def predictions(self) -> tuple[str, ...]:
+        """The best guess at each output."""
+        return tuple(made[0] for made in self.guesses)
 
 
 class Solver:
@@ -76,6 +59,7 @@ class Solver:
 
     Args:
         domain: that of the stages, which predicts, too.
+        slots: adapters trained at once.
     """
 
     def __init__(
@@ -85,11 +69,11 @@ class Solver:
         model: Model,
         progress: Progress,
         hyperparameters: Hyperparameters = HYPERPARAMETERS,
-        options: SolveOptions = SolveOptions(),
+        slots: int = 8,
     ) -> None:
         self._stages, self._domain, self._model = stages, domain, model
-        self._progress, self._hyperparameters, self._vote = progress, hyperparameters, options.vote
-        self._search = Search(stages, Unrecorded(), progress, 2 * options.slots)
+        self._progress, self._hyperparameters = progress, hyperparameters
+        self._search = Search(stages, Unrecorded(), progress, 2 * slots)
 
     def solve(self, task: Task, edits: int, seed: int) -> Solution:
         """Adapt to the task and predict. The known answers are looked at when all is done, to say `solved`."""
@@ -112,35 +96,32 @@ class Solver:
         )
         recipe = self._domain.recipe(task, written[chosen], self._hyperparameters, seed)
         update = self._search.train(recipe, self._model, "Training", "the self-edit's learning rate")
-        predictions = self.predict(task, self._model.with_update(update))
+        guesses = self.predict(task, self._model.with_update(update))
         return Solution(
             task,
             rollouts,
             chosen,
-            predictions,
-            is_solved(task, predictions),
+            guesses,
+            is_solved(task, guesses),
             len(recipe.examples),
             update.losses,
             time.monotonic() - started,
         )
 
-    def predict(self, task: Task, model: Model | None = None) -> tuple[str, ...]:
-        """The text of each predicted output, by an adapted model or by the bare one."""
-        kind, pairs = demonstrations_of(task)
-        views = (augment.IDENTITY, *augment.RIGID) if self._vote and kind.name == "grid" else (augment.IDENTITY,)
-        requests, undo = [], []
-        for probe in task.probes:
-            for view in views:
-                look = _through(view, kind)
-                shown = tuple(Demonstration(look(pair.input), look(pair.output)) for pair in pairs)
-                prompt = self._domain.prompt(kind, shown, look(input_of(probe)))
-                requests.append(Request(prompt, model or self._model, self._longest(task), stop=kind.stop))
-                undo.append(view.inverse)
+    def predict(self, task: Task, model: Model | None = None) -> tuple[tuple[str, ...], ...]:
+        """The guesses at each output, the best first, by an adapted model or by the bare one."""
+        prompts = [self._domain.prompts(task, probe) for probe in task.probes]
+        requests = [
+            Request(prompt, model or self._model, self._longest(task), stop=self._domain.stop)
+            for of_probe in prompts
+            for prompt in of_probe
+        ]
         with self._progress.bar("Predicting", len(requests), "outputs") as bar:
-            written = self._stages.generator.generate(requests, lambda *_: bar.advance())
-        texts = [self._read(kind, completion.text, back) for completion, back in zip(written, undo, strict=True)]
-        ballots = [texts[i : i + len(views)] for i in range(0, len(texts), len(views))]
-        return tuple(_most_common([text for text in b if kind.read(text) is not None] or b) for b in ballots)
+            written = iter(self._stages.generator.generate(requests, lambda *_: bar.advance()))
+        return tuple(
+            self._domain.guesses(task, probe, [next(written).text for _ in of_probe])
+            for probe, of_probe in zip(task.probes, prompts, strict=True)
+        )
 
     def _held_out(self, task: Task, edits: Sequence[SelfEdit], seed: int) -> dict[str, tuple[Trial, ...]]:
         """Train each edit without each of some demonstrations, and ask for it: the trials by edit."""
@@ -149,7 +130,8 @@ class Solver:
             f"{place}.{number}": (edit, fold) for place, edit in enumerate(edits) for number, fold in enumerate(folds)
         }
         without = [replace(without_paraphrases(edit), id=name, task_id=fold.id) for name, (edit, fold) in jobs.items()]
-        evaluator = Evaluator(self._stages.generator, self._domain, ExactGrader(), self._longest(task))
+        once = self._domain.looking_once()
+        evaluator = Evaluator(self._stages.generator, once, ExactGrader(), self._longest(task))
         search = self._search.with_evaluator(evaluator)
         trials = search.evaluate_edits(
             "", folds, without, self._model, self._hyperparameters, (seed,), "Comparing self-edits"
@@ -166,12 +148,6 @@ class Solver:
         kind, pairs = demonstrations_of(task)
         values = [*(pair.output for pair in pairs), *(input_of(probe) for probe in task.probes)]
         return 2 * max(len(self._domain.written(kind, value)) for value in values) + 8
-
-    def _read(self, kind: Kind, text: str, back: augment.Change) -> str:
-        value = kind.read(text)
-        if value is None:
-            return text.strip()
-        return kind.write(back(value) if isinstance(value, tuple) else value)
 
 
 def left_out_right(rollout: Rollout) -> int:
@@ -192,11 +168,11 @@ def leave_one_out(task: Task) -> list[Task]:
     ]
 
 
-def is_solved(task: Task, predictions: Sequence[str]) -> bool | None:
-    """Whether every prediction is exactly the gold output; None where one is not known."""
+def is_solved(task: Task, guesses: Sequence[Sequence[str]]) -> bool | None:
+    """Whether a guess at every output is exactly the gold one; None where one is not known."""
     if not all(probe.answers for probe in task.probes):
         return None
-    return all(said == probe.answers[0] for said, probe in zip(predictions, task.probes, strict=True))
+    return all(probe.answers[0] in made for made, probe in zip(guesses, task.probes, strict=True))
 
 
 def check_window(domain: FewshotDomain, task: Task, window: int) -> None:
@@ -209,12 +185,3 @@ def check_window(domain: FewshotDomain, task: Task, window: int) -> None:
             f"Task {task.id} takes {longest + answer} tokens with its demonstrations, and the model's window is "
             f"{window}. Leave demonstrations out, or take a model with a longer window."
         )
-
-
-def _through(view: augment.Augmentation, kind: Kind) -> Callable[[Value], Value]:
-    return lambda value: view.forward(value) if isinstance(value, tuple) else value
-
-
-def _most_common(texts: Sequence[str]) -> str:
-    """The text said most often; of several, the one said first."""
-    return Counter(texts).most_common(1)[0][0]

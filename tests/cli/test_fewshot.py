@@ -53,6 +53,23 @@ def test_solve_a_puzzle_by_the_fixed_recipe(cli: Cli, tiny: Path) -> None:
     assert said["edits"][0]["text"] == "none"
 
 
+def test_solve_by_a_configuration(cli: Cli, tiny: Path) -> None:
+    solve = ("solve", "25ff71a9", "--model", tiny, "--config", "arc_paper", "--json")
+    small = ("--fixed", "--max-tokens", "400", "--set", "inner.rank=4", "--set", "domain_settings.prompt=plain")
+    said = cli.inside(*solve, *small).json
+    assert [len(guesses) for guesses in said["guesses"]] == [len(set(map(str, g))) for g in said["guesses"]]
+    assert all(1 <= len(guesses) <= 2 for guesses in said["guesses"])
+    assert [guesses[0] for guesses in said["guesses"]] == said["predictions"]
+    assert said["solved"] is False
+
+
+def test_a_configuration_and_options_do_not_mix(cli: Cli, tiny: Path) -> None:
+    solve = ("solve", "25ff71a9", "--model", tiny)
+    assert "name one with --config" in refused(cli, *solve, "--set", "inner.rank=4")
+    assert "write --set domain_settings.views=rigid" in refused(cli, *solve, "--config", "arc_paper", "--vote")
+    assert "`solve` needs 'fewshot'" in refused(cli, *solve, "--config", "squad_cpu")
+
+
 def test_one_demonstration_says_what_is_done_instead(cli: Cli, tiny: Path) -> None:
     path = cli.folder / "one.jsonl"
     path.write_text('{"input": "a", "output": "b"}\n{"input": "c"}\n')

@@ -109,5 +109,5 @@ def test_an_edit_without_words_is_unusable_and_the_bare_passage_is_not() -> None
 
 
 def test_an_unknown_kind_of_sequence_is_refused_before_a_model_is_loaded() -> None:
-    with pytest.raises(UserError, match=r"domain_settings\.sequences is 'words'; it must be one of lessons, lines"):
+    with pytest.raises(UserError, match=r"domain_settings\.sequences is 'words'\. Known: edit, lessons, lines"):
         check_settings("knowledge", {"sequences": "words"})

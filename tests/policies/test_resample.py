@@ -56,6 +56,12 @@ def test_what_was_said_is_not_new() -> None:
     assert [(edit.text, edit.attempts) for edit in found] == [("same", 1), ("fresh", 3)]
 
 
+def test_repeats_may_be_taken() -> None:
+    script = Script(a=[["same", "bad"], ["same", "x"]])
+    found = ResamplingPolicy(script, usable, 5, repeats=True).propose(TASKS[:1], 2, 0, BARE)
+    assert [(edit.text, edit.attempts) for edit in found] == [("same", 1), ("same", 2)]
+
+
 def test_when_attempts_run_out_the_last_sample_stays() -> None:
     script = Script(a=[["bad 1"], ["bad 2"]])
     (found,) = ResamplingPolicy(script, usable, 2).propose(TASKS[:1], 1, 0, BARE)

@@ -26,7 +26,7 @@ from selfedit.progress import QuietProgress
 from selfedit.rewards import make_reward
 from selfedit.search.evaluator import Evaluator
 from selfedit.search.stages import Stages
-from selfedit.solve.run import SolveOptions, Solver, check_window, is_solved, leave_one_out, left_out_right
+from selfedit.solve.run import Solver, check_window, is_solved, leave_one_out, left_out_right
 from selfedit.types import Demonstration, Hyperparameters, LoraSpec, Model, SelfEdit, Task
 from tests.engine import BARE, load_tiny
 from tests.tiny import make_tiny_tokenizer
@@ -70,10 +70,10 @@ def make_solver(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Solve
     end = tokenizer.eos_token_id
     generator = BatchedGenerator(model, tokenizer, frozenset({end}))
     prompter = Prompter(tokenizer, chat=True)
-    domain = FewshotDomain(prompter, end, max_examples=24)
     hyperparameters = Hyperparameters(lora=LoraSpec(rank=8, alpha=64), batch_size=1)
 
     def make(*texts: str, vote: bool = False) -> Solver:
+        domain = FewshotDomain(prompter, end, max_examples=24, views="rigid" if vote else "once")
         stages = Stages(
             prompter,
             generator,
@@ -85,7 +85,7 @@ def make_solver(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Solve
             make_reward("accuracy"),
             Evaluator(generator, domain, ExactGrader()),
         )
-        return Solver(stages, domain, BARE, QuietProgress(), hyperparameters, SolveOptions(vote=vote))
+        return Solver(stages, domain, BARE, QuietProgress(), hyperparameters)
 
     return make
 
@@ -150,7 +150,7 @@ def test_views_that_say_nothing_readable_do_not_vote(make_solver: Callable[..., 
         Completion(next(said), (), (), "stop") for _ in requests
     ]
     try:
-        assert solver.predict(task) == ("6",)
+        assert solver.predict(task) == (("6",),)
     finally:
         solver._stages.generator.generate = real  # type: ignore[method-assign]
 

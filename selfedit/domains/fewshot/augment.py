@@ -1,13 +1,15 @@
 """Augmentations of grids: what stays true of a task when all its grids are turned, grown or recoloured alike.
 
-The groups are the paper's (appendix A, after 2411.07279); each augmentation knows its inverse.
+The groups are the paper's (appendix A, after 2411.07279), ours with more in them; each augmentation knows its inverse.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from selfedit.domains.fewshot.problem import Problem
 from selfedit.domains.fewshot.values import COLOURS, LARGEST
@@ -83,12 +85,20 @@ def _upper_half(grid: Grid) -> Grid:
     return grid[: len(grid) // 2]
 
 
+def _lower_half(grid: Grid) -> Grid:
+    return grid[len(grid) // 2 :]
+
+
 def _every_second(grid: Grid) -> Grid:
     return grid[::2]
 
 
 def _mirrored(grid: Grid) -> Grid:
     return grid + grid[::-1]
+
+
+def _mirrored_before(grid: Grid) -> Grid:
+    return grid[::-1] + grid
 
 
 def _repeated(grid: Grid) -> Grid:
@@ -101,13 +111,18 @@ def _doubled(grid: Grid) -> Grid:
 
 IDENTITY = Augmentation("as it is", lambda grid: grid, lambda grid: grid)
 
+UPSIDE_DOWN = Augmentation("upside down", flip_rows, flip_rows)
+LEFT_TO_RIGHT = Augmentation("left to right", flip_columns, flip_columns)
+TURNED_LEFT = Augmentation("turned left", _turn_left, _turn_right)
+TURNED_AROUND = Augmentation("turned around", _turn_half, _turn_half)
+TRANSPOSED = Augmentation("transposed", transpose, transpose)
 RIGID = (
     Augmentation("turned right", _turn_right, _turn_left),
-    Augmentation("turned around", _turn_half, _turn_half),
-    Augmentation("turned left", _turn_left, _turn_right),
-    Augmentation("upside down", flip_rows, flip_rows),
-    Augmentation("left to right", flip_columns, flip_columns),
-    Augmentation("transposed", transpose, transpose),
+    TURNED_AROUND,
+    TURNED_LEFT,
+    UPSIDE_DOWN,
+    LEFT_TO_RIGHT,
+    TRANSPOSED,
     Augmentation("transposed the other way", _antitranspose, _antitranspose),
 )
 """What leaves a grid's size alone but for exchanging its sides. Voting looks at a task in these ways."""
@@ -125,21 +140,37 @@ REPEAT = (_BELOW, _BESIDE, _BELOW.then(_BESIDE))
 CHAIN = tuple(first.then(second) for first in RIGID for second in SIZE)
 
 
-def translation(down: int, right: int) -> Augmentation:
+def rolled(grid: Grid, down: int, right: int) -> Grid:
     """Every row moved down and every cell to the right; what falls off comes back on the other side."""
+    below, beside = down % len(grid), right % len(grid[0])
+    rows = grid[len(grid) - below :] + grid[: len(grid) - below]
+    return tuple(row[len(row) - beside :] + row[: len(row) - beside] for row in rows)
 
-    def moved(grid: Grid, down: int, right: int) -> Grid:
-        below, beside = down % len(grid), right % len(grid[0])
-        rows = grid[len(grid) - below :] + grid[: len(grid) - below]
-        return tuple(row[len(row) - beside :] + row[: len(row) - beside] for row in rows)
 
+def translation(down: int, right: int) -> Augmentation:
+    """All grids moved by the same."""
     name = f"moved by {down} and {right}"
-    return Augmentation(name, lambda grid: moved(grid, down, right), lambda grid: moved(grid, -down, -right))
+    return Augmentation(name, lambda grid: rolled(grid, down, right), lambda grid: rolled(grid, -down, -right))
 
 
-def recolouring(rng: random.Random) -> Augmentation:
-    """Colours 1 to 9 exchanged at random; 0, as a rule the background, stays."""
-    colours = [0, *rng.sample(range(1, COLOURS), COLOURS - 1)]
+def recolouring(rng: random.Random, used: Collection[int] = ()) -> Augmentation:
+    """Colours 1 to 9 exchanged at random; 0, as a rule the background, stays.
+
+    Args:
+        used: the colours that are there, which become such as are not, as far as there are any.
+    """
+    if not used:
+        return _exchanged(rng.sample(range(1, COLOURS), COLOURS - 1))
+    unused = [colour for colour in range(1, COLOURS) if colour not in used]
+    colours = [*rng.sample(sorted(used), len(used)), *unused]
+    targets = [*rng.sample(unused, len(unused)), *rng.sample(sorted(used), len(used))]
+    new = dict(zip(colours, targets, strict=True))
+    return _exchanged([new[colour] for colour in range(1, COLOURS)])
+
+
+def _exchanged(new: Sequence[int]) -> Augmentation:
+    """Colours 1 to 9 become these."""
+    colours = [0, *new]
     back = [colours.index(colour) for colour in range(COLOURS)]
 
     def exchanged(grid: Grid, table: list[int]) -> Grid:
@@ -153,6 +184,41 @@ def group(name: str, rng: random.Random) -> tuple[Augmentation, ...]:
     if name == "basic":
         return (*RIGID, *_REFLECTIONS, translation(rng.randint(1, 3), rng.randint(1, 3)))
     return {"size": SIZE, "chain": CHAIN, "repeat": REPEAT}[name]
+
+
+def _officially_moved(problem: Problem) -> Problem:
+    """As the official code moves them, whatever the seed: all inputs of a size alike, and all outputs, but not both.
+
+    Its generator is copied for each pair, always in the state of seed 0 (few-shot/self-edit.py, line 533), and draws
+    for the output where it stopped for the input (few-shot/arclib/augmenters.py, lines 56, 68 and 538).
+    """
+
+    def moved(pair: Demonstration) -> Demonstration:
+        draws = np.random.RandomState(0)
+
+        def of(grid: Grid) -> Grid:
+            return rolled(grid, int(draws.randint(0, min(4, len(grid)))), int(draws.randint(0, min(4, len(grid[0])))))
+
+        return Demonstration(of(_grid(pair.input)), of(_grid(pair.output)))
+
+    return Problem(tuple(map(moved, problem.demonstrations)), moved(problem.query))
+
+
+_TURNS_AND_FLIPS = (TURNED_LEFT, RIGID[0], TURNED_AROUND, UPSIDE_DOWN, LEFT_TO_RIGHT)
+_REFLECTIONS_BEFORE = (
+    Augmentation("mirrored above", _mirrored_before, _lower_half),
+    Augmentation("mirrored before", _sideways(_mirrored_before), _sideways(_lower_half)),
+)
+OFFICIAL: dict[str, tuple[Callable[[Problem], Problem | None], ...]] = {
+    "basic": (
+        *(same.apply for same in (*_TURNS_AND_FLIPS, *_REFLECTIONS_BEFORE, *_REFLECTIONS, TRANSPOSED)),
+        _officially_moved,
+    ),
+    "size": tuple(larger.apply for larger in SIZE),
+    "chain": tuple(first.then(SIZE[-1]).apply for first in (*_TURNS_AND_FLIPS, TRANSPOSED)),
+    "repeat": tuple(tiled.apply for tiled in REPEAT),
+}
+"""The groups of the official code (few-shot/self-edit.py, lines 151 to 209)."""
 
 
 def _grid(value: object) -> Grid:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import cache
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from selfedit.domains.fewshot.problem import demonstrations_of
 from selfedit.domains.fewshot.values import Kind
@@ -18,6 +19,11 @@ LEARNING_RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 """What constrained sampling chooses among. A parsed edit may have any other within the bounds."""
 
 MAX_EPOCHS = 10
+OPEN = "settings-open"
+"""The format whose edits are held to no range, and may say more than was asked, as in the official code."""
+
+FixedName = Literal["basic", "oracle"]
+_BOUNDS = {"learning_rate": (1e-6, 1e-2), "num_train_epochs": (1, MAX_EPOCHS)}
 _LONGEST_TEXT = 200
 
 
@@ -26,11 +32,23 @@ class _Strict(BaseModel):
 
 
 class Training(_Strict):
-    """Loss on what, how fast, how long."""
+    """Loss on what, how fast, how long; within bounds, unless the context of validation says `bounded: False`."""
 
     strategy: Literal["train_using_all_tokens", "train_using_output_tokens"]
-    learning_rate: float = Field(ge=1e-6, le=1e-2)
-    num_train_epochs: int = Field(ge=1, le=MAX_EPOCHS)
+    learning_rate: float = Field(gt=0)
+    num_train_epochs: int = Field(ge=1)
+
+    @field_validator("learning_rate", "num_train_epochs")
+    @classmethod
+    def _within(cls, value: float, info: ValidationInfo) -> float:
+        lowest, highest = _BOUNDS[info.field_name or ""]
+        if (info.context or {}).get("bounded", True) and not lowest <= value <= highest:
+            raise PydanticCustomError(
+                "bounds",
+                "Input should be {relation} than or equal to {bound}",
+                {"relation": "less", "bound": highest} if value > highest else {"relation": "greater", "bound": lowest},
+            )
+        return value
 
 
 class Choices(_Strict):
@@ -121,20 +139,59 @@ FIXED: dict[str, Choices] = {
 }
 """The recipe that no policy chose: what the comparison calls fixed."""
 
+ORACLE: dict[str, Choices] = {
+    **FIXED,
+    "grid": GridChoices(
+        data_generation=GridGeneration(
+            use_basic_augmentations=True,
+            use_size_augmentations=True,
+            use_chain_augmentations=True,
+            use_repeat_augmentations=True,
+        ),
+        training=Training(strategy="train_using_output_tokens", learning_rate=1e-4, num_train_epochs=2),
+    ),
+}
+"""What the paper calls Oracle TTT: its code's own recipe (few-shot/ttt.py, lines 366, 367 and 410). Texts have none."""
+
+RECIPES: dict[FixedName, dict[str, Choices]] = {"basic": FIXED, "oracle": ORACLE}
+
 
 @cache
-def parse(kind: str, text: str) -> Choices:
+def parse(kind: str, text: str, bounded: bool = True) -> Choices:
     """The choices that a self-edit's text makes.
+
+    Args:
+        bounded: else any learning rate and epochs are taken, and keys that nobody asked for are passed over.
 
     Raises:
         ValueError: the text is not exactly one JSON object of the right form; says what is wrong, and where.
     """
+    choices = _CHOICES[kind]
     try:
-        return _CHOICES[kind].model_validate_json(text)
+        if bounded:
+            return choices.model_validate_json(text)
+        asked = json.dumps(_only_asked(json.loads(text), choices))
+        return choices.model_validate_json(asked, context={"bounded": False})
+    except json.JSONDecodeError as error:
+        raise ValueError(f"the edit: invalid JSON: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the edit"
         raise ValueError(f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+
+def _only_asked(raw: object, choices: type[Choices]) -> object:
+    """An edit without the keys that it need not have."""
+    if not isinstance(raw, dict):
+        return raw
+    groups = {name: field.annotation for name, field in choices.model_fields.items()}
+    return {
+        name: {key: value for key, value in raw[name].items() if key in group.model_fields}
+        if isinstance(raw[name], dict)
+        else raw[name]
+        for name, group in groups.items()
+        if name in raw and group is not None
+    }
 
 
 def without_paraphrases(edit: SelfEdit) -> SelfEdit:
@@ -147,13 +204,12 @@ def without_paraphrases(edit: SelfEdit) -> SelfEdit:
 
 
 def choices_of(task: Task, edit: SelfEdit) -> Choices:
-    """What an edit about a task chooses; the fixed recipe in format `none`.
+    """What an edit about a task chooses.
 
     Raises:
         ValueError: the edit does not parse; says why.
     """
-    kind, _ = demonstrations_of(task)
-    return FIXED[kind.name] if edit.format == "none" else parse(kind.name, edit.text)
+    return parse(demonstrations_of(task)[0].name, edit.text, bounded=edit.format != OPEN)
 
 
 def write(choices: Choices) -> str:

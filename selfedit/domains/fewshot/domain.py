@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from selfedit.domains.base import Domain
-from selfedit.domains.fewshot.choices import choices_of
+from selfedit.domains.fewshot.choices import RECIPES, Choices, FixedName, choices_of
+from selfedit.domains.fewshot.official_problems import official_problems
 from selfedit.domains.fewshot.problem import Problem, demonstrations_of, input_of
-from selfedit.domains.fewshot.prompt import FORMATS, shown
+from selfedit.domains.fewshot.prompt import FORMATS
 from selfedit.domains.fewshot.training_problems import training_problems
 from selfedit.domains.fewshot.values import Kind
+from selfedit.domains.fewshot.views import VIEWS, View, ViewsName, most_common, official_vote
+from selfedit.domains.fewshot.wording import WORDINGS, WordingName
 from selfedit.models.prompt import Prompter
 from selfedit.policies.formats import Format
 from selfedit.types import Demonstration, Example, Hyperparameters, Lesson, Probe, Recipe, SelfEdit, Task, Value
+
+ProblemsName = Literal["wide", "official"]
 
 
 class FewshotDomain(Domain):
@@ -25,6 +32,12 @@ class FewshotDomain(Domain):
         max_examples: training problems of one edit; 250 in the paper.
         max_steps: an edit that takes more optimizer steps is unusable; 375 in the paper. 0 for no bound.
         max_tokens: trained on in all epochs of an edit together; problems over it are left out. 0 for no bound.
+        max_problem_tokens: a problem of as many tokens or more is left out, and a view of one. 0 for no bound.
+        problems: how training problems of grids are made; `official` as by the paper's code.
+        prompt: how demonstrations and inputs are put into words; `chat` in the paper's code.
+        views: in how many ways an input is looked at, whose predictions vote; `leave-one-out` in the paper's code.
+        guesses: at an output, of which one has to be right; 2 in the paper's code. One view makes one guess.
+        fixed: the recipe that no policy chose; `oracle` is the one that the paper calls Oracle TTT.
     """
 
     formats: ClassVar[Mapping[str, Format]] = FORMATS
@@ -39,22 +52,43 @@ class FewshotDomain(Domain):
         max_examples: int = 250,
         max_steps: int = 375,
         max_tokens: int = 0,
+        max_problem_tokens: int = 0,
+        problems: ProblemsName = "wide",
+        prompt: WordingName = "plain",
+        views: ViewsName = "once",
+        guesses: int = 1,
+        fixed: FixedName = "basic",
     ) -> None:
-        self._prompter, self._end_token = prompter, end_token
+        self._wording = WORDINGS[prompt](prompter, end_token)
+        self._prompter, self._problems, self._fixed, self._guesses = prompter, problems, RECIPES[fixed], guesses
+        self._views, self._has_official_vote = VIEWS[views], views == "leave-one-out"
         self._most_examples, self._most_steps, self._most_tokens = max_examples, max_steps, max_tokens
-        # Where the tokenizer makes one token of several digits, cells are kept apart by spaces.
-        self._spaced = len(prompter.encode("00")) < 2
+        self._most_problem_tokens = max_problem_tokens
+
+    def looking_once(self) -> FewshotDomain:
+        """The same with one view: for asking much, cheaply."""
+        other = copy(self)
+        other._views, other._has_official_vote = VIEWS["once"], False
+        return other
 
     def lessons(self, task: Task, edit: SelfEdit) -> tuple[Lesson, ...]:
         return self.formats[edit.format].parse(edit.text)
 
+    def is_readable(self, task: Task, edit: SelfEdit) -> bool:
+        """Whether it is JSON, whatever it says: all that the official code asks for (few-shot/self-edit.py, 461)."""
+        try:
+            json.loads(edit.text)
+        except ValueError:
+            return False
+        return True
+
     def recipe(self, task: Task, edit: SelfEdit, hyperparameters: Hyperparameters, seed: int) -> Recipe:
         """The edit's learning rate and epochs take the place of the given ones."""
         kind, pairs = demonstrations_of(task)
-        choices = choices_of(task, edit)
+        choices = self._fixed[kind.name] if edit.format == "none" else choices_of(task, edit)
         only_output = choices.training.strategy == "train_using_output_tokens"
-        problems = training_problems(kind, pairs, choices, seed, self._most_examples)
-        examples = [self.example(kind, problem, only_output) for problem in problems]
+        problems = self.training_problems(kind, pairs, choices, seed)
+        examples = self._bounded(self.example(kind, problem, only_output) for problem in problems)
         if self._most_tokens:
             examples = _within(examples, self._most_tokens // choices.training.num_train_epochs)
         settled = replace(
@@ -67,21 +101,69 @@ class FewshotDomain(Domain):
             raise ValueError(f"it takes {steps} steps, and {self._most_steps} are allowed")
         return Recipe(edit.id, tuple(examples), settled, seed)
 
+    def training_problems(
+        self, kind: Kind, pairs: tuple[Demonstration, ...], choices: Choices, seed: int
+    ) -> list[Problem]:
+        """All problems, in the order in which a bound takes them."""
+        if self._problems == "official" and kind.name == "grid":
+            return official_problems(pairs, choices.groups, seed)
+        return training_problems(kind, pairs, choices, seed)
+
+    def _bounded(self, examples: Iterable[Example]) -> list[Example]:
+        """The first `max_examples` that are not too long."""
+        kept: list[Example] = []
+        for example in examples:
+            if len(kept) == self._most_examples:
+                break
+            if self._fits(example.tokens):
+                kept.append(example)
+        if not kept:
+            raise ValueError(f"none of its problems has fewer than {self._most_problem_tokens} tokens")
+        return kept
+
+    def _fits(self, tokens: Sequence[int]) -> bool:
+        return not self._most_problem_tokens or len(tokens) < self._most_problem_tokens
+
     def example(self, kind: Kind, problem: Problem, only_output: bool) -> Example:
         """A problem as a training sequence, with the loss on the query's output or on everything."""
         prompt = self.prompt(kind, problem.demonstrations, problem.query.input)
-        answer = (*self.written(kind, problem.query.output), self._end_token)
+        answer = (*self.written(kind, problem.query.output), self._wording.end_token)
         return Example(prompt + answer, (0.0 if only_output else 1.0,) * len(prompt) + (1.0,) * len(answer))
 
     def prompt(self, kind: Kind, demonstrations: tuple[Demonstration, ...], asked: Value) -> tuple[int, ...]:
         """The demonstrations and an input, up to where its output begins."""
-        text = shown(kind, demonstrations, asked)
-        return self._prompter.text(self._apart(text) if kind.name == "grid" else text)
+        return self._wording.prompt(kind, demonstrations, asked)
 
     def question(self, task: Task, probe: Probe, with_context: bool = False) -> tuple[int, ...]:
-        """The demonstrations are always shown: they are what there is to go by."""
+        """The demonstrations are always shown, all of them: they are what there is to go by."""
         kind, pairs = demonstrations_of(task)
         return self.prompt(kind, pairs, input_of(probe))
+
+    def prompts(self, task: Task, probe: Probe, with_context: bool = False) -> tuple[tuple[int, ...], ...]:
+        """One for each view."""
+        return tuple(prompt for _, prompt in self._seen(task, probe))
+
+    def guesses(self, task: Task, probe: Probe, texts: Sequence[str]) -> tuple[str, ...]:
+        """What the views' predictions, undone, agree on most; where none can be read, what was written first."""
+        kind, _ = demonstrations_of(task)
+        ballots = [
+            (view, view.undone(value))
+            for (view, _), text in zip(self._seen(task, probe), texts, strict=True)
+            if (value := self._wording.read(kind, text)) is not None
+        ]
+        ranked = official_vote(ballots) if self._has_official_vote else most_common([value for _, value in ballots])
+        return tuple(map(kind.write, ranked[: self._guesses])) or (texts[0].strip(),)
+
+    def _seen(self, task: Task, probe: Probe) -> list[tuple[View, tuple[int, ...]]]:
+        """The views of a probe with their prompts; where all would be too long, those that show one pair less."""
+        kind, pairs = demonstrations_of(task)
+        seen: list[tuple[View, tuple[int, ...]]] = []
+        for hidden in (1, 2):
+            views = self._views(pairs, input_of(probe), hidden)
+            seen += [(view, self.prompt(kind, view.demonstrations, view.asked)) for view in views]
+            if fitting := [(view, prompt) for view, prompt in seen if self._fits(prompt)]:
+                return fitting
+        return seen
 
     def answer(self, text: str) -> tuple[int, ...]:
         """Of a text; `gold` and `written` know of grids, too."""
@@ -89,8 +171,7 @@ class FewshotDomain(Domain):
 
     def written(self, kind: Kind, value: Value) -> tuple[int, ...]:
         """The tokens of an output."""
-        text = kind.write(value)
-        return self._prompter.encode(self._apart(text) if kind.name == "grid" else text)
+        return self._wording.output(kind, value)
 
     def gold(self, task: Task, probe: Probe) -> tuple[int, ...]:
         kind, _ = demonstrations_of(task)
@@ -99,14 +180,8 @@ class FewshotDomain(Domain):
     def clean(self, task: Task, text: str) -> str:
         """A value is brought into the form that gold answers have."""
         kind, _ = demonstrations_of(task)
-        value = kind.read(text)
+        value = self._wording.read(kind, text)
         return kind.write(value) if value is not None else text.strip()
-
-    def _apart(self, text: str) -> str:
-        """Rows of digits with spaces between them, where the tokenizer needs it."""
-        if not self._spaced:
-            return text
-        return "\n".join(" ".join(line) if line.isdigit() else line for line in text.split("\n"))
 
 
 def _within(examples: list[Example], max_tokens: int) -> list[Example]:

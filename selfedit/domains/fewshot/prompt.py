@@ -1,25 +1,16 @@
-"""How demonstrations, inputs and self-edit requests are put into words."""
+"""The requests for self-edits, in words: with the ranges of what may be chosen, or open, as in the paper."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from selfedit.domains.fewshot.choices import FIXED, parse, schema, write
+from selfedit.domains.fewshot.choices import FIXED, OPEN, parse, schema, write
 from selfedit.domains.fewshot.problem import demonstrations_of
 from selfedit.domains.fewshot.values import KINDS, Kind
 from selfedit.policies.formats import Format
-from selfedit.types import Demonstration, Lesson, Task, Value
-
-
-def shown(kind: Kind, demonstrations: Sequence[Demonstration], asked: Value) -> str:
-    """The demonstrations and an input, up to where its output begins."""
-    done = "".join(
-        f"Input:\n{kind.write(pair.input)}\nOutput:\n{kind.write(pair.output)}\n\n" for pair in demonstrations
-    )
-    return f"{done}Input:\n{kind.write(asked)}\nOutput:\n"
-
+from selfedit.types import Lesson, Task, Value
 
 _ABOUT = {
     "grid": (
@@ -34,8 +25,8 @@ _ABOUT = {
     ),
 }
 _REST = (
-    ", whether the loss is on all tokens or on the output's only, the learning rate (0.00001 to 0.01) and the number "
-    "of epochs (1 to 10). Answer with one JSON object and nothing else."
+    ", whether the loss is on all tokens or on the output's only, the learning rate{rates} and the number of "
+    "epochs{epochs}. Answer with one JSON object and nothing else."
 )
 
 
@@ -52,10 +43,33 @@ class SettingsFormat(Format):
         """The request: what may be chosen, and the task's demonstrations."""
         kind, pairs = demonstrations_of(task)
         listed = "\n\n".join(f"Input:\n{kind.write(pair.input)}\nOutput:\n{kind.write(pair.output)}" for pair in pairs)
-        return f"{_ABOUT[kind.name]}{_REST}\nIts form: {_form(kind)}\n\n{listed}"
+        rest = _REST.format(rates=" (0.00001 to 0.01)", epochs=" (1 to 10)")
+        return f"{_ABOUT[kind.name]}{rest}\nIts form: {_form(kind)}\n\n{listed}"
 
     def schema(self, task: Task) -> str:
         return schema(demonstrations_of(task)[0])
+
+
+@dataclass(frozen=True)
+class OpenSettingsFormat(SettingsFormat):
+    """The same as the official code asks for it (few-shot/self-edit.py, lines 368 to 391; utils/prompts.py).
+
+    The demonstrations stand above the request, cells apart, and no range of a learning rate or of epochs is named; what
+    comes back is held to none. The words are ours.
+    """
+
+    def prompt(self, task: Task) -> str:
+        kind, pairs = demonstrations_of(task)
+        listed = "".join(
+            f"Input:\n{_apart(kind, pair.input)}\n\nOutput:\n{_apart(kind, pair.output)}\n\n" for pair in pairs
+        )
+        about = _ABOUT[kind.name].replace("below", "above")
+        return f"{listed}------\n\n{about}{_REST.format(rates='', epochs='')}\nIts form: {_form(kind)}"
+
+
+def _apart(kind: Kind, value: Value) -> str:
+    """A value with spaces between the cells of a grid."""
+    return kind.write(value) if isinstance(value, str) else "\n".join(" ".join(map(str, row)) for row in value)
 
 
 def _form(kind: Kind) -> str:
@@ -74,11 +88,11 @@ def _form(kind: Kind) -> str:
     return f"{{{', '.join(parts)}}}"
 
 
-def read_lessons(text: str) -> tuple[Lesson, ...]:
+def read_lessons(text: str, bounded: bool = True) -> tuple[Lesson, ...]:
     """What an edit chooses, a line each; nothing if it is no edit of any kind."""
     for kind in KINDS:
         try:
-            choices = parse(kind, text)
+            choices = parse(kind, text, bounded)
         except ValueError:
             continue
         training = choices.training
@@ -93,6 +107,7 @@ def read_lessons(text: str) -> tuple[Lesson, ...]:
 
 FORMATS: dict[str, Format] = {
     "settings": SettingsFormat("settings", "settings", "", "", read_lessons),
+    OPEN: OpenSettingsFormat(OPEN, "settings", "", "", partial(read_lessons, bounded=False)),
     "none": Format("none", "", "", "", lambda _: ()),
 }
 """How an edit may be written; `none` is the fixed recipe, which nobody wrote."""

@@ -1,4 +1,4 @@
-"""From the demonstrations and a self-edit's choices to training problems."""
+"""From the demonstrations and a self-edit's choices to training problems. `official_problems.py` has the paper's."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Pairs = tuple[Demonstration, ...]
 _REORDERINGS = 2
 
 
-def training_problems(kind: Kind, pairs: Pairs, choices: Choices, seed: int, max_problems: int) -> list[Problem]:
-    """At most `max_problems` different problems, the same for the same seed; unchanged ones come first. Never empty.
+def training_problems(kind: Kind, pairs: Pairs, choices: Choices, seed: int) -> list[Problem]:
+    """Different problems, the same for the same seed; unchanged ones come first. Never empty.
 
     Raises:
         ValueError: a paraphrase is of a demonstration that is not there.
@@ -27,7 +27,7 @@ def training_problems(kind: Kind, pairs: Pairs, choices: Choices, seed: int, max
     plain, changed = make(pairs, choices, rng)
     # What a bound leaves out is a fair draw of all that was changed.
     rng.shuffle(changed)
-    return list(dict.fromkeys([*plain, *changed]))[:max_problems]
+    return list(dict.fromkeys([*plain, *changed]))
 
 
 def _of_grids(pairs: Pairs, choices: Choices, rng: random.Random) -> tuple[list[Problem], list[Problem]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from statistics import fmean, median
 from typing import TYPE_CHECKING
 
+from selfedit.domains.base import BETWEEN_GUESSES
 from selfedit.domains.fewshot.choices import Choices, choices_of
 from selfedit.domains.fewshot.problem import demonstrations_of, input_of
 from selfedit.domains.fewshot.values import Kind
@@ -85,8 +86,8 @@ def _passes(run: RunRecords, tasks: Sequence[Task]) -> list[Section]:
     if not rows:
         return []
     note = (
-        "A task is solved when every output is exactly right. pass@k: at least one of k edits solves it. An edit that "
-        "could not be used solves nothing here."
+        "A task is solved when every output, or one of the guesses at it, is exactly right. pass@k: at least one of k "
+        "edits solves it. An edit that could not be used solves nothing here."
     )
     return [Section("Solved", (Table("Tasks solved", ("edits", "tasks", "measure", "%"), tuple(rows), note),))]
 
@@ -113,9 +114,10 @@ def _pictures(run: RunRecords, tasks: Sequence[Task]) -> list[Section]:
         ]
         after = trials[task.id].after if task.id in trials else None
         for number, probe in enumerate(task.probes):
-            said = kind.read(after.answers[number].text) if after is not None else None
-            values: list[Value | None] = [input_of(probe), said, _gold(kind, probe.answers)]
-            rows.append(row_svg((f"test {number + 1}", "prediction", "answer"), values))
+            guesses = after.answers[number].text.split(BETWEEN_GUESSES) if after is not None else [""]
+            titles = ["prediction", *(f"guess {place}" for place in range(2, len(guesses) + 1))]
+            values: list[Value | None] = [input_of(probe), *map(kind.read, guesses), _gold(kind, probe.answers)]
+            rows.append(row_svg((f"test {number + 1}", *titles, "answer"), values))
         word = "solved" if task.id in trials and _solves(trials[task.id]) else "not solved"
         figures.append(Figure(f"task-{place}", stacked_svg(rows), f"{task.id}: {word}"))
     return [Section("Tasks", tuple(figures))]

@@ -64,9 +64,8 @@ def test_training_problems_stay_in_bounds_and_are_the_same_for_a_seed(
     pairs: tuple[Demonstration, ...], seed: int
 ) -> None:
     kind, all_groups = KINDS["grid"], choices("basic", "size", "chain", "repeat")
-    made = training_problems(kind, pairs, all_groups, seed, 250)
-    assert made == training_problems(kind, pairs, all_groups, seed, 250)
-    assert len(made) <= 250
+    made = training_problems(kind, pairs, all_groups, seed)
+    assert made == training_problems(kind, pairs, all_groups, seed)
     assert len(set(made)) == len(made)
     for problem in made:
         for pair in (*problem.demonstrations, problem.query):
@@ -80,7 +79,7 @@ def test_a_grid_that_would_grow_over_the_bound_is_left_out() -> None:
     assert all(augmentation.apply(problem) is None for augmentation in augment.SIZE)
     assert augment.RIGID[0].apply(problem) is not None
     made = training_problems(
-        KINDS["grid"], (Demonstration(large, large), Demonstration(((2,),), large)), choices("size"), 0, 250
+        KINDS["grid"], (Demonstration(large, large), Demonstration(((2,),), large)), choices("size"), 0
     )
     assert all(len(problem.query.output) <= LARGEST for problem in made)
 
@@ -104,9 +103,9 @@ def test_what_cannot_be_left_out() -> None:
 
 def test_without_groups_there_are_the_plain_problems_and_recoloured_ones() -> None:
     pairs = tuple(Demonstration(((i, 0),), ((0, i),)) for i in (1, 2, 3))
-    plain = training_problems(KINDS["grid"], pairs, choices(), 0, 250)
+    plain = training_problems(KINDS["grid"], pairs, choices(), 0)
     assert {*leave_out(pairs, 1), *leave_out(pairs, 2)} <= set(plain)
-    assert len(training_problems(KINDS["grid"], pairs, choices("basic"), 0, 250)) > len(plain)
+    assert len(training_problems(KINDS["grid"], pairs, choices("basic"), 0)) > len(plain)
 
 
 TEXTS = tuple(Demonstration(f"in {i}", f"out {i}") for i in range(4))
@@ -122,21 +121,19 @@ def text_choices(paraphrases: tuple[tuple[int, str], ...] = (), **flags: bool) -
 
 def test_texts_are_trained_on_as_the_edit_says() -> None:
     kind = KINDS["text"]
-    assert training_problems(kind, TEXTS, text_choices(), 0, 250) == [Problem((), pair) for pair in TEXTS]
-    one = training_problems(kind, TEXTS, text_choices(use_leave_one_out=True), 0, 250)
+    assert training_problems(kind, TEXTS, text_choices(), 0) == [Problem((), pair) for pair in TEXTS]
+    one = training_problems(kind, TEXTS, text_choices(use_leave_one_out=True), 0)
     assert one == leave_out(TEXTS, 1)
-    both = training_problems(kind, TEXTS, text_choices(use_leave_one_out=True, use_leave_two_out=True), 0, 250)
+    both = training_problems(kind, TEXTS, text_choices(use_leave_one_out=True, use_leave_two_out=True), 0)
     assert both == [*leave_out(TEXTS, 1), *leave_out(TEXTS, 2)]
-    reordered = training_problems(
-        kind, TEXTS, text_choices(use_leave_one_out=True, use_order_permutations=True), 0, 250
-    )
+    reordered = training_problems(kind, TEXTS, text_choices(use_leave_one_out=True, use_order_permutations=True), 0)
     assert reordered[:4] == one
     assert all(set(p.demonstrations) | {p.query} == set(TEXTS) for p in reordered)
 
 
 def test_a_paraphrase_keeps_the_output_and_never_stands_beside_it() -> None:
     said = text_choices(((2, "put differently"),), use_leave_one_out=True)
-    last = training_problems(KINDS["text"], TEXTS, said, 0, 250)[-1]
+    last = training_problems(KINDS["text"], TEXTS, said, 0)[-1]
     assert last == Problem((TEXTS[0], TEXTS[2], TEXTS[3]), Demonstration("put differently", "out 1"))
     with pytest.raises(ValueError, match="demonstration 9 of 4"):
-        training_problems(KINDS["text"], TEXTS, text_choices(((9, "none"),)), 0, 250)
+        training_problems(KINDS["text"], TEXTS, text_choices(((9, "none"),)), 0)

@@ -13,6 +13,7 @@ from selfedit.domains.fewshot.choices import FIXED, write
 from selfedit.domains.fewshot.domain import FewshotDomain, counted_steps
 from selfedit.domains.fewshot.problem import Problem, make_task
 from selfedit.domains.fewshot.values import KINDS
+from selfedit.errors import UserError
 from selfedit.models.prompt import Prompter
 from selfedit.types import Demonstration, Hyperparameters, SelfEdit, Task
 from tests.tiny import make_tiny_tokenizer
@@ -76,6 +77,60 @@ def test_cells_are_kept_apart_where_the_tokenizer_would_join_them(prompter: Prom
     assert domain.clean(years, "20 10 ") == "20 10"
 
 
+def test_chat_shows_arrays_and_ends_its_turn(prompter: Prompter, task: Task) -> None:
+    domain = FewshotDomain(prompter, END + 1, prompt="chat")
+    text = str(prompter.tokenizer.decode(list(domain.question(task, task.probes[0]))))
+    assert text.startswith("<|im_start|>system\n")
+    assert "\n[[1 0]\n [0 0]] -> [[0 1]\n [0 0]]#\n[[2 0]\n" in text
+    assert text.endswith("<|im_start|>user\n[[4 0]\n [0 0]] -> <|im_end|>\n<|im_start|>assistant\n")
+    assert said(prompter, domain.gold(task, task.probes[0])) == "[[0 4]\n [0 0]]#"
+    example = domain.example(GRIDS, Problem(tuple(PAIRS[:2]), PAIRS[2]), only_output=True)
+    assert example.tokens[-1] == prompter.tokenizer.eos_token_id
+    for written in ("[[0 4]\n [0 0]]#", "[[0, 4],\n [0, 0]]", "Here:\n```\n0 4\n0 0\n```"):
+        assert domain.clean(task, written) == "04\n00"
+    assert domain.clean(task, "[[0 4] [0 0]] and more") == "[[0 4] [0 0]] and more"
+    words = make_task("y", "y", KINDS["text"], [Demonstration("one #1", "2001")], [("ten", "#10")])
+    assert domain.clean(words, said(prompter, domain.gold(words, words.probes[0]))) == "#10"
+    for other in (Prompter(prompter.tokenizer, chat=False), Prompter(_without_system(), chat=True)):
+        with pytest.raises(UserError, match="takes no system message"):
+            FewshotDomain(other, END, prompt="chat")
+
+
+def _without_system() -> Any:
+    tokenizer = make_tiny_tokenizer(vocab=400)
+    tokenizer.chat_template = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}"
+    return tokenizer
+
+
+def test_the_official_problems_are_cut_and_bounded(prompter: Prompter, task: Task) -> None:
+    given = Hyperparameters(batch_size=2)
+    fixed = SelfEdit("p", "t", "none", "", "", 0)
+    official = FewshotDomain(prompter, END, problems="official", fixed="oracle")
+    recipe = official.recipe(task, fixed, given, 0)
+    assert (recipe.hyperparameters.learning_rate, recipe.hyperparameters.epochs) == (1e-4, 2)
+    assert len(recipe.examples) == 250
+    lengths = sorted(len(example.tokens) for example in recipe.examples)
+    bound = lengths[125]
+    shorter = FewshotDomain(prompter, END, problems="official", fixed="oracle", max_problem_tokens=bound)
+    assert max(len(example.tokens) for example in shorter.recipe(task, fixed, given, 0).examples) < bound
+    with pytest.raises(ValueError, match="none of its problems has fewer than 3 tokens"):
+        FewshotDomain(prompter, END, max_problem_tokens=3).recipe(task, fixed, given, 0)
+
+
+def test_views_that_are_too_long_are_left_out(prompter: Prompter, task: Task) -> None:
+    probe = task.probes[0]
+    domain = FewshotDomain(prompter, END, views="leave-one-out", guesses=2)
+    lengths = sorted(map(len, domain.prompts(task, probe)))
+    cut = FewshotDomain(prompter, END, views="leave-one-out", max_problem_tokens=lengths[-1])
+    assert all(len(prompt) < lengths[-1] for prompt in cut.prompts(task, probe))
+    less = FewshotDomain(prompter, END, views="leave-one-out", max_problem_tokens=lengths[0])
+    assert max(map(len, less.prompts(task, probe))) < lengths[0]
+    texts = ["04\n00"] * 4 + ["x"] * (len(lengths) - 4)
+    assert domain.guesses(task, probe, texts) == ("04\n00",)
+    assert domain.guesses(task, probe, ["x"] * len(lengths)) == ("x",)
+    assert len(domain.looking_once().prompts(task, probe)) == 1
+
+
 def test_the_recipe_is_what_the_edit_asks_for(prompter: Prompter, task: Task) -> None:
     domain = FewshotDomain(prompter, END)
     given = Hyperparameters(batch_size=2, schedule="cosine")
@@ -109,6 +164,24 @@ def test_an_edit_that_does_not_parse_is_unusable_and_says_why(prompter: Prompter
     assert domain.is_usable(task, edit(), Hyperparameters())
     with pytest.raises(ValueError, match="invalid JSON"):
         domain.recipe(task, words, Hyperparameters(), 0)
+
+
+def test_an_open_edit_is_held_to_no_range(prompter: Prompter, task: Task) -> None:
+    domain = FewshotDomain(prompter, END, max_examples=8)
+    bold = replace(edit(learning_rate=0.5, num_train_epochs=40, momentum=0.9), format="settings-open")
+    hyperparameters = domain.recipe(task, bold, Hyperparameters(batch_size=2), 0).hyperparameters
+    assert (hyperparameters.learning_rate, hyperparameters.epochs) == (0.5, 40)
+    assert [lesson.text for lesson in domain.lessons(task, bold)][-1] == "epochs: 40"
+    assert domain.is_readable(task, replace(bold, text="[1]")) and not domain.is_readable(task, replace(bold, text="{"))
+    for training in ({"learning_rate": 0}, {"num_train_epochs": 0}, {"strategy": "other"}, {"learning_rate": "1e-4"}):
+        with pytest.raises(ValueError, match=f"training.{next(iter(training))}"):
+            domain.recipe(task, replace(edit(**training), format="settings-open"), Hyperparameters(), 0)
+    with pytest.raises(ValueError, match="training: field required"):
+        domain.recipe(task, replace(bold, text="{}"), Hyperparameters(), 0)
+    with pytest.raises(ValueError, match="invalid JSON"):
+        domain.recipe(task, replace(bold, text="Sure!"), Hyperparameters(), 0)
+    request = domain.formats["settings-open"].prompt(task)
+    assert request.startswith("Input:\n1 0\n0 0\n\nOutput:\n0 1\n") and "0.01" not in request and "10)" not in request
 
 
 def test_a_usable_edit_has_a_recipe(prompter: Prompter, task: Task) -> None:

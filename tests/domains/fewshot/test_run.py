@@ -84,6 +84,33 @@ def test_too_many_steps_and_invalid_edits_are_recorded_with_their_reason(config:
     assert any("steps, and 1 are allowed" in (failure or "") for failure in failures)
 
 
+def test_as_the_official_code_does_it(config: Path, tmp_path: Path) -> None:
+    """Its problems, prompts, views, guesses and recipe; edits that are JSON are kept, whatever they say."""
+    settings = ("problems: official, prompt: chat, views: leave-one-out, guesses: 2, fixed: oracle, max_examples: 4",)
+    options = (
+        f"domain_settings={{{settings[0]}}}",
+        "policy={format: settings-open, accept: readable, attempts: 3, max_edit_tokens: 320}",
+        "inner.warmup_steps=11",
+        "outer.inner_from=policy",
+        "evaluation.edits=1",
+    )
+    train(load_config(config, options), tmp_path / "run", "cpu", QuietProgress())
+    run = RunRecords(tmp_path / "run")
+    assert {edit.format for edit in run.edits("v0")} == {"settings-open"}
+    assert all(trial.after is not None for trial in run.trials("passage"))
+    assert (tmp_path / "run" / "report.html").read_text().count("prediction") >= 2
+
+
+def test_the_papers_configuration() -> None:
+    """11 tasks x 15 edits, then 8 x 5, none of them in both; `docs/paper.md` has the other values."""
+    paper = load_config(Path("arc_paper"))
+    train_ids, ids = (str(source).split(",") for source in (paper.data.train, paper.data.validation))
+    assert (len(train_ids), paper.outer.edits, len(ids), paper.evaluation.edits) == (11, 15, 8, 5)
+    assert not set(train_ids) & set(ids)
+    assert not {"358ba94e", "af24b4cc", "8e1813be"} & {*train_ids, *ids}
+    assert paper.outer.inner_from == "policy"
+
+
 def test_edits_of_before_and_after_are_compared_by_eval(config: Path, tmp_path: Path) -> None:
     train(load_config(config), tmp_path / "run", "cpu", QuietProgress())
     evaluate(load_config(config), tmp_path / "eval", tmp_path / "run", "cpu", QuietProgress())
@@ -95,10 +122,11 @@ def test_edits_of_before_and_after_are_compared_by_eval(config: Path, tmp_path: 
     [
         (
             "policy.format=rewrite",
-            "Unknown format 'rewrite' .policy.format. of the domain 'fewshot'. Known: none, settings",
+            "Unknown format 'rewrite' .policy.format. of the domain 'fewshot'. Known: none, settings, settings-open",
         ),
         ("data.validation_index=ids.json", "name tasks by their ids"),
         ("data.train=25ff71a9,arc1:25ff71a9", "names 25ff71a9 more than once"),
+        ("domain_settings={views: twice}", "domain_settings.views is 'twice'. Known: leave-one-out, once, rigid"),
         ("domain_settings={max_tokens: abc}", "domain_settings.max_tokens is 'abc'"),
         ("data.train=25ff71a8", "Did you mean '25ff71a9'"),
         ("data.train=ids.json", "holds lists of ids; name one of them"),
