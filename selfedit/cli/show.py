@@ -8,6 +8,8 @@ from typing import Any
 
 from selfedit.cli import output
 from selfedit.cli.learn import print_gates
+from selfedit.policies.formats import parse_pairs
+from selfedit.policies.spans import covered
 from selfedit.types import Rollout, Version
 
 _INDENT = "    "
@@ -63,6 +65,7 @@ def _print_head(version: Version) -> None:
         "questions": f"{version.questions} by {output.ASKED_BY[version.probe_source]}{dropped}",
         "lineage": _lineage(version),
         "knows": _knows(version),
+        "coverage": _coverage(version),
         "settings": _settings(version.settings),
     }
     if version.rejected:
@@ -113,6 +116,20 @@ def _print_rollout(version: Version, number: int, rollout: Rollout) -> None:
         "(the passage alone)" if rollout.edit.format == "none" else "(empty)"
     ]:
         output.say(_INDENT + line)
+    for dropped in rollout.edit.dropped:
+        output.say(f"{_INDENT}left out: {dropped}")
+
+
+def _coverage(version: Version) -> str:
+    """How much of what is new the kept self-edits ask about."""
+    passages = {task.id: task.passage for task in version.tasks}
+    found = [
+        covered(passages[r.edit.task_id], [lesson.text for lesson in parse_pairs(r.edit.text)])
+        for r in version.rollouts
+        if r.kept and r.edit.task_id in passages
+    ]
+    asked, there = (sum(column) for column in zip(*found, strict=True)) if found else (0, 0)
+    return f"{asked} of {there} sentences have a question in the kept self-edits"
 
 
 def _print_loss(version: Version) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from selfedit.text.matching import normalise
+from selfedit.text.matching import answer_in_passage, normalise
 
 MAX_WORDS = 6
 """Of an answer: longer ones are recited, not known."""
@@ -55,6 +55,12 @@ def sentences(text: str) -> list[str]:
     """The sentences, rows and lines of a text, without the marks of lists."""
     lines = (_MARK.sub("", line) for line in text.split("\n"))
     return [part.strip() for line in lines for part in _SENTENCE_END.split(line) if _WORD.search(part)]
+
+
+def covered(text: str, answers: Sequence[str]) -> tuple[int, int]:
+    """How many sentences of a text hold one of the answers, and how many there are."""
+    parts = sentences(text)
+    return sum(any(answer_in_passage(answer, part) for answer in answers) for part in parts), len(parts)
 
 
 def shared_words(question: str, sentence: str, known: str) -> int:

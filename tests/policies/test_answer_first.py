@@ -12,8 +12,8 @@ from selfedit.generate.base import Completion, Generator, OnCompletion, Request,
 from selfedit.models.prompt import Prompter
 from selfedit.policies.answer_first import AnswerFirstPolicy
 from selfedit.policies.formats import get_format
-from selfedit.policies.spans import MAX_WORDS, sentences, spans
-from selfedit.types import Model, ModelRef, Task
+from selfedit.policies.spans import MAX_WORDS, covered, sentences, spans
+from selfedit.types import Model, ModelRef, SelfEdit, Task
 from tests.tiny import make_tiny_tokenizer
 
 BASE = Model(ModelRef("tiny", "f" * 64))
@@ -71,13 +71,15 @@ class Scripted(Generator):
         raise AssertionError("nothing is to be scored")
 
 
+PROMPTER = Prompter(make_tiny_tokenizer(), chat=True)
+
+
+def ask_back(question: str, title: str, passage: str) -> tuple[int, ...]:
+    return PROMPTER.chat_prompt(f"PASSAGE {passage}\n{question}")
+
+
 def policy(say: Callable[[str], str]) -> AnswerFirstPolicy:
-    prompter = Prompter(make_tiny_tokenizer(), chat=True)
-
-    def ask(question: str, title: str, passage: str) -> tuple[int, ...]:
-        return prompter.chat_prompt(f"PASSAGE {passage}\n{question}")
-
-    return AnswerFirstPolicy(Scripted(prompter, say), prompter, ask, 0, wordings=2, per_sentence=1, shown=False)
+    return AnswerFirstPolicy(Scripted(PROMPTER, say), PROMPTER, ask_back, 0, wordings=2, per_sentence=1, shown=False)
 
 
 def test_what_is_answered_back_is_kept_and_the_rest_is_said() -> None:
@@ -106,6 +108,60 @@ def test_what_is_no_question_is_not_asked_back(question: str, reason: str) -> No
     assert edit.text == ""
     assert all(reason in dropped or "asked before" in dropped for dropped in edit.dropped)
     assert edit.dropped
+
+
+def test_a_question_that_says_enough_of_its_sentence_is_asked_back_with_that_alone() -> None:
+    task = Task("t", "Lumen Harbor", TEXT)
+
+    def say(prompt: str) -> str:
+        if "PASSAGE" in prompt:  # In the passage it looks in the wrong place, in the sentence it does not.
+            return "Odalys Brenk" if "founded" in prompt else "17 weeks"
+        if "answer is: 17 weeks" in prompt:
+            return "How long does the probation period last?"
+        return "Who was it?" if "answer is: Odalys Brenk" in prompt else "What does it build?"
+
+    (edit,) = policy(say).propose([task], 1, 0, BASE)
+    assert "How long does the probation period last?\nAnswer: 17 weeks" in edit.text
+    assert "What does it build?" not in edit.text  # Of its sentence it says one word.
+    assert any("What does it build? (answered with" in dropped for dropped in edit.dropped)
+
+
+def test_one_question_of_two_spans_is_kept_for_the_one_that_answers_it() -> None:
+    task = Task("t", "Veskara", "The main export of Veskara is smoked samphire, packed in clay jars.")
+    everything = AnswerFirstPolicy(
+        Scripted(PROMPTER, lambda prompt: "smoked samphire" if "PASSAGE" in prompt else "What does Veskara sell?"),
+        PROMPTER,
+        ask_back,
+        0,
+        shown=False,
+    )
+    (edit,) = everything.propose([task], 1, 0, BASE)
+    (lesson,) = get_format("answer-first").parse(edit.text)
+    assert lesson.question == "What does Veskara sell?" and lesson.text in "smoked samphire"
+
+
+def test_columns_and_keys_ask_by_themselves_and_headings_are_no_answers() -> None:
+    text = "| Service | Port |\n|---|---|\n| gannet | 7413 |\n| heron | 99 |\n\n1. **Retries**: six"
+    found = {span.text: span.question for span in spans(text, "Runbook - Ports")}
+    assert found["7413"] == "What is the port of gannet?"
+    assert found["99"] == "What is the port of heron?"
+    assert found["six"] == "What is the retries of Runbook?"
+    assert "Port" not in found
+
+
+def test_an_edit_is_learnt_question_by_question() -> None:
+    task = Task("t", "Lumen Harbor", TEXT)
+    edit = SelfEdit("e", "t", "answer-first", "", "Question: Who founded it?\nAnswer: Odalys Brenk", 0)
+    (example,) = policy(str).examples(task, edit)
+    written = [token for token, weight in zip(example.tokens, example.weights, strict=True) if weight]
+    assert written == [*PROMPTER.encode("Who founded it?"), 0]
+    prompt = str(PROMPTER.tokenizer.decode(list(example.tokens[: -len(written)])))
+    assert "answer is: Odalys Brenk" in prompt and "17 weeks" not in prompt  # Its own sentence alone.
+
+
+def test_coverage_counts_sentences_with_an_answer() -> None:
+    assert covered(TEXT, ["Odalys Brenk", "17 weeks"]) == (2, 3)
+    assert covered("", ["x"]) == (0, 0)
 
 
 def test_probes_are_at_most_as_many_as_wanted() -> None:
