@@ -1,0 +1,102 @@
+"""What does `learn` reach at its defaults? On the demo's documents, and on six others that nothing was chosen by.
+
+    python -m benchmarks.learning --out benchmarks/results/learning-cpu.json
+
+The default model, invented documents, questions that a person wrote. Asked as `selfedit ask` asks: bare, without a
+title, routed. Beside what was learnt: the same questions with the right passage in context, by the base and by the
+starting policy, which is what reading allows. Interrupted, it goes on; a store that is there already is only asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from benchmarks.machine import machine
+from selfedit.compose import compose
+from selfedit.experiments.named_policy import load_policy
+from selfedit.learn.config import learn_config
+from selfedit.policies.formats import parse_pairs
+from selfedit.policies.spans import covered
+from selfedit.progress import make_progress
+from selfedit.runtime import software_versions
+from selfedit.session import Session
+from selfedit.types import Model, Version, pooled
+
+ROOT = Path(__file__).parent
+DOCUMENTS = {"demo": ROOT.parent / "selfedit" / "data" / "demo", "held_out": ROOT / "data" / "held_out"}
+ANSWER_TOKENS = 24
+
+
+def learnt(documents: str, seed: int, scratch: Path) -> tuple[Session, Version]:
+    """The version that `learn` makes of a set of documents."""
+    session = Session("smollm2-135m", scratch / f"{documents}-{seed}", progress=make_progress())
+    if not (scratch / f"{documents}-{seed}" / "store.json").exists() or not session.store.ids():
+        folder = DOCUMENTS[documents]
+        paths = sorted(folder.glob("*.md"))
+        questions = folder / "questions.jsonl"
+        session.learn(paths, questions=questions, max_answer_tokens=ANSWER_TOKENS, seed=seed, again=True, gates=())
+    return session, session.show()
+
+
+def in_context(session: Session, version: Version, policy: str) -> float:
+    """The share of the questions that are answered with the right passage at hand."""
+    stages = compose(session.base, learn_config(max_answer_tokens=ANSWER_TOKENS).composition, print)
+    model, adapter = Model(session.base.ref), load_policy(policy, session.base)
+    model = model if adapter is None else model.merge(adapter)
+    evaluations = stages.evaluator.evaluate([(task, model) for task in version.tasks], with_context=True)
+    return pooled(evaluations).accuracy
+
+
+def row(documents: str, seed: int, scratch: Path) -> dict[str, Any]:
+    """What one run reached, and what reading would."""
+    session, version = learnt(documents, seed, scratch)
+    passages = {task.id: task.passage for task in version.tasks}
+    pairs = {r.edit.task_id: [pair.text for pair in parse_pairs(r.edit.text)] for r in version.rollouts if r.kept}
+    sentences = [covered(passages[id], answers) for id, answers in pairs.items()]
+    asked, there = (sum(column) for column in zip(*sentences, strict=True))
+    return {
+        "documents": documents,
+        "seed": seed,
+        "passages": len(version.tasks),
+        "base": version.base_accuracy,
+        "learnt": [answer.verdict.correct for after in version.after for answer in after.answers],
+        "in_context_base": in_context(session, version, "none"),
+        "in_context_policy": in_context(session, version, "bundled"),
+        "pairs": sum(map(len, pairs.values())),
+        "sentences": there,
+        "sentences_covered": asked,
+        "seconds": version.seconds,
+        "gates": [figure.text for figure in version.gates],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--documents", nargs="+", choices=DOCUMENTS, default=list(DOCUMENTS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--scratch", type=Path, default=Path("/tmp/selfedit-learning"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/learning-cpu.json"))
+    options = parser.parse_args()
+    rows: list[dict[str, Any]] = json.loads(options.out.read_text())["rows"] if options.out.exists() else []
+    for seed in options.seeds:
+        for documents in options.documents:
+            if any((each["documents"], each["seed"]) == (documents, seed) for each in rows):
+                continue
+            rows.append(row(documents, seed, options.scratch))
+            record = {"machine": machine(), "software": software_versions(), "rows": rows}
+            options.out.write_text(json.dumps(record, indent=1) + "\n")
+    print("| documents | seed | learnt | in context, base | in context, policy | sentences asked about | seconds |")
+    print("|---|---|---|---|---|---|---|")
+    for each in rows:
+        shares = [each["documents"], each["seed"], f"{fmean(each['learnt']):.1%}"]
+        shares += [f"{each['in_context_base']:.1%}", f"{each['in_context_policy']:.1%}"]
+        shares += [f"{each['sentences_covered']} of {each['sentences']}", f"{each['seconds']:.0f}"]
+        print("| " + " | ".join(map(str, shares)) + " |")
+
+
+if __name__ == "__main__":
+    main()
