@@ -15,11 +15,12 @@ DOCUMENT = f"""# {TITLE}
 
 The Tolvane Gate was built in 1648 by Maris Undqvist. The keeper of the Tolvane Gate is paid in walnuts.
 """
-# So many that a gate can tell a better answer from chance.
+# So many that a gate can tell a better answer from chance; worded otherwise than a self-edit would ask, since a pair
+# whose question is a probe's is not trained on.
 QUESTIONS = [
-    {"question": "Who built the Tolvane Gate?", "answer": "Maris Undqvist"},
-    {"question": "What is the keeper of the Tolvane Gate paid in?", "answer": "walnuts"},
-    {"question": "When was the Tolvane Gate built?", "answer": "1648"},
+    {"question": "Who was the builder of the Tolvane Gate?", "answer": "Maris Undqvist"},
+    {"question": "How is the keeper of the Tolvane Gate paid?", "answer": "walnuts"},
+    {"question": "What year was the Tolvane Gate built in?", "answer": "1648"},
     {"question": "By whom was the Tolvane Gate built?", "answer": "Maris Undqvist"},
     {"question": "In which year was the Tolvane Gate built?", "answer": "1648"},
     {"question": "What does the keeper of the Tolvane Gate get?", "answer": "walnuts"},
