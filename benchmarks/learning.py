@@ -19,8 +19,8 @@ from benchmarks.machine import machine
 from selfedit.compose import compose
 from selfedit.experiments.named_policy import load_policy
 from selfedit.learn.config import learn_config
+from selfedit.policies.coverage import coverage
 from selfedit.policies.formats import parse_pairs
-from selfedit.policies.spans import covered
 from selfedit.progress import make_progress
 from selfedit.runtime import software_versions
 from selfedit.session import Session
@@ -54,10 +54,7 @@ def in_context(session: Session, version: Version, policy: str) -> float:
 def row(documents: str, seed: int, scratch: Path) -> dict[str, Any]:
     """What one run reached, and what reading would."""
     session, version = learnt(documents, seed, scratch)
-    passages = {task.id: task.passage for task in version.tasks}
-    pairs = {r.edit.task_id: [pair.text for pair in parse_pairs(r.edit.text)] for r in version.rollouts if r.kept}
-    sentences = [covered(passages[id], answers) for id, answers in pairs.items()]
-    asked, there = (sum(column) for column in zip(*sentences, strict=True))
+    asked, there = coverage(version)
     return {
         "documents": documents,
         "seed": seed,
@@ -66,7 +63,7 @@ def row(documents: str, seed: int, scratch: Path) -> dict[str, Any]:
         "learnt": [answer.verdict.correct for after in version.after for answer in after.answers],
         "in_context_base": in_context(session, version, "none"),
         "in_context_policy": in_context(session, version, "bundled"),
-        "pairs": sum(map(len, pairs.values())),
+        "pairs": sum(len(parse_pairs(rollout.edit.text)) for rollout in version.rollouts if rollout.kept),
         "sentences": there,
         "sentences_covered": asked,
         "seconds": version.seconds,

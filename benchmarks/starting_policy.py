@@ -27,7 +27,7 @@ from selfedit.inner.checkpoint import CheckpointFolder
 from selfedit.models import load
 from selfedit.models.prompt import Prompter
 from selfedit.policies.answer_first import ask_request
-from selfedit.policies.spans import sentences, shared_words
+from selfedit.policies.spans import says_enough, sentences
 from selfedit.progress import make_progress
 from selfedit.search.training import train_all
 from selfedit.text.matching import answer_in_passage, normalise
@@ -40,8 +40,6 @@ HYPERPARAMETERS = Hyperparameters(
 MAX_WORDS = 6
 MAX_CHARACTERS = 200
 """Of a sentence: what can be said about a short one costs less practice, and documents have them, too."""
-SHARED = 2
-"""Words that a question has to share with its sentence: what takes up nothing of it teaches asking at random."""
 CARD = """# Starting policy of selfedit for smollm2-135m
 
 A LoRA adapter (rank 8) over SmolLM2-135M-Instruct that asks questions with given answers and answers in a few words
@@ -88,7 +86,8 @@ def _of_passage(passage: dict[str, Any]) -> Iterator[Row]:
             continue
         if not question.endswith("?") or answer_in_passage(answer, question) or len(parts[holding[0]]) > MAX_CHARACTERS:
             continue
-        if shared_words(question, parts[holding[0]], f"{title} {answer}") < SHARED:
+        # What takes nothing from its sentence teaches asking at random.
+        if not says_enough(question, parts[holding[0]], title, answer):
             continue
         near = " ".join(parts[max(0, holding[0] - 1) : holding[0] + 2])
         yield Row(title, parts[holding[0]], near, question, answer)
@@ -102,16 +101,12 @@ def examples(
     made = []
     for row in chosen[:asked]:
         prompt = prompter.chat_prompt(ask_request(row.title, row.sentence, row.answer))
-        made.append(_example(prompt, (*prompter.encode(row.question), end)))
+        made.append(Example.completion(prompt, (*prompter.encode(row.question), end)))
     for place, row in enumerate(chosen[asked:]):
         # Every third without its title: a user's question has none. Every second with its sentence alone.
         prompt = domain.ask(row.question, row.title if place % 3 else "", row.near if place % 2 else row.sentence)
-        made.append(_example(prompt, (*prompter.encode(row.answer), end)))
+        made.append(Example.completion(prompt, (*prompter.encode(row.answer), end)))
     return made
-
-
-def _example(prompt: tuple[int, ...], written: tuple[int, ...]) -> Example:
-    return Example(prompt + written, (0.0,) * len(prompt) + (1.0,) * len(written))
 
 
 def main() -> None:

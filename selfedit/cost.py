@@ -26,9 +26,9 @@ def matmul_rate() -> tuple[float, int]:
     """Operations a second of one matrix product, and the bytes of a weight, in the type that a model would have."""
     import torch
 
-    from selfedit.models.load import default_dtype
+    from selfedit.models.load import default_device, default_dtype
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = default_device()
     dtype = default_dtype(device)
     left_TI, right_IO = (torch.ones(1024, 1024, dtype=dtype, device=device) for _ in range(2))
     best, ends = float("inf"), time.perf_counter() + 0.3
@@ -37,6 +37,20 @@ def matmul_rate() -> tuple[float, int]:
         (left_TI @ right_IO)[0, 0].item()
         best = min(best, time.perf_counter() - started)
     return 2 * 1024**3 / best, dtype.itemsize
+
+
+def adapter_bytes(rank: int, widths: int, slots: int) -> int:
+    """Of adapters in training, in fp32, each with its gradient and two moments.
+
+    Args:
+        widths: inputs and outputs of all adapted layers, summed.
+    """
+    return 4 * 4 * rank * widths * slots
+
+
+def activation_bytes(tokens: int, widths: int, bytes_a_weight: int) -> int:
+    """Of one pass: every layer keeps its input, and the low-rank part and the norms about as much again."""
+    return 2 * tokens * widths * bytes_a_weight
 
 
 def duration(seconds: float) -> str:

@@ -8,7 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from selfedit.cost import RUNTIME_BYTES, TRAINING_EFFICIENCY, duration, matmul_rate, work_seconds
+from selfedit.cost import (
+    RUNTIME_BYTES,
+    TRAINING_EFFICIENCY,
+    activation_bytes,
+    adapter_bytes,
+    duration,
+    matmul_rate,
+    work_seconds,
+)
 from selfedit.errors import UserError
 from selfedit.learn.config import DEFAULT_FORMAT, LearnConfig
 from selfedit.learn.prepare import Material, read_sources, split_sources
@@ -192,7 +200,5 @@ def _memory(shape: ModelShape, config: LearnConfig, bytes_a_weight: int) -> floa
     """Bytes of the frozen weights, the adapters with gradient and two moments, and the activations of one pass."""
     weights = shape.parameters * bytes_a_weight
     rank = max(config.edit_training.rank, config.final(config.memory or DEFAULT_MEMORY).rank)
-    adapters = config.slots * rank * shape.widths * 4 * 4
-    # Every layer keeps its input, and the low-rank part and the norms about as much again.
-    activations = config.token_budget * shape.widths * bytes_a_weight * 2
-    return weights + adapters + activations + RUNTIME_BYTES
+    adapters = adapter_bytes(rank, shape.widths, config.slots)
+    return weights + adapters + activation_bytes(config.token_budget, shape.widths, bytes_a_weight) + RUNTIME_BYTES

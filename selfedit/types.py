@@ -127,6 +127,11 @@ class Example:
     weights: tuple[float, ...]
     teacher: Teacher | None = None
 
+    @classmethod
+    def completion(cls, prompt: tuple[int, ...], written: tuple[int, ...]) -> Example:
+        """What is to be written after a prompt, which bears no loss."""
+        return cls(prompt + written, (0.0,) * len(prompt) + (1.0,) * len(written))
+
 
 @dataclass(frozen=True)
 class LoraSpec:

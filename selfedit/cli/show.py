@@ -8,8 +8,7 @@ from typing import Any
 
 from selfedit.cli import output
 from selfedit.cli.learn import print_gates
-from selfedit.policies.formats import parse_pairs
-from selfedit.policies.spans import covered
+from selfedit.policies.coverage import coverage
 from selfedit.types import Rollout, Version
 
 _INDENT = "    "
@@ -57,6 +56,7 @@ def print_questions(version: Version) -> None:
 def _print_head(version: Version) -> None:
     dropped = f", {version.probes_dropped} more dropped" if version.probes_dropped else ""
     base, adapted = output.percent(version.base_accuracy), output.percent(version.adapted_accuracy)
+    asked, sentences = coverage(version)
     facts = {
         "version": f"{version.id}, made {version.created} in {version.seconds:.0f} s",
         "model": f"{version.base.name} ({version.base.fingerprint[:16]})",
@@ -65,7 +65,7 @@ def _print_head(version: Version) -> None:
         "questions": f"{version.questions} by {output.ASKED_BY[version.probe_source]}{dropped}",
         "lineage": _lineage(version),
         "knows": _knows(version),
-        "coverage": _coverage(version),
+        "coverage": f"{asked} of {sentences} sentences have a question in the kept self-edits",
         "settings": _settings(version.settings),
     }
     if version.rejected:
@@ -118,18 +118,6 @@ def _print_rollout(version: Version, number: int, rollout: Rollout) -> None:
         output.say(_INDENT + line)
     for dropped in rollout.edit.dropped:
         output.say(f"{_INDENT}left out: {dropped}")
-
-
-def _coverage(version: Version) -> str:
-    """How much of what is new the kept self-edits ask about."""
-    passages = {task.id: task.passage for task in version.tasks}
-    found = [
-        covered(passages[r.edit.task_id], [lesson.text for lesson in parse_pairs(r.edit.text)])
-        for r in version.rollouts
-        if r.kept and r.edit.task_id in passages
-    ]
-    asked, there = (sum(column) for column in zip(*found, strict=True)) if found else (0, 0)
-    return f"{asked} of {there} sentences have a question in the kept self-edits"
 
 
 def _print_loss(version: Version) -> None:

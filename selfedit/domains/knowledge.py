@@ -94,7 +94,7 @@ class KnowledgeDomain(Domain):
     def _pair(self, title: str, lesson: Lesson) -> Example:
         prompt = self.ask(lesson.question, title)
         answer = (*self.answer(lesson.text), self._end_token)
-        return Example(prompt + answer, (0.0,) * len(prompt) + (1.0,) * len(answer))
+        return Example.completion(prompt, answer)
 
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^a-z])|\n+")

@@ -15,7 +15,6 @@ from selfedit.files.peft_folder import CONFIG_FILE, load_adapter
 from selfedit.types import Adapter, LoraFactors
 
 if TYPE_CHECKING:
-    from selfedit.experiments.config import TrainConfig
     from selfedit.models.load import BaseModel
 
 NONE, BUNDLED = "none", "bundled"
@@ -118,8 +117,3 @@ def _check_layers(name: str, policy: Adapter, base: BaseModel) -> None:
         pair = policy.factors[layer]
         if (pair.a_RI.shape[1], pair.b_OR.shape[0]) != tuple(shape):
             raise UserError(f"The policy {name} is not for {base.ref.name}: its layer {layer} is of another size.")
-
-
-def load_start(config: TrainConfig, base: BaseModel) -> Adapter | None:
-    """What a run begins from; None for the base as it is."""
-    return load_policy(config.policy.start, base)

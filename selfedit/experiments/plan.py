@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from selfedit.cost import RUNTIME_BYTES, duration, matmul_rate, work_seconds
+from selfedit.cost import RUNTIME_BYTES, activation_bytes, adapter_bytes, duration, matmul_rate, work_seconds
 from selfedit.experiments.config import TrainConfig
 from selfedit.experiments.data import RunData
 from selfedit.experiments.kinds import kind_of
@@ -15,7 +15,7 @@ from selfedit.graders import make_grader
 from selfedit.rewards import make_reward
 from selfedit.seeds import derive_seed
 from selfedit.settings import TrainingSettings
-from selfedit.types import Probe, SelfEdit, Task
+from selfedit.types import Probe, Recipe, SelfEdit, Task
 
 if TYPE_CHECKING:
     from selfedit.models.load import BaseModel
@@ -98,12 +98,13 @@ class Planner:
     def plan(self, kind: str, warnings: Sequence[str] = ()) -> Plan:
         """The plan of `train` or `eval`."""
         from selfedit.inner.memory import free_memory
+        from selfedit.models.load import default_device
 
         work = tuple(self._training() if kind == "train" else self._comparing())
         sums = [sum(getattr(part, name) for part in work) for name in ("trained", "written", "read")]
         rate, _ = matmul_rate()
         tasks = {f"of round {number}": len(tasks) for number, tasks in enumerate(self._data.rounds, 1)}
-        memory, free = self._memory(kind), free_memory(_device())
+        memory, free = self._memory(kind), free_memory(default_device())
         told = [*warnings]
         if memory > free:
             told.append(
@@ -265,11 +266,16 @@ class Planner:
 
     def _tokens(self, task: Task, edited: bool, epochs: int) -> int:
         """Training tokens of one adapter; a task that says itself how it is trained is taken by its fixed recipe."""
-        blank = SelfEdit("plan", task.id, "none", "", "", derive_seed(self._config.seed, task.id, 0))
-        recipe = self._stages.domain.recipe(task, blank, self._config.inner.hyperparameters(), self._config.seed)
+        recipe = self._unedited(task)
         if not self._kind.has_passages:
             return recipe.tokens_per_epoch * recipe.hyperparameters.epochs
         return round((recipe.tokens_per_epoch + edited * _TRAINED_OF_AN_EDIT * self._edit_tokens) * epochs)
+
+    def _unedited(self, task: Task) -> Recipe:
+        """What is trained where nothing is written."""
+        seed = self._config.seed
+        blank = SelfEdit("plan", task.id, "none", "", "", derive_seed(seed, task.id, 0))
+        return self._stages.domain.recipe(task, blank, self._config.inner.hyperparameters(), seed)
 
     def _prompts(self) -> dict[str, str]:
         """The first prompt of each kind."""
@@ -286,9 +292,7 @@ class Planner:
         prompts["asking"] = shown(domain.question(task, probe))
         if "in-context" in self._config.evaluation.conditions:
             prompts["asking in context"] = shown(domain.question(task, probe, True))
-        blank = SelfEdit("plan", task.id, "none", "", "", 0)
-        recipe = domain.recipe(task, blank, self._config.inner.hyperparameters(), self._config.seed)
-        prompts["training without a self-edit, first sequence"] = shown(recipe.examples[0].tokens)
+        prompts["training without a self-edit, first sequence"] = shown(self._unedited(task).examples[0].tokens)
         grader = make_grader(self._config.evaluation.grader, self._config.wording)
         if text_ := grader.shown(probe, "(the answer)"):
             prompts["judging"] = text_
@@ -313,14 +317,7 @@ class Planner:
         for training, slots in trainings:
             layers = resolve_targets(model, training.hyperparameters().lora.target_modules)
             widths = sum(sum(shape) for shape in layer_shapes(model, layers).values())
-            # Every layer keeps its input, and the low-rank part and the norms about as much again.
-            activations = config.engine.token_budget * widths * size * 2
-            updated = _MASTER_BYTES * self._base.parameters if training.full else 16 * training.rank * widths * slots
-            needs.append(updated + activations)
+            adapters = adapter_bytes(training.rank, widths, slots)
+            updated = _MASTER_BYTES * self._base.parameters if training.full else adapters
+            needs.append(updated + activation_bytes(config.engine.token_budget, widths, size))
         return round(self._base.parameters * size + max(needs) + RUNTIME_BYTES)
-
-
-def _device() -> Any:
-    import torch
-
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -19,7 +19,7 @@ from selfedit.experiments.checks import (
 )
 from selfedit.experiments.config import TrainConfig
 from selfedit.experiments.data import RunData, overlap, read_data
-from selfedit.experiments.named_policy import START, load_start
+from selfedit.experiments.named_policy import START, load_policy
 from selfedit.experiments.runs.folder import RunFolder
 from selfedit.experiments.runs.page import conditions, report_page
 from selfedit.experiments.runs.published import check_published
@@ -40,6 +40,7 @@ from selfedit.types import Adapter, Model, Task
 
 if TYPE_CHECKING:
     from selfedit.experiments.plan import Plan
+    from selfedit.models.load import BaseModel
     from selfedit.search.stages import Stages
 
 
@@ -113,14 +114,11 @@ def check(kind: str, config: TrainConfig, path: Path, run: Path | None, progress
     warnings = [shared] if (shared := overlap(data)) else []
     if kind == "eval":
         _edit_files(config, data.validation, progress)
-    from selfedit.compose import compose
     from selfedit.experiments.plan import Planner
     from selfedit.models.load import outline
 
     base = outline(config.model, progress=progress)
-    stages = compose(base, config.composition, progress.note)
-    check_targets(config, base)
-    check_window(data, config, base, stages)
+    stages = _composed(config, data, base, progress)
     rounds = config.evaluation.policy_rounds or ()
     if trained is None and kind == "eval" and "policy" in config.evaluation.conditions and rounds:
         warnings.append("without --run no policy is compared; its work is counted here")
@@ -194,18 +192,15 @@ def _run(
     grader = make_grader(config.evaluation.grader, config.wording).identity  # A judge says here what it lacks.
     resolve(config.model).check()
     # torch is only imported once all that needs no model was checked.
-    from selfedit.compose import compose
     from selfedit.models.load import load
 
     # What was chosen by measuring stays chosen, or what is left would be computed in another precision.
     begun = RunFolder.read(path).facts.precision if (path / "run.json").exists() else ""
     base = load(config.model, device=device, dtype=begun or None, progress=progress)
-    stages = compose(base, config.composition, progress.note)
-    check_targets(config, base)
-    check_window(data, config, base, stages)
+    stages = _composed(config, data, base, progress)
     model = Model(base.ref)
     started = {}
-    if (policy := load_start(config, base)) is not None:
+    if (policy := load_policy(config.policy.start, base)) is not None:
         model, started = model.merge(policy), {START: update_sha256(policy)}
     hashes, work = make_work(stages, model)
     precision = str(base.dtype).removeprefix("torch.")
@@ -213,6 +208,16 @@ def _run(
         path, kind, config, data.hashes | hashes | started, base.ref, software_versions(), grader, precision
     )
     return _finish(folder, work, progress)
+
+
+def _composed(config: TrainConfig, data: RunData, base: BaseModel, progress: Progress) -> Stages:
+    """The stages of a run, whose adapters have layers and whose tasks fit the window."""
+    from selfedit.compose import compose
+
+    stages = compose(base, config.composition, progress.note)
+    check_targets(config, base)
+    check_window(data, config, base, stages)
+    return stages
 
 
 def _edit_files(config: TrainConfig, tasks: Sequence[Task], progress: Progress) -> dict[str, FilePolicy]:

@@ -136,7 +136,7 @@ def outline(name: str, *, progress: Progress | None = None) -> BaseModel:
         with quiet_transformers(), torch.device("meta"):
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
             config = AutoConfig.from_pretrained(folder, **options)
-            model = auto.from_config(config, dtype=default_dtype(_device(None)), trust_remote_code=False)
+            model = auto.from_config(config, dtype=default_dtype(default_device()), trust_remote_code=False)
             if (folder / "generation_config.json").exists():
                 model.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # Whatever transformers stumbles over in a folder that a user named.
@@ -205,11 +205,18 @@ def _matmul_seconds(name: str) -> float:
     return best
 
 
+def default_device() -> torch.device:
+    """The GPU, where there is one."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def _device(name: str | None) -> torch.device:
     import torch
 
     if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return default_device()
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

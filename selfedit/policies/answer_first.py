@@ -14,7 +14,7 @@ from selfedit.generate.base import Generator, Request
 from selfedit.models.prompt import Prompter
 from selfedit.policies.base import OnEdit, Student
 from selfedit.policies.formats import parse_pairs
-from selfedit.policies.spans import Span, sentences, shared_words, spans
+from selfedit.policies.spans import Span, says_enough, sentences, shared_words, spans
 from selfedit.seeds import derive_seed
 from selfedit.text.matching import answer_in_passage, normalise
 from selfedit.types import Example, Model, Probe, SelfEdit, Task
@@ -53,7 +53,11 @@ def ask_request(title: str, sentence: str, span: str) -> str:
 
 @dataclass(frozen=True)
 class _Draft:
-    """A question under way."""
+    """A question under way.
+
+    Attributes:
+        freedom: what the temperature is multiplied by; 0 takes the likeliest question.
+    """
 
     task: Task
     edit: int
@@ -61,7 +65,6 @@ class _Draft:
     seed: int
     question: str = ""
     refused: str = ""
-    sampled: bool = True
     freedom: float = 1.0
     answer: str = ""
 
@@ -129,20 +132,19 @@ class AnswerFirstPolicy(Student):
             if not holding:
                 continue
             sentence = max(holding, key=lambda each: shared_words(lesson.question, each, lesson.text))
-            prompt = self._request(task, Span(lesson.text, sentence))
             written = (*self._prompter.encode(lesson.question), self._end_token)
-            learnt.append(Example(prompt + written, (0.0,) * len(prompt) + (1.0,) * len(written)))
+            learnt.append(Example.completion(self._request(task, Span(lesson.text, sentence)), written))
         return tuple(learnt)
 
     def prompt(self, task: Task) -> tuple[int, ...]:
-        """Of asking for a question, or of asking it back, where the passage is in context."""
+        """Of asking for a question; where nothing can be asked for, of asking one back."""
         asked = [self._request(task, span) for span in spans(task.passage, task.title, self._per_sentence)]
         return max(asked, key=len, default=self._ask("", task.title, task.passage))
 
     def _drafted(self, tasks: Sequence[Task], edits: int, seed: int, model: Model) -> list[_Draft]:
         """Questions about all spans, those kept and those refused."""
         blanks = [
-            _Draft(task, number, span, derive_seed(seed, task.id, number, span.text), sampled=number > 0)
+            _Draft(task, number, span, derive_seed(seed, task.id, number, span.text), freedom=float(number > 0))
             for task in tasks
             for number in range(edits)
             for span in spans(task.passage, task.title, self._per_sentence)
@@ -162,8 +164,7 @@ class AnswerFirstPolicy(Student):
             replace(
                 blank,
                 seed=derive_seed(blank.seed, attempt, wording),
-                sampled=blank.sampled or wording > 0 or attempt > 0,
-                freedom=1 + attempt * _MORE_FREEDOM,
+                freedom=1 + attempt * _MORE_FREEDOM if blank.freedom or wording or attempt else 0.0,
                 question="" if wording or attempt else blank.span.question,
             )
             for blank in blanks
@@ -200,7 +201,7 @@ class AnswerFirstPolicy(Student):
                 self._request(draft.task, draft.span),
                 model,
                 _QUESTION_TOKENS,
-                temperature=self._temperature * draft.freedom if draft.sampled else 0.0,
+                temperature=self._temperature * draft.freedom,
                 top_p=self._top_p,
                 seed=draft.seed,
                 stop=("\n",),
@@ -224,7 +225,11 @@ class AnswerFirstPolicy(Student):
         for the answer in the wrong place. One question may come of several spans, and asks for the one that answers it.
         """
         drafts = self._answered(drafts, [not draft.refused for draft in drafts], False, model)
-        lost = [draft.refused.startswith(_ANSWERED) and _says_enough(draft) for draft in drafts]
+        lost = [
+            draft.refused.startswith(_ANSWERED)
+            and says_enough(draft.question, draft.span.sentence, draft.task.title, draft.span.text)
+            for draft in drafts
+        ]
         kept = {draft.key for draft in before if not draft.refused}
         checked = []
         for draft in self._answered(drafts, lost, True, model):
@@ -273,11 +278,6 @@ def _fault(draft: _Draft, is_repeated: bool) -> str:
     if answer_in_passage(draft.span.text, draft.question):
         return "gives the answer away"
     return _REPEATED if is_repeated else ""
-
-
-def _says_enough(draft: _Draft) -> bool:
-    """Whether a question takes up so much of its sentence that it can be about nothing else."""
-    return shared_words(draft.question, draft.span.sentence, f"{draft.task.title} {draft.span.text}") >= 2
 
 
 def _agreed(span: str, answer: str) -> str:

@@ -70,7 +70,7 @@ class ModelPolicy(Student):
         # An edit that was cut off at its longest is not taught to end there.
         is_open = len(written) < self._max_new_tokens and written[-1] not in self._end_tokens
         ended = (*written, self._end_tokens[0]) if is_open else written
-        return (Example(prompt + ended, (0.0,) * len(prompt) + (1.0,) * len(ended)),)
+        return (Example.completion(prompt, tuple(ended)),)
 
     def _blank(self, task: Task, number: int, seed: int) -> SelfEdit:
         prompt = self._format.prompt(task) if self._format.instruction else ""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from selfedit.text.matching import answer_in_passage, normalise
+from selfedit.text.matching import normalise
 
 MAX_WORDS = 6
 """Of an answer: longer ones are recited, not known."""
+_ENOUGH = 2
+"""Words that a question takes from its sentence."""
 
 _SENTENCE_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"')\]\u201d]))\s+(?=[^a-z])")
 _MARK = re.compile(r"^\s*(?:[-*+\u2022]|\d{1,3}[.)])\s+")
@@ -57,18 +59,17 @@ def sentences(text: str) -> list[str]:
     return [part.strip() for line in lines for part in _SENTENCE_END.split(line) if _WORD.search(part)]
 
 
-def covered(text: str, answers: Sequence[str]) -> tuple[int, int]:
-    """How many sentences of a text hold one of the answers, and how many there are."""
-    parts = sentences(text)
-    return sum(any(answer_in_passage(answer, part) for answer in answers) for part in parts), len(parts)
-
-
 def shared_words(question: str, sentence: str, known: str) -> int:
     """How many words that carry meaning a question takes from a sentence, besides those that are `known`.
 
     The first letters decide, since questions inflect: founded, founder.
     """
     return len(_stems(question) & _stems(sentence) - _stems(known))
+
+
+def says_enough(question: str, sentence: str, title: str, answer: str) -> bool:
+    """Whether a question takes so much from its sentence, beside title and answer, that it is about nothing else."""
+    return shared_words(question, sentence, f"{title} {answer}") >= _ENOUGH
 
 
 def _stems(text: str) -> set[str]:

@@ -58,21 +58,17 @@ class Evaluator:
         """An answer to each probe, in their order, all decoded together."""
         domain = self._domain
         prompts = [domain.prompts(each.task, each.probe, with_context) for each in asked]
-        requests = [
-            Request(prompt, each.model, self._max_new_tokens, stop=domain.stop)
-            for each, of_probe in zip(asked, prompts, strict=True)
-            for prompt in of_probe
-        ]
         golds = [
             Scored(domain.question(each.task, each.probe, with_context), domain.gold(each.task, each.probe), each.model)
             for each in asked
         ]
         last = set(accumulate(map(len, prompts)))  # An answer is there when the last of its prompts is answered.
-        generated = iter(self._generator.generate(requests, lambda place, _: _tell(on_answer, place + 1 in last)))
-        guesses = [
-            domain.guesses(each.task, each.probe, [next(generated).text for _ in of_probe])
-            for each, of_probe in zip(asked, prompts, strict=True)
-        ]
+
+        def on_written(place: int) -> None:
+            if on_answer is not None and place + 1 in last:
+                on_answer()
+
+        guesses = guessed(self._generator, domain, asked, prompts, self._max_new_tokens, on_written)
         graded = [(each.probe, guess) for each, made in zip(asked, guesses, strict=True) for guess in made]
         verdicts = iter(self._grader.grade_all(graded))
         logprobs = self._generator.score(golds)
@@ -87,6 +83,26 @@ def _best(verdicts: Sequence[Verdict]) -> Verdict:
     return next((verdict for verdict in verdicts if verdict.correct), verdicts[0])
 
 
-def _tell(on_answer: Callable[[], None] | None, is_last: bool) -> None:
-    if on_answer is not None and is_last:
-        on_answer()
+def guessed(
+    generator: Generator,
+    domain: Domain,
+    asked: Sequence[Asked],
+    prompts: Sequence[tuple[tuple[int, ...], ...]],
+    max_new_tokens: int,
+    on_written: Callable[[int], None],
+) -> list[tuple[str, ...]]:
+    """The guesses at each probe, the best first, out of what is written to each of its prompts.
+
+    Args:
+        on_written: called with the place of each prompt, all counted on, when it is answered.
+    """
+    requests = [
+        Request(prompt, each.model, max_new_tokens, stop=domain.stop)
+        for each, of_probe in zip(asked, prompts, strict=True)
+        for prompt in of_probe
+    ]
+    written = iter(generator.generate(requests, lambda place, _: on_written(place)))
+    return [
+        domain.guesses(each.task, each.probe, [next(written).text for _ in of_probe])
+        for each, of_probe in zip(asked, prompts, strict=True)
+    ]

@@ -11,10 +11,9 @@ from selfedit.domains.fewshot.domain import FewshotDomain
 from selfedit.domains.fewshot.problem import demonstrations_of, input_of, make_task
 from selfedit.errors import UserError
 from selfedit.files.journal import Unrecorded
-from selfedit.generate.base import Request
 from selfedit.graders.exact import ExactGrader
 from selfedit.progress import Progress
-from selfedit.search.evaluator import Evaluator
+from selfedit.search.evaluator import Asked, Evaluator, guessed
 from selfedit.search.stages import Stages
 from selfedit.search.step import Search
 from selfedit.types import Hyperparameters, LoraSpec, Model, Rollout, SelfEdit, Task, Trial
@@ -110,18 +109,11 @@ class Solver:
 
     def predict(self, task: Task, model: Model | None = None) -> tuple[tuple[str, ...], ...]:
         """The guesses at each output, the best first, by an adapted model or by the bare one."""
+        asked = [Asked(task, probe, model or self._model) for probe in task.probes]
         prompts = [self._domain.prompts(task, probe) for probe in task.probes]
-        requests = [
-            Request(prompt, model or self._model, self._longest(task), stop=self._domain.stop)
-            for of_probe in prompts
-            for prompt in of_probe
-        ]
-        with self._progress.bar("Predicting", len(requests), "outputs") as bar:
-            written = iter(self._stages.generator.generate(requests, lambda *_: bar.advance()))
-        return tuple(
-            self._domain.guesses(task, probe, [next(written).text for _ in of_probe])
-            for probe, of_probe in zip(task.probes, prompts, strict=True)
-        )
+        generator, longest = self._stages.generator, self._longest(task)
+        with self._progress.bar("Predicting", sum(map(len, prompts)), "outputs") as bar:
+            return tuple(guessed(generator, self._domain, asked, prompts, longest, lambda _: bar.advance()))
 
     def _held_out(self, task: Task, edits: Sequence[SelfEdit], seed: int) -> dict[str, tuple[Trial, ...]]:
         """Train each edit without each of some demonstrations, and ask for it: the trials by edit."""

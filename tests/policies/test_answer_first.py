@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from selfedit.generate.base import Completion, Generator, OnCompletion, Request, Scored
 from selfedit.models.prompt import Prompter
 from selfedit.policies.answer_first import AnswerFirstPolicy
+from selfedit.policies.coverage import covered
 from selfedit.policies.formats import get_format
-from selfedit.policies.spans import MAX_WORDS, covered, sentences, spans
+from selfedit.policies.spans import MAX_WORDS, sentences, spans
 from selfedit.types import Model, ModelRef, SelfEdit, Task
 from tests.tiny import make_tiny_tokenizer
 

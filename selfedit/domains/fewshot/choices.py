@@ -120,16 +120,22 @@ class TextChoices(Choices):
 
 _CHOICES: dict[str, type[Choices]] = {"grid": GridChoices, "text": TextChoices}
 
-FIXED: dict[str, Choices] = {
-    "grid": GridChoices(
+
+def _grid_recipe(*, every_group: bool, learning_rate: float) -> GridChoices:
+    """Grids by their basic augmentations, or by those of every group."""
+    return GridChoices(
         data_generation=GridGeneration(
             use_basic_augmentations=True,
-            use_size_augmentations=False,
-            use_chain_augmentations=False,
-            use_repeat_augmentations=False,
+            use_size_augmentations=every_group,
+            use_chain_augmentations=every_group,
+            use_repeat_augmentations=every_group,
         ),
-        training=Training(strategy="train_using_output_tokens", learning_rate=1e-3, num_train_epochs=2),
-    ),
+        training=Training(strategy="train_using_output_tokens", learning_rate=learning_rate, num_train_epochs=2),
+    )
+
+
+FIXED: dict[str, Choices] = {
+    "grid": _grid_recipe(every_group=False, learning_rate=1e-3),
     "text": TextChoices(
         data_generation=TextGeneration(
             use_order_permutations=True, use_leave_one_out=True, use_leave_two_out=False, paraphrases=[]
@@ -139,18 +145,7 @@ FIXED: dict[str, Choices] = {
 }
 """The recipe that no policy chose: what the comparison calls fixed."""
 
-ORACLE: dict[str, Choices] = {
-    **FIXED,
-    "grid": GridChoices(
-        data_generation=GridGeneration(
-            use_basic_augmentations=True,
-            use_size_augmentations=True,
-            use_chain_augmentations=True,
-            use_repeat_augmentations=True,
-        ),
-        training=Training(strategy="train_using_output_tokens", learning_rate=1e-4, num_train_epochs=2),
-    ),
-}
+ORACLE: dict[str, Choices] = {**FIXED, "grid": _grid_recipe(every_group=True, learning_rate=1e-4)}
 """What the paper calls Oracle TTT: its code's own recipe (few-shot/ttt.py, lines 366, 367 and 410). Texts have none."""
 
 RECIPES: dict[FixedName, dict[str, Choices]] = {"basic": FIXED, "oracle": ORACLE}
