@@ -14,7 +14,7 @@ from selfedit.policies.answer_first import AnswerFirstPolicy
 from selfedit.policies.coverage import covered
 from selfedit.policies.formats import get_format
 from selfedit.policies.spans import MAX_WORDS, sentences, spans
-from selfedit.types import Model, ModelRef, SelfEdit, Task
+from selfedit.types import Model, ModelRef, Probe, SelfEdit, Task
 from tests.tiny import make_tiny_tokenizer
 
 BASE = Model(ModelRef("tiny", "f" * 64))
@@ -109,6 +109,20 @@ def test_what_is_no_question_is_not_asked_back(question: str, reason: str) -> No
     assert edit.text == ""
     assert all(reason in dropped or "asked before" in dropped for dropped in edit.dropped)
     assert edit.dropped
+
+
+def test_what_a_probe_asks_word_for_word_is_asked_in_other_words() -> None:
+    task = Task("t", "Lumen Harbor", TEXT, (Probe("p", "who founded Lumen Harbor", ("Odalys Brenk",)),))
+    asked = iter(["Who founded Lumen Harbor?", "Who is the founder of Lumen Harbor?"])
+
+    def say(prompt: str) -> str:
+        if "PASSAGE" in prompt:
+            return "Odalys Brenk"
+        return next(asked, "Who?") if "answer is: Odalys Brenk" in prompt else "no"
+
+    (edit,) = policy(say).propose([task], 1, 0, BASE)
+    assert "Question: Who is the founder of Lumen Harbor?" in edit.text
+    assert "Odalys Brenk: Who founded Lumen Harbor? (a test's question)" in edit.dropped
 
 
 def test_a_question_that_says_enough_of_its_sentence_is_asked_back_with_that_alone() -> None:
