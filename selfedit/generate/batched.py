@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -17,6 +18,9 @@ from selfedit.multilora.kv_cache import KVCache
 from selfedit.multilora.merge import check_base, merged
 from selfedit.multilora.model import MultiLoraModel
 from selfedit.types import Adapter, Model, ModelRef, Update
+
+_LET_IN = 4
+"""Rows wait until this part of all is free: what they begin with alike is then read once for several."""
 
 
 class BatchedGenerator(Generator):
@@ -211,11 +215,13 @@ class _Decoder:
     @torch.no_grad()
     def run(self, rows: Sequence[_Sequence], finish: OnCompletion) -> None:
         """Decode all rows to their ends."""
-        waiting = deque(rows)
+        # Those that begin alike come one after another, so that they are let in together.
+        waiting = deque(sorted(rows, key=lambda row: (row.slot is not None, row.slot or 0, row.request.prompt)))
         capacity = max((len(row.request.prompt) + row.request.max_new_tokens for row in rows), default=0)
         cache = KVCache(min(self._max_rows, len(rows)), capacity)
         while waiting or self._live:
-            if waiting and len(self._live) < cache.max_rows:
+            room = cache.max_rows - len(self._live)
+            if waiting and room >= min(len(waiting), max(1, cache.max_rows // _LET_IN)):
                 logits = self._prefill(waiting, cache)
             else:
                 logits = self._decode(cache)
@@ -238,11 +244,13 @@ class _Decoder:
             entering.setdefault(key, []).append(row)
             cache_rows.setdefault(key, []).append(cache.add(len(key[1])))
             self._live.append(row)
-        lengths = tuple(len(prompt) for _, prompt in entering)
-        batch = self._multi.batch(lengths, [slot for slot, _ in entering], cache, list(cache_rows.values()))
-        hidden_TH = self._multi.hidden_states([token for _, prompt in entering for token in prompt], batch)
-        last = torch.tensor(lengths, device=hidden_TH.device).cumsum(0) - 1
-        logits_PV = self._multi.logits(hidden_TH[last]).cpu()
+        layout = self._multi.lay_out([prompt for _, prompt in entering], [slot for slot, _ in entering])
+        rows_of = list(cache_rows.values())
+        rows = [[row for prompt in members for row in rows_of[prompt]] for members in layout.members()]
+        batch = self._multi.batch(layout.lengths, layout.slots, cache, rows, parents=layout.parents)
+        hidden_TH = self._multi.hidden_states(layout.tokens, batch)
+        last = torch.tensor(list(accumulate(layout.lengths)))[list(layout.ends)] - 1
+        logits_PV = self._multi.logits(hidden_TH[last.to(hidden_TH.device)]).cpu()
         return [(row, logits_PV[i]) for i, rows in enumerate(entering.values()) for row in rows]
 
     def _decode(self, cache: KVCache) -> list[tuple[_Sequence, torch.Tensor]]:
@@ -272,15 +280,12 @@ def _length(item: Scored) -> int:
 def _score_pass(multi: MultiLoraModel, items: list[Scored], slots: list[int | None]) -> list[float]:
     """Mean log-probability of each item's target, in one packed forward pass."""
     # The last token predicts nothing that is scored.
-    sequences = [(item.prompt + item.target)[:-1] for item in items]
-    batch = multi.batch(list(map(len, sequences)), slots)
-    hidden_TH = multi.hidden_states([token for sequence in sequences for token in sequence], batch)
+    layout = multi.lay_out([(item.prompt + item.target)[:-1] for item in items], slots)
+    hidden_TH = multi.hidden_states(layout.tokens, multi.batch(layout.lengths, layout.slots, parents=layout.parents))
     means = []
-    start = 0
-    for item, sequence in zip(items, sequences, strict=True):
-        hidden = hidden_TH[start + len(item.prompt) - 1 : start + len(sequence)]
+    for index, item in enumerate(items):
+        hidden = hidden_TH[layout.rows(index)[len(item.prompt) - 1 :]]
         logprobs_LV = multi.logits(hidden).log_softmax(-1)
         targets = torch.tensor(item.target, device=hidden.device)
         means.append(float(logprobs_LV.gather(1, targets[:, None]).mean()))
-        start += len(sequence)
     return means

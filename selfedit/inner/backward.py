@@ -29,20 +29,20 @@ class Piece:
 
 def accumulate_gradients(multi: MultiLoraModel, pieces: Sequence[Piece]) -> list[float]:
     """Add the gradients of all pieces to their slots' (`grads_NP`), and return each piece's weighted loss."""
-    lengths = [len(piece.example.tokens) for piece in pieces]
-    tokens = [token for piece in pieces for token in piece.example.tokens]
+    # What is hidden from an adapter by dropout is each example's own, and so is then what follows from it.
     dropouts = [SequenceDropout(piece.dropout, piece.seed) if piece.dropout else None for piece in pieces]
-    batch = multi.training_batch(lengths, [piece.slot for piece in pieces], dropouts)
-    hidden_TH = multi.hidden_states(tokens, batch)
+    examples, slots = [piece.example.tokens for piece in pieces], [piece.slot for piece in pieces]
+    layout = multi.lay_out(examples, slots, share=not any(dropouts))
+    batch = multi.training_batch(layout.lengths, layout.slots, dropouts if any(dropouts) else (), layout.parents)
+    hidden_TH = multi.hidden_states(layout.tokens, batch)
     positions, weights, owners, parts = [], [], [], []
-    start = 0
     for index, piece in enumerate(pieces):
         labelled = [offset for offset, weight in enumerate(piece.example.weights[1:]) if weight]
-        positions += [start + offset for offset in labelled]
+        rows = layout.rows(index)
+        positions += [rows[offset] for offset in labelled]
         weights += [piece.weight * piece.example.weights[offset + 1] for offset in labelled]
         owners += [index] * len(labelled)
         parts.append([part[labelled] for part in targets(piece.example)])
-        start += lengths[index]
     device = multi.device
     weights_T = torch.tensor(weights, device=device)
     ids_TK, probabilities_TK = (pad_and_join(list(column)).to(device) for column in zip(*parts, strict=True))

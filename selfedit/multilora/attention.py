@@ -57,8 +57,9 @@ def packed_attention(
 def _remember(batch: PackedBatch, cache: KVCache, layer: int, key_KTD: torch.Tensor, value_KTD: torch.Tensor) -> None:
     """Write each sequence's keys and values into its rows of the cache."""
     lengths = list(batch.lengths)
-    for rows, key, value in zip(batch.rows, key_KTD.split(lengths, 1), value_KTD.split(lengths, 1), strict=True):
-        cache.write(layer, rows, key, value)
+    parts = zip(batch.rows, batch.offsets, key_KTD.split(lengths, 1), value_KTD.split(lengths, 1), strict=True)
+    for rows, start, key, value in parts:
+        cache.write(layer, rows, start, key, value)
 
 
 def _decode(

@@ -49,12 +49,14 @@ class KVCache:
         for row, token in zip(self.tokens, tokens, strict=True):
             row.append(token)
 
-    def write(self, layer: int, rows: tuple[int, ...], key_HLD: torch.Tensor, value_HLD: torch.Tensor) -> None:
-        """Write the whole of one sequence into each of `rows`."""
+    def write(
+        self, layer: int, rows: tuple[int, ...], start: int, key_HLD: torch.Tensor, value_HLD: torch.Tensor
+    ) -> None:
+        """Write one sequence into each of `rows`, from position `start` on."""
         keys, values = self._buffers(layer, key_HLD.shape[0], key_HLD, value_HLD)
-        length = key_HLD.shape[1]
+        places = slice(start, start + key_HLD.shape[1])
         for row in rows:
-            keys[row, :, :length], values[row, :, :length] = key_HLD, value_HLD
+            keys[row, :, places], values[row, :, places] = key_HLD, value_HLD
 
     def append(
         self, layer: int, key_HBD: torch.Tensor, value_HBD: torch.Tensor

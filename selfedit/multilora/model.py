@@ -15,7 +15,9 @@ from selfedit.errors import UserError, nearest
 from selfedit.multilora import attention
 from selfedit.multilora.kv_cache import KVCache
 from selfedit.multilora.layers import Stack, StackedLoraLinear
+from selfedit.multilora.layout import Layout, lay_out
 from selfedit.multilora.linear import FrozenLinear
+from selfedit.multilora.packed_attention import shares_beginnings
 from selfedit.multilora.packed_batch import PackedBatch, SequenceDropout, packed_positions, use_batch
 from selfedit.multilora.padded import can_pack, padded_hidden_states
 from selfedit.types import Adapter, LoraFactors, LoraSpec
@@ -95,17 +97,27 @@ class MultiLoraModel:
         cache: KVCache | None = None,
         rows: Sequence[Sequence[int]] = (),
         decode: bool = False,
+        parents: tuple[int | None, ...] = (),
     ) -> PackedBatch:
         """A batch on this model's device; see `PackedBatch`."""
-        return PackedBatch(tuple(lengths), tuple(slots), self.device, cache, tuple(map(tuple, rows)), decode)
+        cache_rows = tuple(map(tuple, rows))
+        return PackedBatch(tuple(lengths), tuple(slots), self.device, cache, cache_rows, decode, parents=parents)
+
+    def lay_out(self, sequences: Sequence[Sequence[int]], slots: Sequence[int | None], share: bool = True) -> Layout:
+        """How sequences lie in a pass; what they begin with alike is shared where this model can, and if `share`."""
+        return lay_out(sequences, slots, share and self.packed and shares_beginnings(self.model))
 
     def hidden_states(
         self, tokens: Sequence[int], batch: PackedBatch, starts: Sequence[int] | None = None
     ) -> torch.Tensor:
-        """Last hidden states `[T, hidden]` of packed tokens; `starts` are the sequences' first positions."""
+        """Last hidden states `[T, hidden]` of packed tokens.
+
+        Args:
+            starts: the sequences' first positions; by default those that the batch says.
+        """
         if not self.packed:
             return padded_hidden_states(self.model, tokens, batch)
-        positions = packed_positions(batch.lengths, starts).to(self.device)
+        positions = packed_positions(batch.lengths, starts or batch.offsets).to(self.device)
         ids = torch.tensor([tokens], device=self.device)
         decoder: nn.Module = self.model.base_model
         with use_batch(batch):
@@ -120,16 +132,21 @@ class MultiLoraModel:
         return logits if softcap is None else torch.tanh(logits / softcap) * softcap
 
     def training_batch(
-        self, lengths: Sequence[int], slots: Sequence[int], dropouts: Sequence[SequenceDropout | None] = ()
+        self,
+        lengths: Sequence[int],
+        slots: Sequence[int | None],
+        dropouts: Sequence[SequenceDropout | None] = (),
+        parents: tuple[int | None, ...] = (),
     ) -> PackedBatch:
         """A batch whose backward pass adds to the slots' gradients, or replaces them where they are stale."""
-        used = set(slots)
+        used = {slot for slot in slots if slot is not None}
         overwrite = used <= self.stale
         if not overwrite:
             for slot in used & self.stale:
                 self.grads_NP[slot] = 0
         self.stale -= used
-        return PackedBatch(tuple(lengths), tuple(slots), self.device, overwrite=overwrite, dropouts=tuple(dropouts))
+        lengths, slots, dropouts = tuple(lengths), tuple(slots), tuple(dropouts)
+        return PackedBatch(lengths, slots, self.device, overwrite=overwrite, dropouts=dropouts, parents=parents)
 
     @torch.no_grad()
     def load(self, slot: int, adapter: Adapter) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch.nn import functional
+from transformers import PreTrainedModel
 
 from selfedit.multilora.packed_batch import PackedBatch, SequenceGroup
 
@@ -20,16 +21,50 @@ def packed_causal(
     window: int | None,
     softcap: float | None,
 ) -> torch.Tensor:
-    """Attention `[T, H, D]` of each sequence of the batch over itself.
+    """Attention `[T, H, D]` of each sequence of the batch over itself, and over the one that it goes on from.
 
     Args:
         window: how many positions, its own included, a token sees; None for all before it.
         softcap: scores pass through softcap * tanh(score / softcap).
     """
     if softcap is None and query_HTD.device.type == "cpu":
-        out: torch.Tensor = _BySequence.apply(query_HTD, key_KTD, value_KTD, batch.lengths, scale, window)  # type: ignore[no-untyped-call]
+        out: torch.Tensor = _BySequence.apply(query_HTD, key_KTD, value_KTD, _places(batch), scale, window)  # type: ignore[no-untyped-call]
         return out
+    assert not any(parent is not None for parent in batch.parents), "see shares_beginnings"
     return _by_group(batch, query_HTD, key_KTD, value_KTD, scale, window, softcap)
+
+
+def shares_beginnings(model: PreTrainedModel) -> bool:
+    """Whether sequences may go on from another one of their pass: on a CPU, which has the most to save."""
+    softcap = getattr(model.config.get_text_config(), "attn_logit_softcapping", None)
+    return model.device.type == "cpu" and softcap is None
+
+
+Place = tuple[slice, slice]
+"""A sequence's rows, and those of what it goes on from, which are none where it begins by itself."""
+
+
+def _places(batch: PackedBatch) -> tuple[Place, ...]:
+    rows = [slice(start, start + length) for start, length in zip(batch.starts, batch.lengths, strict=True)]
+    parents = batch.parents or (None,) * len(rows)
+    return tuple((own, slice(0, 0) if p is None else rows[p]) for own, p in zip(rows, parents, strict=True))
+
+
+def _seen(tensor_HTD: torch.Tensor, place: Place) -> torch.Tensor:
+    """What a sequence sees: what it goes on from, and itself."""
+    own, before = place
+    if before.stop == before.start:
+        return tensor_HTD[:, own]
+    return torch.cat([tensor_HTD[:, before], tensor_HTD[:, own]], 1)
+
+
+def _put(tensor_HTD: torch.Tensor, place: Place, part_HLD: torch.Tensor) -> None:
+    """The way back: to itself alone, and what belongs to what it goes on from to that, which others share."""
+    own, before = place
+    size = before.stop - before.start
+    tensor_HTD[:, own] = part_HLD[:, size:]
+    if size:
+        tensor_HTD[:, before] += part_HLD[:, :size]
 
 
 class _BySequence(torch.autograd.Function):
@@ -45,7 +80,7 @@ class _BySequence(torch.autograd.Function):
         query_HTD: torch.Tensor,
         key_KTD: torch.Tensor,
         value_KTD: torch.Tensor,
-        lengths: tuple[int, ...],
+        places: tuple[Place, ...],
         scale: float,
         window: int | None,
     ) -> torch.Tensor:
@@ -53,18 +88,19 @@ class _BySequence(torch.autograd.Function):
         kv_heads = key_KTD.shape[0]
         out_THD = query_HTD.new_empty(total, heads, value_KTD.shape[-1])
         weights_of = []
-        start = 0
-        for length in lengths:
-            rows = slice(start, start + length)
+        for place in places:
+            rows, _ = place
+            length = rows.stop - rows.start
+            key, value = _seen(key_KTD, place), _seen(value_KTD, place)
+            seen = key.shape[1]
             # The query heads that share a key head stand one below the other.
             query = query_HTD[:, rows].reshape(kv_heads, -1, width)
-            scores = torch.bmm(query, key_KTD[:, rows].transpose(1, 2)).float().view(heads, length, length)
-            scores.mul_(scale).add_(_causal_bias(length, window, scores.device))
-            weights = scores.softmax(-1).to(value_KTD.dtype).view(kv_heads, -1, length)
-            out_THD[rows] = torch.bmm(weights, value_KTD[:, rows]).view(heads, length, -1).transpose(0, 1)
+            scores = torch.bmm(query, key.transpose(1, 2)).float().view(heads, length, seen)
+            scores.mul_(scale).add_(_causal_bias(seen, window, scores.device)[seen - length :])
+            weights = scores.softmax(-1).to(value.dtype).view(kv_heads, -1, seen)
+            out_THD[rows] = torch.bmm(weights, value).view(heads, length, -1).transpose(0, 1)
             weights_of.append(weights)
-            start += length
-        ctx.lengths, ctx.scale = lengths, scale
+        ctx.places, ctx.scale = places, scale
         if any(ctx.needs_input_grad):
             ctx.save_for_backward(query_HTD, key_KTD, value_KTD, *weights_of)
         return out_THD
@@ -79,18 +115,16 @@ class _BySequence(torch.autograd.Function):
             torch.empty_like(t.transpose(0, 1), memory_format=torch.contiguous_format).transpose(0, 1)
             for t in (query_HTD, key_KTD, value_KTD)
         )
-        start = 0
-        for length, weights in zip(ctx.lengths, weights_of, strict=True):
-            rows = slice(start, start + length)
+        for place, weights in zip(ctx.places, weights_of, strict=True):
+            rows, _ = place
             grad = grad_THD[rows].transpose(0, 1).reshape(kv_heads, -1, grad_THD.shape[-1])
-            grad_value[:, rows] = torch.bmm(weights.transpose(1, 2), grad)
-            grad_weights = torch.bmm(grad, value_KTD[:, rows].transpose(1, 2))
+            _put(grad_value, place, torch.bmm(weights.transpose(1, 2), grad))
+            grad_weights = torch.bmm(grad, _seen(value_KTD, place).transpose(1, 2))
             inner = (grad_weights * weights).sum(-1, keepdim=True)
             grad_scores = grad_weights.sub_(inner).mul_(weights).mul_(ctx.scale)
             query = query_HTD[:, rows].reshape(kv_heads, -1, width)
-            grad_key[:, rows] = torch.bmm(grad_scores.transpose(1, 2), query)
-            grad_query[:, rows] = torch.bmm(grad_scores, key_KTD[:, rows]).view(heads, length, width)
-            start += length
+            _put(grad_key, place, torch.bmm(grad_scores.transpose(1, 2), query))
+            grad_query[:, rows] = torch.bmm(grad_scores, _seen(key_KTD, place)).view(heads, -1, width)
         return grad_query, grad_key, grad_value, None, None, None
 
 

@@ -53,6 +53,8 @@ class PackedBatch:
         overwrite: whether the gradients of this pass replace those in the slots' buffers, not add to them.
         dropouts: of each sequence; none at all if empty.
         stride: 0 for packed rows; else sequence i starts at row i * stride and the rows behind it are padding.
+        parents: the sequence before each that it goes on from, and all of whose tokens it sees; None, or none at all
+            if empty, where it begins by itself. See `Layout`.
     """
 
     lengths: tuple[int, ...]
@@ -64,6 +66,13 @@ class PackedBatch:
     overwrite: bool = False
     dropouts: tuple[SequenceDropout | None, ...] = ()
     stride: int = 0
+    parents: tuple[int | None, ...] = ()
+
+    @cached_property
+    def offsets(self) -> tuple[int, ...]:
+        """The position at which each sequence begins: 0, or where the one that it goes on from ends."""
+        parents = self.parents or (None,) * len(self.lengths)
+        return tuple(0 if parent is None else self.lengths[parent] for parent in parents)
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
