@@ -126,5 +126,8 @@ def _student(
         base.stop_token_ids[0],
         composition.temperature,
         composition.top_p,
+        wordings=composition.asking.wordings,
+        per_sentence=composition.asking.spans,
         shown=composition.worked_example,
+        attempts=composition.asking.tries,
     )

@@ -18,11 +18,14 @@ from selfedit.cost import (
     work_seconds,
 )
 from selfedit.errors import UserError
+from selfedit.experiments.named_policy import NONE, starting_policy
+from selfedit.learn.budget import EFFORTS, KEPT_FREE, plan, with_effort
 from selfedit.learn.config import DEFAULT_FORMAT, LearnConfig
 from selfedit.learn.prepare import Material, read_sources, split_sources
 from selfedit.memory import DEFAULT_MEMORY
 from selfedit.models import resolve
 from selfedit.models.shape import ModelShape, guess_shape, read_shape
+from selfedit.policies.answer_first import FORMAT as ANSWER_FIRST
 from selfedit.policies.formats import get_format
 
 _EDIT_TOKENS = 300  # as written; what is usable of it is less and grows with the passage
@@ -31,6 +34,14 @@ _WHOLE_PASSAGE, _ITS_SENTENCES = 1.2, 1.0  # with their titles, a token of the p
 _PROMPT_TOKENS = 350  # the worked example and the request for a self-edit
 _QUESTION_TOKENS, _ANSWER_TOKENS, _ASKING_TOKENS = 35, 12, 200
 
+# Of answer-first edits, from four sets of documents (12 to 104 passages each) and what was written about two of them.
+_SPANS_A_TOKEN = (0.052, 0.103, 0.135)  # with one, two, three answers of each sentence
+_TRIED_AGAIN = 0.4  # of the spans, in each further attempt
+_KEPT_QUESTIONS = 0.52
+_PAIR_TOKENS = 57  # under a title, of which neighbours share half
+_ASKED_READ, _ASKED_DECODED = 90, 22  # for one question: asking it, and asking it back
+_STATEMENT_TOKENS = (1.5, 1.6)  # a token of the passage: the whole, and its sentences
+
 CHARACTERS_A_TOKEN = 4
 
 
@@ -38,7 +49,8 @@ CHARACTERS_A_TOKEN = 4
 class Estimate:
     """What a run would take. Everything but `passages` and, with `exact_tokens`, `tokens` is an estimate.
 
-    `seconds` and `memory_gb` are None if the size of the model is not known.
+    `seconds` and `memory_gb` are None if the size of the model is not known. `efforts` is what less time buys, with the
+    `--budget` in seconds that it takes, the most thorough first.
     """
 
     model: str
@@ -56,6 +68,7 @@ class Estimate:
     seconds: float | None
     memory_gb: float | None
     efficiency: float = TRAINING_EFFICIENCY
+    efforts: tuple[tuple[float, str], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """All of it, by name."""
@@ -70,6 +83,8 @@ def estimate(paths: Sequence[Path], config: LearnConfig, model: str) -> Estimate
     """
     source = resolve(model)
     source.check()
+    if config.format is None and config.policy != NONE and (config.policy or starting_policy(model)):
+        config = config.model_copy(update={"format": ANSWER_FIRST})
     sources = read_sources(paths, config)
     folder = source.cached()
     count = _counter(folder)
@@ -78,6 +93,11 @@ def estimate(paths: Sequence[Path], config: LearnConfig, model: str) -> Estimate
     shape = read_shape(folder) if folder is not None else guess_shape(model)
     rate, bytes_a_weight = matmul_rate()
     work = _Work.of(material, tokens, config)
+
+    def seconds(settings: LearnConfig) -> float:
+        return _Work.of(material, tokens, settings).seconds(shape.parameters, rate) if shape else 0.0
+
+    less = [with_effort(config, effort) for effort in EFFORTS] if shape and config.format == ANSWER_FIRST else []
     return Estimate(
         model=model,
         documents=len(material.documents),
@@ -93,11 +113,20 @@ def estimate(paths: Sequence[Path], config: LearnConfig, model: str) -> Estimate
         matmul_gflops=round(rate / 1e9, 1),
         seconds=round(work.seconds(shape.parameters, rate), 1) if shape else None,
         memory_gb=round(_memory(shape, config, bytes_a_weight) / 1e9, 2) if shape else None,
+        efforts=tuple((round(seconds(settings) / (1 - KEPT_FREE), 1), plan(settings)) for settings in less),
     )
 
 
 MAX_HOURS = 12
 """What takes longer has to be asked for in so many words."""
+
+
+def seconds_of(
+    material: Material, count_tokens: Callable[[str], int], parameters: int
+) -> Callable[[LearnConfig], float]:
+    """How long learning the material takes on this machine, by settings: for a model of so many parameters."""
+    tokens, rate = sum(count_tokens(task.passage) for task in material.tasks), matmul_rate()[0]
+    return lambda config: _Work.of(material, tokens, config).seconds(parameters, rate)
 
 
 def check_affordable(
@@ -108,8 +137,7 @@ def check_affordable(
     Args:
         parameters: of the base model.
     """
-    tokens = sum(count_tokens(task.passage) for task in material.tasks)
-    seconds = _Work.of(material, tokens, config).seconds(parameters, matmul_rate()[0])
+    seconds = seconds_of(material, count_tokens, parameters)(config)
     if seconds > max_hours * 3600:
         raise UserError(
             f"This would take about {duration(seconds)} by the estimate of `selfedit estimate`; what takes more than "
@@ -136,6 +164,7 @@ def report(took: Estimate) -> str:
         f"decoded tokens   about {took.decoded_tokens}, and {took.read_tokens} read",
         f"memory           {memory}",
         f"time             {time_}",
+        *(f"--budget {duration(seconds):<8} {said}" for seconds, said in took.efforts),
         "",
         f"An estimate: 4 x parameters x training tokens at {took.efficiency:.0%} of the matmul rate just measured",
         f"here ({took.matmul_gflops:.0f} GFLOP/s), and decoding. How long the self-edits get is not known beforehand.",
@@ -157,6 +186,8 @@ class _Work:
     def of(cls, material: Material, tokens: int, config: LearnConfig) -> _Work:
         passages = len(material.tasks)
         edits = passages * config.edits
+        if config.format == ANSWER_FIRST:
+            return cls._answer_first(material, tokens, config)
         writes = bool(get_format(config.format or DEFAULT_FORMAT).instruction)
         asks = material.probe_source is None
         questions = passages * config.questions_per_passage
@@ -177,6 +208,25 @@ class _Work:
             decoded += edits * edit_tokens
             read += passages * _PROMPT_TOKENS + tokens
         return cls(edits, questions, training, decoded, read)
+
+    @classmethod
+    def _answer_first(cls, material: Material, tokens: int, config: LearnConfig) -> _Work:
+        passages = len(material.tasks)
+        edits = passages * config.edits
+        spans = _SPANS_A_TOKEN[min(config.spans, len(_SPANS_A_TOKEN)) - 1] * tokens
+        drafts = spans * (config.wordings + _TRIED_AGAIN * (config.tries - 1))
+        pairs = spans * config.wordings * _KEPT_QUESTIONS
+        whole, sentences = _STATEMENT_TOKENS
+        once = (whole + sentences * config.sentences) * tokens + pairs * _PAIR_TOKENS
+        tried = config.edits if config.edits > 1 or not config.held_out else 0
+        epochs = tried * config.edit_training.epochs + config.final(config.memory or DEFAULT_MEMORY).epochs
+        asks = material.probe_source is None
+        questions = passages * config.questions_per_passage * asks + sum(len(t.probes) for t in material.tasks)
+        asked = questions * (tried + 2)
+        written = drafts * config.edits + questions * asks / _KEPT_QUESTIONS
+        decoded = round(written * _ASKED_DECODED + asked * _ANSWER_TOKENS)
+        read = round(written * _ASKED_READ + asked * _QUESTION_TOKENS * 2)
+        return cls(edits, questions, round(once * epochs), decoded, read)
 
     def seconds(self, parameters: int, rate: float) -> float:
         """How long it takes a model of so many parameters, on a machine of that rate."""

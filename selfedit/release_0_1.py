@@ -15,6 +15,7 @@ from selfedit.types import Demonstrations, Rollout, Task, Trial, Value
 
 _LATER_TRAINING = {"warmup_steps": 0, "weight_decay": 0.0, "max_grad_norm": 1.0}
 _LATER = {"keep_untested": False, "gates": ("better",), "held_out": False} | _LATER_TRAINING
+_LATER |= {"spans": 3, "wordings": 2, "tries": 2, "budget": None}
 """Settings that came later, and what they were before they could be set."""
 
 _MARGINS = {"general": 0.05, "retained": 0.1, "divergence": 0.1}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -135,7 +135,7 @@ class Session:
             max_hours: refuse what would take longer by the estimate; None for no bound.
             settings: fields of `selfedit.learn.config.LearnConfig`.
         """
-        from selfedit.estimate import check_affordable
+        from selfedit.estimate import check_affordable, seconds_of
         from selfedit.experiments.named_policy import check_policy, load_policy
         from selfedit.learn.prepare import read_keep, read_sources
         from selfedit.policies.file import FilePolicy
@@ -154,12 +154,15 @@ class Session:
         from selfedit.learn.start import Request  # Which imports torch.
 
         def check(material: Material, config: LearnConfig) -> None:
-            if max_hours is not None:
+            if max_hours is not None and config.budget is None:
                 parameters = self.base.parameters
                 check_affordable(material, config, self._learner.count_tokens, parameters, max_hours)
 
+        def seconds(material: Material) -> Callable[[LearnConfig], float]:
+            return seconds_of(material, self._learner.count_tokens, self.base.parameters)
+
         policy = load_policy(config.policy, self.base)
-        return self._learner.learn(Request(sources, config, file, policy, parent, keep, check))
+        return self._learner.learn(Request(sources, config, file, policy, parent, keep, check, seconds))
 
     def ask(
         self,

@@ -98,6 +98,15 @@ class MarginSettings(Settings):
 
 
 @dataclass(frozen=True)
+class Asking:
+    """How much the answer-first policy asks: answers of each sentence, questions for each, attempts at each."""
+
+    spans: int = 3
+    wordings: int = 2
+    tries: int = 2
+
+
+@dataclass(frozen=True)
 class Composition:
     """Which implementation of each stage, by name, and its settings.
 
@@ -106,6 +115,7 @@ class Composition:
         worked_example: show the model what a good one looks like; one that was taught to write needs none.
         prompt: `chat` by the tokenizer's template, `plain` text, or `auto`: chat where there is a template.
         wording: somebody's own words.
+        asking: how much is asked in the format answer-first.
         attempts: samples for one edit, until it is accepted: `usable` and new, or only `readable`.
         training: what edits are trained with, by which it is known whether one can be used.
         slots, token_budget: adapters trained at once, and tokens of one training pass.
@@ -121,6 +131,7 @@ class Composition:
     worked_example: bool = True
     prompt: PromptStyle = "auto"
     wording: Wording = field(default_factory=Wording)
+    asking: Asking = field(default_factory=Asking)
     attempts: int = 1
     accept: Literal["usable", "readable"] = "usable"
     training: Hyperparameters = field(default_factory=Hyperparameters)

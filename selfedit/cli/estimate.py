@@ -13,6 +13,7 @@ from selfedit.cli.learn import (
     MaxEditTokens,
     PassageTokens,
     Paths,
+    Policy,
     Questions,
     QuestionsPerPassage,
     Rank,
@@ -32,6 +33,7 @@ def _estimate(
     paths: Paths,
     edits: Edits = None,
     format: EditFormat = None,
+    policy: Policy = None,
     edits_from: EditsFrom = None,
     questions: Questions = None,
     questions_per_passage: QuestionsPerPassage = None,
@@ -53,6 +55,7 @@ def _estimate(
     writing = {
         "edits": edits,
         "format": format,
+        "policy": policy,
         "edits_from": edits_from,
         "questions": questions,
         "questions_per_passage": questions_per_passage,

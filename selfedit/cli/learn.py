@@ -14,6 +14,7 @@ from selfedit.cli import options, output
 from selfedit.errors import UserError
 from selfedit.estimate import MAX_HOURS
 from selfedit.graders import GRADERS
+from selfedit.learn.budget import parse_budget
 from selfedit.learn.config import LearnConfig, final_default
 from selfedit.memory import DEFAULT_MEMORY, MEMORIES
 from selfedit.policies.formats import FORMATS
@@ -75,6 +76,16 @@ QuestionsPerPassage = Annotated[
     int | None, _writing_option("questions_per_passage", "Questions that the model writes where none are given.")
 ]
 PassageTokens = Annotated[int | None, _writing_option("passage_tokens", "Longest passage, in tokens.")]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        "--budget",
+        metavar="TIME",
+        help="Make the best of so much time: 90s, 20m, 2h. Less is asked and trained where it is short.",
+        show_default=False,
+        rich_help_panel=_WRITING,
+    ),
+]
 Temperature = Annotated[float | None, _writing_option("temperature", "Of sampling self-edits.")]
 TopP = Annotated[float | None, _writing_option("top_p", "Of sampling self-edits.")]
 Grader = Annotated[
@@ -149,6 +160,7 @@ def register(app: typer.Typer) -> None:
         epilog=options.examples(
             "selfedit learn handbook.md",
             "selfedit learn docs/ --questions questions.jsonl --edits 4",
+            "selfedit learn docs/ --budget 30m",
             "selfedit learn paper.pdf --format rewrite --epochs 5 --model Qwen/Qwen2.5-0.5B-Instruct",
         ),
     )(_learn)
@@ -163,6 +175,7 @@ def _learn(
     questions: Questions = None,
     questions_per_passage: QuestionsPerPassage = None,
     passage_tokens: PassageTokens = None,
+    budget: Budget = None,
     temperature: Temperature = None,
     top_p: TopP = None,
     max_edit_tokens: MaxEditTokens = None,
@@ -209,6 +222,7 @@ def _learn(
         "memory": memory,
         "keep": keep,
         "again": again or None,
+        "budget": parse_budget(budget) if budget is not None else None,
     }
     training = {"epochs": epochs, "learning_rate": learning_rate, "rank": rank, "batch_size": batch_size}
     session = Session(model, store, device, make_progress(quiet))

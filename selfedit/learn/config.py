@@ -12,6 +12,7 @@ from selfedit.gates import make_gate
 from selfedit.imports import load_named
 from selfedit.memory import DEFAULT_MEMORY, DEFAULT_ROUTER, MEMORIES, load_memory
 from selfedit.settings import (
+    Asking,
     Composition,
     FormatName,
     GeneratorName,
@@ -57,6 +58,10 @@ class LearnConfig(Settings):
     questions: Path | None = Field(default=None, description="JSONL or SQuAD file of questions with answers")
     questions_per_passage: int = Field(default=5, ge=1, description="questions the model writes where none are given")
     passage_tokens: int = Field(default=64, ge=16, description="longest passage")
+    spans: int = Field(default=3, ge=1, description="answer-first: answers taken from each sentence")
+    wordings: int = Field(default=2, ge=1, description="answer-first: questions for each answer")
+    tries: int = Field(default=2, ge=1, description="answer-first: at an answer that has no question yet")
+    budget: float | None = Field(default=None, gt=0, description="seconds; less is asked and trained where it is short")
     sentences: bool = Field(default=True, description="train on each sentence of a passage too")
     temperature: float = Field(default=0.5, gt=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
@@ -112,6 +117,7 @@ class LearnConfig(Settings):
             temperature=self.temperature,
             top_p=self.top_p,
             max_edit_tokens=self.max_edit_tokens,
+            asking=Asking(self.spans, self.wordings, self.tries),
             training=self.edit_training.hyperparameters(),
             grader=self.grader,
             max_answer_tokens=self.max_answer_tokens,

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
+from selfedit.learn.budget import KEPT_FREE
 from selfedit.learn.config import LearnConfig
 from selfedit.learn.prepare import Material
 from selfedit.learn.update import Updater
@@ -102,6 +103,7 @@ class LearnRun:
         sha256 = store.put_adapter(policy, base.base.name) if policy is not None else ""
         self._updater = Updater(stages, store, journal, base, config, progress, keep, sha256)
         self._writer = base.merge(policy) if policy is not None else base
+        self._asking = 0.0
         upgrade_learn_journal(journal, config.seed)
 
     def run(self, material: Material) -> LearnResult:
@@ -135,12 +137,16 @@ class LearnRun:
             version = self._version(material, result, None if parent is None else parent.id)
             new = newly_learnt(version)
             try:
-                candidate = self._updater.learn(memory, known, new, result.tasks, result.before)
+                updater = self._updater
+                if self._config.budget is not None:
+                    updater = updater.within(self._left(self._config.budget), memory, new)
+                candidate = updater.learn(memory, known, new, result.tasks, result.before)
             except DivergedError as error:
                 return replace(result, reason=f"training diverged ({error})", seconds=self._seconds)
             version = replace(
                 version,
                 knowledge=candidate.knowledge,
+                settings=updater.config.model_dump(mode="json"),
                 before=candidate.before,
                 after=candidate.after,
                 gates=candidate.figures,
@@ -167,6 +173,10 @@ class LearnRun:
             yield
         finally:
             self._journal.put("seconds", _ALL, self._seconds)
+
+    def _left(self, budget: float) -> float:
+        """Seconds for training, when as many as the base's answers took are kept for the version's, and some more."""
+        return (1 - KEPT_FREE / 2) * budget - self._seconds - 2 * self._asking
 
     @property
     def _seconds(self) -> float:
@@ -219,7 +229,9 @@ class LearnRun:
         """
         config = self._config
         edits = self._search.propose("", tasks, config.edits, self._writer, config.seed, finish=self._with_one_usable)
+        asked = time.monotonic()
         before = self._search.evaluate_base(_ALL, tasks, self._base, "Asking the base model")
+        self._asking = time.monotonic() - asked
         training = config.edit_training.hyperparameters()
         chosen_by = before
         if any(task.probes for task in choosing) and self._stages.reward.needs_training:

@@ -10,10 +10,12 @@ from functools import cached_property
 from pathlib import Path
 
 from selfedit.compose import compose, compose_domain, make_prompter
+from selfedit.cost import duration
 from selfedit.domains.knowledge import KnowledgeDomain
 from selfedit.files.hashing import update_sha256
 from selfedit.generate.base import Generator
 from selfedit.graders import GRADERS
+from selfedit.learn.budget import EFFORTS, fitted, plan, with_effort
 from selfedit.learn.config import DEFAULT_FORMAT, LearnConfig
 from selfedit.learn.prepare import Material, Sources, read_keep, split_sources, with_paths, without_known, work_key
 from selfedit.learn.run import LearnResult, LearnRun, nothing_new
@@ -26,7 +28,7 @@ from selfedit.multilora.model import layer_shapes, resolve_targets
 from selfedit.policies.answer_first import FORMAT as ANSWER_FIRST
 from selfedit.policies.file import FilePolicy
 from selfedit.progress import Progress
-from selfedit.store import BASE, Store, check_base
+from selfedit.store import BASE, Journal, Store, check_base
 from selfedit.types import Adapter, DocumentRef, Knowledge, Model, Task
 
 
@@ -40,6 +42,7 @@ class Request:
         parent: the version to go on from, or `BASE`; None is the active one.
         keep: the user's questions that are to stay right.
         check: is given the material before anything is done, and may refuse it.
+        seconds: how long the material takes, by settings.
     """
 
     sources: Sources
@@ -49,6 +52,7 @@ class Request:
     parent: str | None
     keep: tuple[Task, ...]
     check: Callable[[Material, LearnConfig], None]
+    seconds: Callable[[Material], Callable[[LearnConfig], float]]
 
 
 class Learner:
@@ -90,6 +94,8 @@ class Learner:
                 journal.put("known", "documents", same)
             else:
                 left, same = without_known(material, begun)
+            if config.budget is not None:
+                config = self._within_budget(journal, request.seconds(left), config)
             generator = self._generator if config.generator == "batched" else None
             # Other formats were practised with their example in sight.
             taught_to_ask = policy is not None and config.composition.format == ANSWER_FIRST
@@ -120,6 +126,19 @@ class Learner:
         with store.journal(key) as journal:
             yield Updater(stages, store, journal, Model(self._base.ref), config, self._progress, keep, policy)
             store.clear_journal(key)
+
+    def _within_budget(
+        self, journal: Journal, seconds: Callable[[LearnConfig], float], config: LearnConfig
+    ) -> LearnConfig:
+        """The settings with what their budget allows, which is decided once: interrupted work goes on as it began."""
+        effort = journal.get("effort", "all", int)
+        if effort is None:
+            effort = fitted(config, seconds)
+            journal.put("effort", "all", effort)
+        config = with_effort(config, EFFORTS[effort])
+        assert config.budget is not None
+        self._progress.note(f"Within {duration(config.budget)}: {plan(config)}.")
+        return config
 
     def _known(self, parent: str | None) -> Knowledge:
         """What the version to go on from knows, which has to be of this base model."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 from selfedit.documents.general import general_tasks, general_texts
 from selfedit.files.journal import Journal
 from selfedit.gates import Compared, GateCase, all_figures, first_reason, make_gate
 from selfedit.inner.checkpoint import work_key
+from selfedit.learn.budget import epochs_left
 from selfedit.learn.config import LearnConfig
 from selfedit.memory import Means, Memory, load_memory
 from selfedit.memory.recall import Recall
@@ -18,7 +21,18 @@ from selfedit.search.stages import Stages
 from selfedit.search.step import Search
 from selfedit.search.training import DIVERGED, DivergedError, is_sound
 from selfedit.store import Store
-from selfedit.types import Adapter, Evaluation, Example, GateFigure, Knowledge, Learnt, Model, Recipe, Task
+from selfedit.types import (
+    Adapter,
+    Evaluation,
+    Example,
+    GateFigure,
+    Hyperparameters,
+    Knowledge,
+    Learnt,
+    Model,
+    Recipe,
+    Task,
+)
 
 TRIES = 5
 """How often an update that does not pass is made weaker before it is given up."""
@@ -69,15 +83,48 @@ class Updater:
         policy: str = "",
     ) -> None:
         self._stages, self._store, self._journal, self._base = stages, store, journal, base
-        self._config, self._progress, self._keep = config, progress, keep
+        self.config, self._progress, self._keep = config, progress, keep
         self._search = Search(stages, journal, progress, 2 * config.slots)
         self._exam = Exam(stages.evaluator, journal, progress)
         self._gates = [make_gate(name) for name in config.gates]
         self._policy = policy
 
+    def within(self, seconds: float, name: str, new: Sequence[Learnt]) -> Updater:
+        """The same, training only as often on what is new as is done in so many seconds: how fast this machine is, is
+        tried on a few examples of each. Decided once, and recorded.
+
+        Args:
+            name: of the memory.
+        """
+        final = self.config.final(name)
+        epochs = self._journal.get("epochs", name, int)
+        if epochs is None:
+            examples = [self._examples(item) for item in new]
+            tokens = sum(len(example.tokens) for of_item in examples for example in of_item)
+            rate = self._rate(examples[: self.config.slots], final.hyperparameters(), name)
+            epochs = epochs_left(tokens, rate, seconds, final.epochs)
+            self._journal.put("epochs", name, epochs)
+            self._progress.note(f"{tokens} tokens to train on, at {rate:.0f}/s: {epochs} epochs.")
+        config = self.config.model_copy(
+            update={"final_training": final.model_copy(update={"epochs": epochs}), "memory": name}
+        )
+        changed = copy(self)
+        changed.config = config
+        return changed
+
+    def _rate(self, examples: Sequence[tuple[Example, ...]], hyperparameters: Hyperparameters, name: str) -> float:
+        """Tokens a second of training, by two steps for each of some passages."""
+        few = replace(hyperparameters, epochs=1)
+        size = 2 * few.batch_size
+        recipes = [Recipe(f"speed{n}", part[-size:], few, 0) for n, part in enumerate(examples)]
+        started = time.perf_counter()
+        for _ in self._stages.inner.adapt(recipes, self.memory(name).means.base):
+            pass
+        return sum(recipe.tokens_per_epoch for recipe in recipes) / (time.perf_counter() - started)
+
     def memory(self, name: str, replay: float | None = None) -> Memory:
         """The memory of that name, over this store."""
-        config = self._config
+        config = self.config
         base = self._base
         if self._policy:
             base = base.merge(self._store.adapters.load(self._policy))
@@ -162,14 +209,14 @@ class Updater:
             general=self._general(new),
             keep=self._exam.compare(old, new, self._keep, "Asking what is to stay right") if self._keep else None,
             divergence=self._divergence(new),
-            margins=self._config.margins.margins(),
+            margins=self.config.margins.margins(),
         )
         reason = first_reason(gates, case) or ""
         return Candidate(knowledge, before, after, all_figures(gates, case), reason)
 
     def recall(self, knowledge: Knowledge) -> Recall:
         """Who answers under some knowledge."""
-        return Recall(knowledge, self._base, self._store.adapters.load, self._config.router)
+        return Recall(knowledge, self._base, self._store.adapters.load, self.config.router)
 
     def _retained(
         self, parent: Knowledge, knowledge: Knowledge, old: Recall, new: Recall, tasks: Sequence[Task]
@@ -181,13 +228,13 @@ class Updater:
         return self._exam.compare(old, new, kept, "Asking about what was learnt before") if kept else None
 
     def _general(self, new: Recall) -> Compared | None:
-        if not _GENERAL_GATES & set(self._config.gates):
+        if not _GENERAL_GATES & set(self.config.gates):
             return None
         exam = Exam(self._stages.general, self._journal, self._progress)
         return exam.compare(self.recall(Knowledge()), new, general_tasks(), "Asking general questions")
 
     def _divergence(self, new: Recall) -> float | None:
-        if not _TEXT_GATES & set(self._config.gates):
+        if not _TEXT_GATES & set(self.config.gates):
             return None
         return divergence(new, general_texts(), self._base, self._stages.generator, self._stages.prompter)
 
@@ -222,7 +269,7 @@ class Updater:
         return best
 
     def _examples(self, item: Learnt) -> tuple[Example, ...]:
-        hyperparameters = self._config.edit_training.hyperparameters()
+        hyperparameters = self.config.edit_training.hyperparameters()
         return self._search.join([item.task], item.edits, hyperparameters, item.seed).examples
 
     def _train(self, recipes: Sequence[Recipe], model: Model) -> list[str]:
@@ -232,7 +279,7 @@ class Updater:
             DivergedError: the only one, or all of them, diverged.
         """
         hashes: dict[str, str] = {}
-        chunk = max(1, 2 * self._config.slots)
+        chunk = max(1, 2 * self.config.slots)
         # Recipes of like length together: no slot waits long for another at a chunk's end.
         ordered = sorted(recipes, key=lambda recipe: (-recipe.tokens_per_epoch, recipe.id))
         for start in range(0, len(ordered), chunk):
