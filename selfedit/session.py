@@ -180,7 +180,7 @@ class Session:
     def ask_all(self, questions: Sequence[Asked], max_new_tokens: int = 64) -> list[Reply]:
         """Answer questions without any document in context, all together, whichever versions they are put to."""
         from selfedit.generate.base import Request
-        from selfedit.memory.recall import Recalled
+        from selfedit.memory.recall import Recalled, surest
         from selfedit.routing import Query
 
         for asked in questions:
@@ -198,21 +198,24 @@ class Session:
         bare = Model(self.base.ref)
         requests = []
         for i, asked in enumerate(questions):
-            who = recalled.get(i) or Recalled(bare, asked.topic)
-            prompt = self._domain.ask(asked.question, who.topic)
-            if len(prompt) + max_new_tokens > self.base.context_window:
-                raise UserError(
-                    f"The question has {len(prompt)} tokens; with {max_new_tokens} for the answer it does not fit "
-                    f"{self.model_name}'s window of {self.base.context_window}. Ask something shorter."
-                )
-            requests.append(Request(prompt, who.model, max_new_tokens, stop=("\n",)))
-        completions = self._generator.generate(requests)
+            for who in (recalled.get(i) or Recalled(bare, asked.topic)).candidates:
+                prompt = self._domain.ask(asked.question, who.topic)
+                if len(prompt) + max_new_tokens > self.base.context_window:
+                    raise UserError(
+                        f"The question has {len(prompt)} tokens; with {max_new_tokens} for the answer it does not fit "
+                        f"{self.model_name}'s window of {self.base.context_window}. Ask something shorter."
+                    )
+                requests.append(Request(prompt, who.model, max_new_tokens, stop=("\n",)))
+        completions = iter(self._generator.generate(requests))
         replies = []
-        for i, (asked, completion) in enumerate(zip(questions, completions, strict=True)):
-            text, answerer = completion.text.strip(), recalled.get(i)
-            if answerer is None:
-                replies.append(Reply(text, None))
+        for i, asked in enumerate(questions):
+            if i not in recalled:
+                replies.append(Reply(next(completions).text.strip(), None))
                 continue
+            candidates = recalled[i].candidates
+            answers = [next(completions) for _ in candidates]
+            taken = surest(candidates, answers)
+            text, answerer = answers[taken].text.strip(), candidates[taken]
             source = answerer.source.task.title if answerer.source is not None else None
             replies.append(Reply(text, versions[asked.version].id, source, answerer.probability))
         return replies

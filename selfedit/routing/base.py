@@ -55,9 +55,14 @@ class Choice:
 
 
 class Router(ABC):
-    """Chooses among routes. What it needs to know of them is worked out once, in the constructor."""
+    """Chooses among routes. What it needs to know of them is worked out once, in the constructor.
+
+    Attributes:
+        unsure: routes whose score lies no further below that of the chosen one are asked, too.
+    """
 
     name: ClassVar[str]
+    unsure: ClassVar[float] = 0.0
 
     @abstractmethod
     def __init__(self, routes: Sequence[Route]) -> None: ...

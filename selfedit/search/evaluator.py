@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from selfedit.domains.base import BETWEEN_GUESSES, Domain
-from selfedit.generate.base import Generator, Request, Scored
+from selfedit.generate.base import Completion, Generator, Request, Scored
 from selfedit.graders import Grader
 from selfedit.types import Answer, Evaluation, Model, Probe, Task, Verdict
 
@@ -51,6 +51,16 @@ class Evaluator:
         asked = [Asked(task, probe, model) for task, model in pairs for probe in task.probes]
         answers = iter(self.ask(asked, on_answer, with_context))
         return [Evaluation(task.id, self._grader.name, tuple(next(answers) for _ in task.probes)) for task, _ in pairs]
+
+    def write(self, asked: Sequence[Asked]) -> list[Completion]:
+        """What is written to each probe, ungraded, all decoded together."""
+        domain = self._domain
+        return self._generator.generate(
+            [
+                Request(domain.question(each.task, each.probe), each.model, self._max_new_tokens, stop=domain.stop)
+                for each in asked
+            ]
+        )
 
     def ask(
         self, asked: Sequence[Asked], on_answer: Callable[[], None] | None = None, with_context: bool = False

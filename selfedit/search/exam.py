@@ -9,7 +9,7 @@ from dataclasses import replace
 from selfedit.files.journal import Records
 from selfedit.gates import Compared
 from selfedit.generate.base import Generator
-from selfedit.memory.recall import Recall, Recalled
+from selfedit.memory.recall import Recall, Recalled, surest
 from selfedit.models.prompt import Prompter
 from selfedit.progress import Progress
 from selfedit.routing import Query
@@ -40,7 +40,7 @@ class Exam:
     def compare(self, before: Recall, after: Recall, tasks: Sequence[Task], label: str) -> Compared:
         """The probes that another model answers after the update, or under another title; the others are counted."""
         pairs = zip(_put(before, tasks), _put(after, tasks), strict=True)
-        other = [(old, new) for old, new in pairs if (old[1].adapters, old[1].topic) != (new[1].adapters, new[1].topic)]
+        other = [(old, new) for old, new in pairs if old[1].key != new[1].key]
         same = sum(len(task.probes) for task in tasks) - len(other)
         was = self._ask(before, [old for old, _ in other], f"{label}, before")
         now = self._ask(after, [new for _, new in other], f"{label}, after")
@@ -50,18 +50,32 @@ class Exam:
         if not asked:
             return ()
         # With their words: a file of questions may be another one when an interrupted run goes on.
-        questions = [(task.id, probe, recalled.adapters, recalled.topic) for (task, probe), recalled in asked]
+        questions = [(task.id, probe, recalled.key) for (task, probe), recalled in asked]
         key = hashlib.sha256(repr((recall.knowledge.memory, questions)).encode()).hexdigest()[:32]
         recorded = self._records.get("answers", key, tuple[Answer, ...])
         if recorded is None:
             with self._progress.bar(label, len(asked), "questions") as bar:
-                items = [
-                    Asked(replace(task, title=recalled.topic), probe, recalled.model)
-                    for (task, probe), recalled in asked
-                ]
-                recorded = tuple(self._evaluator.ask(items, bar.advance))
+                recorded = tuple(self._evaluator.ask(self._settled(asked), bar.advance))
             self._records.put("answers", key, recorded)
         return recorded
+
+    def _settled(self, asked: Sequence[_Put]) -> list[Asked]:
+        """Each question, put to the one that answers it; where several might, all are asked, and it is the surest."""
+        items = [[_asked(put, who) for who in put[1].candidates] for put in asked]
+        unsure = [item for of_question in items if len(of_question) > 1 for item in of_question]
+        answers = iter(self._evaluator.write(unsure))
+        settled = []
+        for (_, recalled), of_question in zip(asked, items, strict=True):
+            place = 0
+            if len(of_question) > 1:
+                place = surest(recalled.candidates, [next(answers) for _ in of_question])
+            settled.append(of_question[place])
+        return settled
+
+
+def _asked(put: _Put, who: Recalled) -> Asked:
+    (task, probe), _ = put
+    return Asked(replace(task, title=who.topic), probe, who.model)
 
 
 def _put(recall: Recall, tasks: Sequence[Task]) -> list[_Put]:

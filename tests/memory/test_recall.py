@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from selfedit.errors import UserError
+from selfedit.files.journal import Unrecorded
 from selfedit.generate.base import Request, Scored
-from selfedit.memory.recall import Recall, route
+from selfedit.graders import GRADERS
+from selfedit.memory.recall import Recall, route, surest
 from selfedit.models.load import BaseModel
+from selfedit.progress import QuietProgress
 from selfedit.routing import Query, make_router
+from selfedit.search.evaluator import Evaluator
+from selfedit.search.exam import Exam
 from selfedit.session import Asked, Session
-from selfedit.types import Adapter, Knowledge, Model
+from selfedit.types import Adapter, Knowledge, Model, Probe
 from tests.lineage import FACTS, Library
 
 UNKNOWN = ("What is the capital of Japan?", "Who wrote Hamlet?", FACTS["port"].question)
@@ -70,6 +77,31 @@ def test_what_was_asked_before_tells_what_a_question_is_about(session: Session, 
     assert new.source is None
     reply = session.ask_all([Asked("Who oils its lamp?", history=history)], 4)[0]
     assert reply.source == "Marrowfen"
+
+
+def test_where_the_router_is_unsure_the_surest_answers(session: Session) -> None:
+    """Two passages that say the same, each with the adapter of another one: words cannot tell which is meant."""
+    lamp, bird = session.show().knowledge.learnt
+    same = replace(bird, task=replace(lamp.task, id="again"))
+    recall = Recall(Knowledge("routed", (lamp, same)), Model(session.base.ref), session._adapter)
+    question = FACTS["lamp"].question
+    (recalled,) = recall.recall([Query(question)])
+    assert {each.adapters for each in recalled.candidates} == {(lamp.adapter,), (bird.adapter,)}
+    domain, generator = session._domain, session._generator
+    answers = generator.generate(
+        [Request(domain.ask(question, each.topic), each.model, 6, stop=("\n",)) for each in recalled.candidates]
+    )
+    least = [min(answer.logprobs) for answer in answers]
+    assert surest(recalled.candidates, answers) == least.index(max(least))  # Their scores are the same.
+    (other,) = recall.recall([Query(FACTS["bird"].question, "Veskara")])
+    assert other.source is None and other.others == ()
+    # An exam settles it as `ask` does.
+    task = replace(lamp.task, probes=(Probe("p", question, ("x",)),))
+    evaluator = Evaluator(generator, domain, GRADERS["exact"](), 6)
+    ((answer,),) = (
+        each.answers for each in Exam(evaluator, Unrecorded(), QuietProgress()).evaluate(recall, [task], "")
+    )
+    assert answer.text == answers[least.index(max(least))].text.strip()
 
 
 def test_base_for_a_version_that_knows_nothing(base: BaseModel) -> None:
