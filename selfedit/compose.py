@@ -76,7 +76,7 @@ def compose(
             composition.temperature,
             composition.top_p,
             composition.max_edit_tokens,
-            composition.worked_example,
+            shows_example(composition),
         )
     if composition.attempts > 1:
         is_usable = partial(domain.is_usable, hyperparameters=composition.training)
@@ -101,6 +101,16 @@ def compose(
     )
 
 
+def shows_example(composition: Composition) -> bool:
+    """Whether the writer sees a worked example.
+
+    Whoever was taught to write answer first practised without one (`benchmarks/starting_policy.py`); policies of other
+    formats, which `train` teaches, practise with the example in sight, if the configuration shows it.
+    """
+    practised_without = composition.taught and composition.format == ANSWER_FIRST
+    return composition.worked_example and not practised_without
+
+
 def _student(
     base: BaseModel, composition: Composition, domain: Domain, prompter: Prompter, generator: Generator
 ) -> Student:
@@ -111,7 +121,7 @@ def _student(
         return ModelPolicy(
             generator,
             prompter,
-            domain.formats[composition.format].worded(composition.wording, composition.worked_example),
+            domain.formats[composition.format].worded(composition.wording, shows_example(composition)),
             base.stop_token_ids,
             composition.temperature,
             composition.top_p,
@@ -126,5 +136,5 @@ def _student(
         base.stop_token_ids[0],
         composition.temperature,
         composition.top_p,
-        shown=composition.worked_example,
+        shown=shows_example(composition),
     )

@@ -157,7 +157,7 @@ class _Work:
     def of(cls, material: Material, tokens: int, config: LearnConfig) -> _Work:
         passages = len(material.tasks)
         edits = passages * config.edits
-        writes = bool(get_format(config.format or DEFAULT_FORMAT).instruction)
+        writes = get_format(config.format or DEFAULT_FORMAT).is_written
         asks = material.probe_source is None
         questions = passages * config.questions_per_passage
         if not asks:

@@ -196,8 +196,8 @@ class TrainConfig(Settings):
             max_edit_tokens=policy.max_edit_tokens,
             constrained=policy.constrained,
             attempts=policy.attempts,
-            # A policy that was taught to write needs none.
-            worked_example=policy.worked_example and policy.start == "none",
+            worked_example=policy.worked_example,
+            taught=policy.start != "none",
             prompt=policy.prompt,
             wording=self.wording,
             accept=policy.accept,

@@ -120,15 +120,15 @@ def test_the_official_problems_are_cut_and_bounded(prompter: Prompter, task: Tas
 def test_views_that_are_too_long_are_left_out(prompter: Prompter, task: Task) -> None:
     probe = task.probes[0]
     domain = FewshotDomain(prompter, END, views="leave-one-out", guesses=2)
-    lengths = sorted(map(len, domain.prompts(task, probe)))
+    lengths = sorted(map(len, domain.inquiry(task, probe).prompts))
     cut = FewshotDomain(prompter, END, views="leave-one-out", max_problem_tokens=lengths[-1])
-    assert all(len(prompt) < lengths[-1] for prompt in cut.prompts(task, probe))
+    assert all(len(prompt) < lengths[-1] for prompt in cut.inquiry(task, probe).prompts)
     less = FewshotDomain(prompter, END, views="leave-one-out", max_problem_tokens=lengths[0])
-    assert max(map(len, less.prompts(task, probe))) < lengths[0]
+    assert max(map(len, less.inquiry(task, probe).prompts)) < lengths[0]
     texts = ["04\n00"] * 4 + ["x"] * (len(lengths) - 4)
-    assert domain.guesses(task, probe, texts) == ("04\n00",)
-    assert domain.guesses(task, probe, ["x"] * len(lengths)) == ("x",)
-    assert len(domain.looking_once().prompts(task, probe)) == 1
+    assert domain.inquiry(task, probe).guesses(texts) == ("04\n00",)
+    assert domain.inquiry(task, probe).guesses(["x"] * len(lengths)) == ("x",)
+    assert len(domain.looking_once().inquiry(task, probe).prompts) == 1
 
 
 def test_the_recipe_is_what_the_edit_asks_for(prompter: Prompter, task: Task) -> None:
