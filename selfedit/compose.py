@@ -91,7 +91,7 @@ def compose(
         policy=policy,
         student=student,
         evaluator=Evaluator(generator, domain, grader, composition.max_answer_tokens),
-        reward=make_reward(composition.reward),
+        reward=make_reward(composition.reward, composition.wording),
         general=Evaluator(
             generator,
             compose_domain(base, "knowledge", {}, prompter),

@@ -296,6 +296,8 @@ class Planner:
         grader = make_grader(self._config.evaluation.grader, self._config.wording)
         if text_ := grader.shown(probe, "(the answer)"):
             prompts["judging"] = text_
+        if text_ := self._stages.reward.shown(task, "(the self-edit)"):
+            prompts["scoring a self-edit"] = text_
         return prompts
 
     def _memory(self, kind: str) -> int:

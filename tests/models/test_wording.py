@@ -10,7 +10,7 @@ from selfedit.domains.knowledge import KnowledgeDomain
 from selfedit.errors import UserError
 from selfedit.experiments.shipped import FOLDER
 from selfedit.graders import GRADERS
-from selfedit.graders.chat import Endpoint
+from selfedit.judge import Endpoint
 from selfedit.graders.judge import JudgeGrader
 from selfedit.models.prompt import Prompter
 from selfedit.models.wording import fill, read_wording

@@ -290,11 +290,16 @@ def _facts(run: RunRecords) -> Section:
         ("model", f"{facts.model.name} ({facts.model.fingerprint[:12]})"),
         ("graded by", run.facts.graded_by),
         ("precision", facts.precision or "not recorded"),
-        *((f"sha256 of {key}", value[:16]) for key, value in facts.hashes.items()),
+        *(_hashed(key, value) for key, value in facts.hashes.items()),
         *_flat(facts.config),
         *((f"version of {name}", version) for name, version in facts.software.items()),
     ]
     return Section("What it was made of", (Table("Settings", ("key", "value"), tuple(rows)),))
+
+
+def _hashed(key: str, value: str) -> tuple[str, str]:
+    """What a run hangs on: the hash of a file, or an identity."""
+    return (f"sha256 of {key}", value[:16]) if len(value) == 64 else (f"identity of {key}", value)
 
 
 def _flat(config: Mapping[str, object], prefix: str = "") -> Sequence[tuple[str, str]]:
