@@ -16,6 +16,7 @@ from selfedit.experiments.checks import (
     check_start,
     check_targets,
     check_window,
+    judged_rewards,
 )
 from selfedit.experiments.config import TrainConfig
 from selfedit.experiments.data import RunData, overlap, read_data
@@ -34,7 +35,6 @@ from selfedit.models import resolve
 from selfedit.policies.file import FilePolicy
 from selfedit.progress import Progress
 from selfedit.report import Page, Table, comparison_table, to_html, to_markdown
-from selfedit.rewards import make_reward
 from selfedit.runtime import software_versions
 from selfedit.text.reading import read_bytes, sha256
 from selfedit.types import Adapter, Model, Task
@@ -67,7 +67,7 @@ def train(config: TrainConfig, path: Path, device: str | None, progress: Progres
             finally:
                 tracker.close()
 
-        return _rewarded(config), work
+        return judged_rewards(config), work
 
     return _run("train", config, data, path, device, progress, make_work)
 
@@ -137,15 +137,8 @@ def _check_train(config: TrainConfig) -> RunData:
     check_tracker(config.engine.tracking)
     check_rank(config)
     check_algorithm(config)
-    _rewarded(config)  # A judge says here what it lacks.
+    judged_rewards(config)  # A judge says here what it lacks.
     return data
-
-
-def _rewarded(config: TrainConfig) -> dict[str, str]:
-    """What rewards hang on, where it is more than their names: the model that judges, and what it is asked."""
-    names = {"outer.reward": config.outer.reward, "outer.screen": config.outer.screen}
-    identities = {key: make_reward(name, config.wording).identity for key, name in names.items() if name is not None}
-    return {key: identity for key, identity in identities.items() if identity != names[key]}
 
 
 def _check_eval(config: TrainConfig, run: Path | None) -> tuple[RunData, RunRecords | None]:

@@ -1,8 +1,8 @@
 """A rubric that another language model scores, as the whole reward: nothing is trained for it.
 
-Version 2 of the paper (appendix B.10) has GPT-4.1 score edits in four categories, from 1 to 5 each, and rewards the sum:
-45.6 where its accuracy after training gives 47.0, in minutes instead of hours. Its prompt is not in the official files;
-the words are ours, and `scoring` in `policy.prompts` takes their place.
+Version 2 of the paper (appendix B.10) has GPT-4.1 score edits in four categories, from 1 to 5 each, and rewards the
+sum: 45.6 where accuracy after training gives 47.0, in minutes instead of hours. Its prompt is not in the official
+files; the words are ours, and `scoring` in `policy.prompts` takes their place.
 """
 
 from __future__ import annotations

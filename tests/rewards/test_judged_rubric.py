@@ -77,9 +77,9 @@ def test_the_sum_of_the_marks_is_the_reward() -> None:
 def test_nonsense_is_no_reward() -> None:
     with serving(Judge(lambda prompt, before: (200, "good" if before < 2 else "2 2 2 2"))) as judge:
         assert JudgedRubricReward(Endpoint(judge.url, "m")).rewards(group("a")) == [(8.0,)]
-    with serving(Judge(lambda prompt, before: (200, "It is good."))) as judge:
-        with pytest.raises(UserError, match=r"does not give four marks from 1 to 5, but 'It is good\.'"):
-            JudgedRubricReward(Endpoint(judge.url, "m")).rewards(group("b"))
+    refused = pytest.raises(UserError, match=r"does not give four marks from 1 to 5, but 'It is good\.'")
+    with serving(Judge(lambda prompt, before: (200, "It is good."))) as judge, refused:
+        JudgedRubricReward(Endpoint(judge.url, "m")).rewards(group("b"))
 
 
 def test_own_words() -> None:
