@@ -86,9 +86,10 @@ def test_chat_shows_arrays_and_ends_its_turn(prompter: Prompter, task: Task) -> 
     assert said(prompter, domain.gold(task, task.probes[0])) == "[[0 4]\n [0 0]]#"
     example = domain.example(GRIDS, Problem(tuple(PAIRS[:2]), PAIRS[2]), only_output=True)
     assert example.tokens[-1] == prompter.tokenizer.eos_token_id
-    for written in ("[[0 4]\n [0 0]]#", "[[0, 4],\n [0, 0]]", "Here:\n```\n0 4\n0 0\n```"):
-        assert domain.clean(task, written) == "04\n00"
-    assert domain.clean(task, "[[0 4] [0 0]] and more") == "[[0 4] [0 0]] and more"
+    for written in ("[[0 4]\n [0 0]]#", "Here:\n```\n0 4\n0 0\n```", "[[0 4 0]\n [0]]"):
+        assert domain.clean(task, written) == "04\n00"  # The last as there: numbers fill the lines that there are.
+    for written in ("[[0 4] [0 0]] and more", "[[0, 4],\n [0, 0]]", "[[0 4]\n [0]]", "[[04]\n [12]]", "[]"):
+        assert domain.clean(task, written) == written
     words = make_task("y", "y", KINDS["text"], [Demonstration("one #1", "2001")], [("ten", "#10")])
     assert domain.clean(words, said(prompter, domain.gold(words, words.probes[0]))) == "#10"
     for other in (Prompter(prompter.tokenizer, chat=False), Prompter(_without_system(), chat=True)):
