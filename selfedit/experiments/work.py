@@ -178,12 +178,17 @@ class WorkCounter:
         )
 
     def _asked(self, what: str, tasks: Sequence[Task], with_context: bool = False) -> Work:
-        domain = self._stages.domain
-        pairs = [(task, probe) for task in tasks for probe in task.probes]
-        read = sum(len(domain.question(task, probe, with_context)) for task, probe in pairs)
-        answer = min(_ANSWER_TOKENS, self._config.evaluation.max_answer_tokens)
-        # Each is read again to score the gold answer.
-        return Work(what, questions=len(pairs), written=answer * len(pairs), read=2 * read)
+        domain, longest = self._stages.domain, self._config.evaluation.max_answer_tokens
+        questions = written = read = 0
+        for task in tasks:
+            for probe in task.probes:
+                prompts = domain.inquiry(task, probe, with_context).prompts
+                answer = _ANSWER_TOKENS if self._kind.has_passages else len(domain.gold(task, probe))
+                questions += 1
+                written += min(answer, longest) * len(prompts)
+                # The question is read again to score the gold answer.
+                read += sum(map(len, prompts)) + len(domain.question(task, probe, with_context))
+        return Work(what, questions=questions, written=written, read=read)
 
     def _written(self, tasks: Sequence[Task], edits: int) -> Work:
         read = sum(len(self._stages.student.prompt(task)) for task in tasks) * edits
