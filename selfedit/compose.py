@@ -76,7 +76,7 @@ def compose(
             composition.temperature,
             composition.top_p,
             composition.max_edit_tokens,
-            composition.worked_example,
+            shows_example(composition),
         )
     if composition.attempts > 1:
         is_usable = partial(domain.is_usable, hyperparameters=composition.training)
@@ -91,7 +91,7 @@ def compose(
         policy=policy,
         student=student,
         evaluator=Evaluator(generator, domain, grader, composition.max_answer_tokens),
-        reward=make_reward(composition.reward),
+        reward=make_reward(composition.reward, composition.wording),
         general=Evaluator(
             generator,
             compose_domain(base, "knowledge", {}, prompter),
@@ -99,6 +99,16 @@ def compose(
             max_new_tokens=GENERAL_ANSWER_TOKENS,
         ),
     )
+
+
+def shows_example(composition: Composition) -> bool:
+    """Whether the writer sees a worked example.
+
+    Whoever was taught to write answer first practised without one (`benchmarks/starting_policy.py`); policies of other
+    formats, which `train` teaches, practise with the example in sight, if the configuration shows it.
+    """
+    practised_without = composition.taught and composition.format == ANSWER_FIRST
+    return composition.worked_example and not practised_without
 
 
 def _student(
@@ -111,7 +121,7 @@ def _student(
         return ModelPolicy(
             generator,
             prompter,
-            domain.formats[composition.format].worded(composition.wording, composition.worked_example),
+            domain.formats[composition.format].worded(composition.wording, shows_example(composition)),
             base.stop_token_ids,
             composition.temperature,
             composition.top_p,
@@ -128,6 +138,6 @@ def _student(
         composition.top_p,
         wordings=composition.asking.wordings,
         per_sentence=composition.asking.spans,
-        shown=composition.worked_example,
+        shown=shows_example(composition),
         attempts=composition.asking.tries,
     )

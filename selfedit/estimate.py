@@ -188,7 +188,7 @@ class _Work:
         edits = passages * config.edits
         if config.format == ANSWER_FIRST:
             return cls._answer_first(material, tokens, config)
-        writes = bool(get_format(config.format or DEFAULT_FORMAT).instruction)
+        writes = get_format(config.format or DEFAULT_FORMAT).is_written
         asks = material.probe_source is None
         questions = passages * config.questions_per_passage
         if not asks:

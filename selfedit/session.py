@@ -16,6 +16,7 @@ from selfedit.learn.config import DEFAULT_FORMAT, LearnConfig, learn_config
 from selfedit.models import DEFAULT_MODEL, resolve
 from selfedit.policies.formats import get_format
 from selfedit.progress import Progress, QuietProgress
+from selfedit.rewards import make_reward
 from selfedit.store import BASE, Store, ancestors, check_base
 from selfedit.types import Adapter, Knowledge, Model, Version
 
@@ -143,6 +144,7 @@ class Session:
         # All that can be wrong without a model is found before one is loaded, and before a store is made.
         config = learn_config(**settings)
         GRADERS[config.grader]()  # A judge says here what it lacks.
+        _ = make_reward(config.reward).identity
         Store.check(self._store_path)
         if parent is not None and parent != BASE:
             self.store.get(parent)

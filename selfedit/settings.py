@@ -112,7 +112,8 @@ class Composition:
 
     Attributes:
         format: of self-edits; one of the domain's.
-        worked_example: show the model what a good one looks like; one that was taught to write needs none.
+        worked_example: show the model what a good one looks like.
+        taught: whether a policy writes that was taught to, and not the bare model.
         prompt: `chat` by the tokenizer's template, `plain` text, or `auto`: chat where there is a template.
         wording: somebody's own words.
         asking: how much is asked in the format answer-first.
@@ -129,6 +130,7 @@ class Composition:
     max_edit_tokens: int = 512
     constrained: bool = True
     worked_example: bool = True
+    taught: bool = False
     prompt: PromptStyle = "auto"
     wording: Wording = field(default_factory=Wording)
     asking: Asking = field(default_factory=Asking)

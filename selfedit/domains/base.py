@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from selfedit.policies.formats import FORMATS, Format
@@ -11,6 +12,19 @@ from selfedit.types import Hyperparameters, Lesson, Probe, Recipe, SelfEdit, Tas
 
 BETWEEN_GUESSES = "\n\n"
 """Stands between the guesses of one recorded answer. A domain with several has none with an empty line."""
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """How a probe is put to a model.
+
+    Attributes:
+        prompts: what asks it, each answered by itself.
+        guesses: the answers in what was written to each prompt, the best first; any one may be right.
+    """
+
+    prompts: tuple[tuple[int, ...], ...]
+    guesses: Callable[[Sequence[str]], tuple[str, ...]]
 
 
 class Domain(ABC):
@@ -36,13 +50,9 @@ class Domain(ABC):
         """The tokens of a probe's gold answer as they would follow its `question`."""
         return self.answer(probe.answers[0])
 
-    def prompts(self, task: Task, probe: Probe, with_context: bool = False) -> tuple[tuple[int, ...], ...]:
-        """All prompts that ask a probe, where a domain asks more than once; else `question` alone."""
-        return (self.question(task, probe, with_context),)
-
-    def guesses(self, task: Task, probe: Probe, texts: Sequence[str]) -> tuple[str, ...]:
-        """The answers in what a model wrote to each of `prompts`, the best first; any one may be right."""
-        return (self.clean(task, texts[0]),)
+    def inquiry(self, task: Task, probe: Probe, with_context: bool = False) -> Inquiry:
+        """How a probe is put, where a domain asks more than once; else by its `question` alone."""
+        return Inquiry((self.question(task, probe, with_context),), lambda texts: (self.clean(task, texts[0]),))
 
     @abstractmethod
     def lessons(self, task: Task, edit: SelfEdit) -> tuple[Lesson, ...]:

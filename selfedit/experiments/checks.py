@@ -9,6 +9,7 @@ from selfedit.experiments.algorithms import load_algorithm
 from selfedit.experiments.config import TrainConfig
 from selfedit.experiments.data import RunData
 from selfedit.experiments.named_policy import BUNDLED, check_policy, starting_policy
+from selfedit.rewards import make_reward
 
 if TYPE_CHECKING:
     from selfedit.models.load import BaseModel
@@ -95,3 +96,14 @@ def check_window(data: RunData, config: TrainConfig, base: BaseModel, stages: St
                 f"evaluation.max_answer_tokens, and the model's window is {window}. Lower "
                 "evaluation.max_answer_tokens, or leave the task out."
             )
+
+
+def judged_rewards(config: TrainConfig) -> dict[str, str]:
+    """What rewards hang on, by the key that names them, where that is another model: which, and what it is asked.
+
+    Raises:
+        UserError: it is not said which.
+    """
+    names = {"outer.reward": config.outer.reward, "outer.screen": config.outer.screen}
+    identities = {key: make_reward(name, config.wording).identity for key, name in names.items() if name is not None}
+    return {key: identity for key, identity in identities.items() if identity != names[key]}

@@ -14,7 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from selfedit.experiments.conditions import Conditions
-from selfedit.experiments.config import EvaluationSettings, TrainConfig
+from selfedit.experiments.config import TrainConfig
+from selfedit.experiments.groups import EvaluationSettings
 from selfedit.experiments.runs.stages import Source, Stage
 from selfedit.experiments.sequence import SequenceAdapters
 from selfedit.files.hashing import update_sha256

@@ -16,6 +16,7 @@ from selfedit.experiments.checks import (
     check_start,
     check_targets,
     check_window,
+    judged_rewards,
 )
 from selfedit.experiments.config import TrainConfig
 from selfedit.experiments.data import RunData, overlap, read_data
@@ -66,7 +67,7 @@ def train(config: TrainConfig, path: Path, device: str | None, progress: Progres
             finally:
                 tracker.close()
 
-        return {}, work
+        return judged_rewards(config), work
 
     return _run("train", config, data, path, device, progress, make_work)
 
@@ -136,6 +137,7 @@ def _check_train(config: TrainConfig) -> RunData:
     check_tracker(config.engine.tracking)
     check_rank(config)
     check_algorithm(config)
+    judged_rewards(config)  # A judge says here what it lacks.
     return data
 
 

@@ -133,7 +133,7 @@ class TrainRun:
         model = self._inner_model(model)
         before = self._search.evaluate_base(str(stage), tasks, model, f"Asking without update, {stage}")
         if outer.screen is not None and outer.finalists is not None:
-            proxy = make_reward(outer.screen)
+            proxy = make_reward(outer.screen, self._config.wording)
             untried = make_groups(tasks, edits, (), before)
             edits = [edit for group in untried for edit in finalists(group, proxy, outer.finalists)]
         training, seeds = self._config.inner.hyperparameters(), training_seeds(self._config.seed, outer.training_seeds)

@@ -97,9 +97,7 @@ class Learner:
             if config.budget is not None:
                 config = self._within_budget(journal, request.seconds(left), config)
             generator = self._generator if config.generator == "batched" else None
-            # Other formats were practised with their example in sight.
-            taught_to_ask = policy is not None and config.composition.format == ANSWER_FIRST
-            composition = replace(config.composition, worked_example=not taught_to_ask)
+            composition = replace(config.composition, taught=policy is not None)
             stages = compose(self._base, composition, self._progress.note, request.file, generator)
             base = Model(self._base.ref)
             run = LearnRun(stages, store, journal, base, config, self._progress, request.parent, request.keep, policy)

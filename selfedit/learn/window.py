@@ -30,7 +30,7 @@ def passage_limit(sources: Sources, config: LearnConfig, prompter: Prompter, win
     written = config.max_edit_tokens if config.edits_from is None else 0
     needs = {"the passage under its title": title}
     format_ = get_format(config.format or DEFAULT_FORMAT)
-    if written and format_.instruction:
+    if written and format_.is_written:
         prompt = _prompt_tokens(prompter, format_) + title
         needs[f"the prompt for a self-edit and --max-edit-tokens {written}"] = prompt + written
     if not sources.questions and not any(document.probes for document in sources.documents):

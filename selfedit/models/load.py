@@ -74,12 +74,14 @@ class BaseModel:
 
     @property
     def stop_token_ids(self) -> tuple[int, ...]:
-        """The tokens that end an answer, as the tokenizer and the generation configuration name them; sorted."""
-        ids: set[int] = set()
-        for value in (self.tokenizer.eos_token_id, getattr(self.model.generation_config, "eos_token_id", None)):
-            if value is not None:
-                ids.update([value] if isinstance(value, int) else value)
-        return tuple(sorted(ids))
+        """The tokens that end an answer; the first is the one to write where an end is trained on.
+
+        That is the tokenizer's own: Llama's generation configuration names three, and only `<|eot_id|>` ends a turn.
+        """
+        own, others = self.tokenizer.eos_token_id, getattr(self.model.generation_config, "eos_token_id", None)
+        named = others if isinstance(others, list) else [others]
+        ids = [id for id in (own, *sorted(id for id in named if id is not None)) if id is not None]
+        return tuple(dict.fromkeys(ids))
 
 
 def load(

@@ -68,11 +68,13 @@ class Wording(_Group):
     Attributes:
         writing: by the name of the format.
         judging: the question to a judge, which has to answer yes or no.
+        scoring: the question to a judge that scores a self-edit, which has to answer with four marks from 1 to 5.
     """
 
     writing: Mapping[str, Writing] = {}
     asking: Asking = Asking()
     judging: Annotated[str, _template(("question", "gold", "answer"), ("question", "gold", "answer"))] = ""
+    scoring: Annotated[str, _template(("passage", "edit"), ("title", "passage", "edit"))] = ""
 
 
 def read_wording(path: Path) -> Wording:

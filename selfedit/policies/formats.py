@@ -21,14 +21,14 @@ class Format:
     """One way to write a self-edit.
 
     Args:
-        instruction: what to write, above the passage. Empty: nothing is written, and the passage alone is
-            trained on.
+        instruction: what to write, above the passage.
         example: what a good self-edit about `EXAMPLE` looks like, shown to the policy first. We deviate
             from the paper, whose 7B model needs none: without it SmolLM2-135M seldom writes the form asked for.
             Empty: none is shown.
         opening: how the text begins. It is put into the policy's mouth and counts as part of the edit.
         parse: reads the lessons out of the text; what does not parse is left out, and none means unusable.
-        request: somebody's own request, with places for {title} and {passage}, instead of ours.
+        request: somebody's own request, with places for {title} and {passage}, instead of ours. Without it and without
+            instruction nothing is written, and the passage alone is trained on.
     """
 
     name: str
@@ -37,6 +37,11 @@ class Format:
     opening: str
     parse: Parser
     request: str = ""
+
+    @property
+    def is_written(self) -> bool:
+        """Whether a self-edit is asked for at all."""
+        return bool(self.instruction or self.request)
 
     @property
     def examples(self) -> tuple[tuple[str, str], ...]:
@@ -192,6 +197,8 @@ FORMATS: dict[str, Format] = {
         Format("answer-first", _SELF_QA, _ASKED, "Question:", parse_pairs),
         # Written by `policies/entigraph.py`, text by text.
         Format("entigraph", _CONNECTIONS, _CONNECTED, "", parse_parts),
+        # Version 2's form without a prompt, as far as it is known: the passage, and what the model goes on with.
+        Format("no-prompt", "", "", "", parse_lines, request="{title}\n{passage}\n\n"),
         Format("none", "", "", "", _nothing),
     )
 }

@@ -42,7 +42,7 @@ class ModelPolicy(Student):
         self, tasks: Sequence[Task], edits: int, seed: int, model: Model, on_edit: OnEdit | None = None
     ) -> list[SelfEdit]:
         blanks = [self._blank(task, number, seed) for task in tasks for number in range(edits)]
-        if not self._format.instruction:
+        if not self._format.is_written:
             if on_edit is not None:
                 for edit in blanks:
                     on_edit(edit)
@@ -61,7 +61,7 @@ class ModelPolicy(Student):
 
     def prompt(self, task: Task) -> tuple[int, ...]:
         """See Student."""
-        return self._prompt(self._blank(task, 0, 0)) if self._format.instruction else ()
+        return self._prompt(self._blank(task, 0, 0)) if self._format.is_written else ()
 
     def examples(self, task: Task, edit: SelfEdit) -> tuple[Example, ...]:
         """The prompt without loss, then the edit and its end."""
@@ -73,7 +73,7 @@ class ModelPolicy(Student):
         return (Example.completion(prompt, tuple(ended)),)
 
     def _blank(self, task: Task, number: int, seed: int) -> SelfEdit:
-        prompt = self._format.prompt(task) if self._format.instruction else ""
+        prompt = self._format.prompt(task) if self._format.is_written else ""
         return SelfEdit(
             f"{task.id}.e{number}", task.id, self._format.name, prompt, "", derive_seed(seed, task.id, number)
         )

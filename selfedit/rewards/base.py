@@ -24,6 +24,19 @@ class Reward(ABC):
     needs_passage: bool = False
     needs_general: bool = False
 
+    @property
+    def identity(self) -> str:
+        """What rewards hang on: two rewards of one identity give the same.
+
+        Raises:
+            UserError: something that it needs is missing, such as the address of a judge.
+        """
+        return self.name
+
+    def shown(self, task: Task, text: str) -> str:
+        """What another model is asked about a self-edit's text; empty where none is."""
+        return ""
+
     @abstractmethod
     def rewards(self, group: Group) -> list[tuple[float, ...]]:
         """What each edit of a group is worth, larger is better: a number for each of its `afters`, in their order.

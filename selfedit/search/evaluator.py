@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from selfedit.domains.base import BETWEEN_GUESSES, Domain
+from selfedit.domains.base import BETWEEN_GUESSES, Domain, Inquiry
 from selfedit.generate.base import Completion, Generator, Request, Scored
 from selfedit.graders import Grader
 from selfedit.types import Answer, Evaluation, Model, Probe, Task, Verdict
@@ -67,18 +67,20 @@ class Evaluator:
     ) -> list[Answer]:
         """An answer to each probe, in their order, all decoded together."""
         domain = self._domain
-        prompts = [domain.prompts(each.task, each.probe, with_context) for each in asked]
+        inquiries = [domain.inquiry(each.task, each.probe, with_context) for each in asked]
         golds = [
             Scored(domain.question(each.task, each.probe, with_context), domain.gold(each.task, each.probe), each.model)
             for each in asked
         ]
-        last = set(accumulate(map(len, prompts)))  # An answer is there when the last of its prompts is answered.
+        # An answer is there when the last of its prompts is answered.
+        last = set(accumulate(len(inquiry.prompts) for inquiry in inquiries))
 
         def on_written(place: int) -> None:
             if on_answer is not None and place + 1 in last:
                 on_answer()
 
-        guesses = guessed(self._generator, domain, asked, prompts, self._max_new_tokens, on_written)
+        models = [each.model for each in asked]
+        guesses = guessed(self._generator, inquiries, models, domain.stop, self._max_new_tokens, on_written)
         graded = [(each.probe, guess) for each, made in zip(asked, guesses, strict=True) for guess in made]
         verdicts = iter(self._grader.grade_all(graded))
         logprobs = self._generator.score(golds)
@@ -95,24 +97,21 @@ def _best(verdicts: Sequence[Verdict]) -> Verdict:
 
 def guessed(
     generator: Generator,
-    domain: Domain,
-    asked: Sequence[Asked],
-    prompts: Sequence[tuple[tuple[int, ...], ...]],
+    inquiries: Sequence[Inquiry],
+    models: Sequence[Model],
+    stop: tuple[str, ...],
     max_new_tokens: int,
     on_written: Callable[[int], None],
 ) -> list[tuple[str, ...]]:
-    """The guesses at each probe, the best first, out of what is written to each of its prompts.
+    """The guesses at each probe, the best first, out of what its model writes to each of its prompts.
 
     Args:
         on_written: called with the place of each prompt, all counted on, when it is answered.
     """
     requests = [
-        Request(prompt, each.model, max_new_tokens, stop=domain.stop)
-        for each, of_probe in zip(asked, prompts, strict=True)
-        for prompt in of_probe
+        Request(prompt, model, max_new_tokens, stop=stop)
+        for inquiry, model in zip(inquiries, models, strict=True)
+        for prompt in inquiry.prompts
     ]
     written = iter(generator.generate(requests, lambda place, _: on_written(place)))
-    return [
-        domain.guesses(each.task, each.probe, [next(written).text for _ in of_probe])
-        for each, of_probe in zip(asked, prompts, strict=True)
-    ]
+    return [inquiry.guesses([next(written).text for _ in inquiry.prompts]) for inquiry in inquiries]

@@ -13,7 +13,7 @@ from selfedit.errors import UserError
 from selfedit.files.journal import Unrecorded
 from selfedit.graders.exact import ExactGrader
 from selfedit.progress import Progress
-from selfedit.search.evaluator import Asked, Evaluator, guessed
+from selfedit.search.evaluator import Evaluator, guessed
 from selfedit.search.stages import Stages
 from selfedit.search.step import Search
 from selfedit.types import Hyperparameters, LoraSpec, Model, Rollout, SelfEdit, Task, Trial
@@ -109,11 +109,12 @@ class Solver:
 
     def predict(self, task: Task, model: Model | None = None) -> tuple[tuple[str, ...], ...]:
         """The guesses at each output, the best first, by an adapted model or by the bare one."""
-        asked = [Asked(task, probe, model or self._model) for probe in task.probes]
-        prompts = [self._domain.prompts(task, probe) for probe in task.probes]
-        generator, longest = self._stages.generator, self._longest(task)
-        with self._progress.bar("Predicting", sum(map(len, prompts)), "outputs") as bar:
-            return tuple(guessed(generator, self._domain, asked, prompts, longest, lambda _: bar.advance()))
+        domain, generator = self._domain, self._stages.generator
+        inquiries = [domain.inquiry(task, probe) for probe in task.probes]
+        models = [model or self._model] * len(inquiries)
+        with self._progress.bar("Predicting", sum(len(each.prompts) for each in inquiries), "outputs") as bar:
+            made = guessed(generator, inquiries, models, domain.stop, self._longest(task), lambda _: bar.advance())
+        return tuple(made)
 
     def _held_out(self, task: Task, edits: Sequence[SelfEdit], seed: int) -> dict[str, tuple[Trial, ...]]:
         """Train each edit without each of some demonstrations, and ask for it: the trials by edit."""

@@ -12,13 +12,13 @@ from pydantic import BaseModel
 
 from selfedit.domains.fewshot import FewshotDomain
 from selfedit.domains.knowledge import KnowledgeDomain
-from selfedit.experiments.config import (
+from selfedit.experiments.config import TrainConfig
+from selfedit.experiments.groups import (
     DataSettings,
     EngineSettings,
     EvaluationSettings,
     OuterSettings,
     PolicySettings,
-    TrainConfig,
 )
 from selfedit.experiments.kinds import kind_of
 from selfedit.settings import TrainingSettings

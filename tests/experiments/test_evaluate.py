@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from selfedit.errors import UserError
-from selfedit.experiments.config import EvaluationSettings, load_config
+from selfedit.experiments.config import load_config
 from selfedit.experiments.evaluate import sequences_of
+from selfedit.experiments.groups import EvaluationSettings
 from selfedit.experiments.runs.page import conditions, report_page
 from selfedit.experiments.runs.records import RunRecords, gold_logprob
 from selfedit.experiments.start import evaluate, train, write_comparison

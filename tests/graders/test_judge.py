@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from selfedit.errors import UserError
-from selfedit.graders.chat import Endpoint
 from selfedit.graders.judge import JudgeGrader
+from selfedit.judge import Endpoint
 from selfedit.types import Probe
 from tests.graders.server import Judge, Reply, serving
 

@@ -45,7 +45,7 @@ def test_the_tokenizer_reads_as_the_original_and_splits_digits(tiny_llama: Path,
 
 
 def test_the_end_of_a_turn_ends_generation(tiny_llama: Path, tmp_path: Path) -> None:
-    assert load(str(write_gguf(tiny_llama, tmp_path / "turn.gguf", end_of_turn=0))).stop_token_ids == (0, 2)
+    assert load(str(write_gguf(tiny_llama, tmp_path / "turn.gguf", end_of_turn=0))).stop_token_ids == (2, 0)
 
 
 def test_the_second_time_nothing_is_converted(tiny_gguf: Path, notes: Notes, home: Path) -> None:

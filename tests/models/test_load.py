@@ -26,6 +26,13 @@ def test_every_family_loads_frozen(family: str, tmp_path: Path) -> None:
     assert base.stop_token_ids == (2,)
 
 
+def test_the_tokenizers_own_end_is_the_one_to_write(tiny_llama: Path, tmp_path: Path) -> None:
+    """Llama's generation configuration names three ends, the least of which ends a text and no turn."""
+    folder = Path(shutil.copytree(tiny_llama, tmp_path / "model"))
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [7, 1, 2]}))
+    assert load(str(folder)).stop_token_ids == (2, 1, 7)
+
+
 def test_the_dtype_can_be_chosen(tiny_llama: Path) -> None:
     import torch
 

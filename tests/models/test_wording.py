@@ -10,8 +10,8 @@ from selfedit.domains.knowledge import KnowledgeDomain
 from selfedit.errors import UserError
 from selfedit.experiments.shipped import FOLDER
 from selfedit.graders import GRADERS
-from selfedit.graders.chat import Endpoint
 from selfedit.graders.judge import JudgeGrader
+from selfedit.judge import Endpoint
 from selfedit.models.prompt import Prompter
 from selfedit.models.wording import fill, read_wording
 from selfedit.policies.formats import FORMATS, get_format

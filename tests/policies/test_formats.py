@@ -54,7 +54,7 @@ def test_what_is_no_pair_is_left_out(text: str) -> None:
 
 def test_the_worked_examples_are_in_their_own_form() -> None:
     for format_ in FORMATS.values():
-        if format_.instruction:
+        if format_.example:
             assert len(format_.parse(format_.example)) >= 2
             assert format_.example.startswith(format_.opening)
             assert format_.examples[0][0].endswith(EXAMPLE.passage)

@@ -157,15 +157,28 @@ def recolouring(rng: random.Random, used: Collection[int] = ()) -> Augmentation:
     """Colours 1 to 9 exchanged at random; 0, as a rule the background, stays.
 
     Args:
-        used: the colours that are there, which become such as are not, as far as there are any.
+        used: the colours that are there, if they are to be exchanged as in the official code
+            (few-shot/arclib/augmenters.py, lines 122 to 165): in their order they become such as are not there; when
+            there are no more, each of the others changes places with any, also with one that has a new colour already.
     """
     if not used:
         return _exchanged(rng.sample(range(1, COLOURS), COLOURS - 1))
-    unused = [colour for colour in range(1, COLOURS) if colour not in used]
-    colours = [*rng.sample(sorted(used), len(used)), *unused]
-    targets = [*rng.sample(unused, len(unused)), *rng.sample(sorted(used), len(used))]
-    new = dict(zip(colours, targets, strict=True))
-    return _exchanged([new[colour] for colour in range(1, COLOURS)])
+    free = [colour for colour in range(1, COLOURS) if colour not in used]
+    partners = rng.sample(sorted(used), len(used))
+    rng.shuffle(free)
+    new: dict[int, int] = {}
+    for colour in sorted(used):
+        if colour in new:
+            continue
+        if free:
+            new[colour] = free.pop()
+        else:
+            partner = partners.pop()
+            new[partner], new[colour] = colour, partner
+            partners = [other for other in partners if other != colour]
+    # Colours that are not there may become anything, so that it can be undone.
+    left = [colour for colour in range(1, COLOURS) if colour not in new.values()]
+    return _exchanged([new[colour] if colour in new else left.pop() for colour in range(1, COLOURS)])
 
 
 def _exchanged(new: Sequence[int]) -> Augmentation:

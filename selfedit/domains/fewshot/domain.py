@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar, Literal
 
-from selfedit.domains.base import Domain
+from selfedit.domains.base import Domain, Inquiry
 from selfedit.domains.fewshot.choices import RECIPES, Choices, FixedName, choices_of
 from selfedit.domains.fewshot.official_problems import official_problems
 from selfedit.domains.fewshot.problem import Problem, demonstrations_of, input_of
@@ -139,16 +140,18 @@ class FewshotDomain(Domain):
         kind, pairs = demonstrations_of(task)
         return self.prompt(kind, pairs, input_of(probe))
 
-    def prompts(self, task: Task, probe: Probe, with_context: bool = False) -> tuple[tuple[int, ...], ...]:
-        """One for each view."""
-        return tuple(prompt for _, prompt in self._seen(task, probe))
-
-    def guesses(self, task: Task, probe: Probe, texts: Sequence[str]) -> tuple[str, ...]:
-        """What the views' predictions, undone, agree on most; where none can be read, what was written first."""
+    def inquiry(self, task: Task, probe: Probe, with_context: bool = False) -> Inquiry:
+        """A prompt for each view; the guesses are what their predictions, undone, agree on most."""
         kind, _ = demonstrations_of(task)
+        seen = self._seen(task, probe)
+        views = [view for view, _ in seen]
+        return Inquiry(tuple(prompt for _, prompt in seen), partial(self._voted, kind, views))
+
+    def _voted(self, kind: Kind, views: Sequence[View], texts: Sequence[str]) -> tuple[str, ...]:
+        """The guesses in what was written to each view; where none can be read, what was written first."""
         ballots = [
             (view, view.undone(value))
-            for (view, _), text in zip(self._seen(task, probe), texts, strict=True)
+            for view, text in zip(views, texts, strict=True)
             if (value := self._wording.read(kind, text)) is not None
         ]
         ranked = official_vote(ballots) if self._has_official_vote else most_common([value for _, value in ballots])

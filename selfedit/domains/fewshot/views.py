@@ -77,9 +77,12 @@ def leave_one_out(pairs: Pairs, asked: Value, hidden: int) -> list[View]:
     plain = list(views)
     if not isinstance(asked, tuple):
         return plain
-    seen = [rng.choice(plain).seen(through) for through in _SEEN_THROUGH]
-    contents = {(view.demonstrations, view.asked) for view in plain}
-    return [*plain, *(view for view in seen if (view.demonstrations, view.asked) not in contents)]
+    # What looks the same is asked once, in the way that comes first.
+    different = {(view.demonstrations, view.asked): view for view in plain}
+    for through in _SEEN_THROUGH:
+        view = rng.choice(plain).seen(through)
+        different.setdefault((view.demonstrations, view.asked), view)
+    return list(different.values())
 
 
 VIEWS: dict[ViewsName, Views] = {"once": once, "rigid": rigid, "leave-one-out": leave_one_out}

@@ -98,11 +98,24 @@ class ChatWording(Wording):
         return self._prompter.encode(printed(value) + self._MARK)
 
     def read(self, kind: Kind, text: str) -> Value | None:
-        """Brackets, commas and the mark are no part of a grid; what stands between fences is all that counts."""
+        """A grid is read as there (few-shot/eval-self-edits.py, 305; few-shot/arclib/representers.py, 33 to 63).
+
+        Brackets and the mark are no part of it, what stands between fences is all that counts, and the numbers fill as
+        many rows as there are lines. What is no number, such as a comma, makes it unreadable.
+        """
         if kind.name != "grid":
             return kind.read(text.strip().removesuffix(self._MARK))
-        said = text.split("```")[1] if "```" in text else text
-        return kind.read("".join(" " if character in "[],#" else character for character in said))
+        said = (text.split("```")[1] if "```" in text else text).replace(self._MARK, "").strip()
+        cells = said.replace("[", "").replace("]", "").split()
+        rows = said.count("\n") + 1
+        width, left = divmod(len(cells), rows)
+        if left or not width:
+            return None
+        try:
+            numbers = list(map(int, cells))
+            return kind.check([numbers[start : start + width] for start in range(0, len(numbers), width)])
+        except ValueError:
+            return None
 
 
 def printed(value: Value) -> str:

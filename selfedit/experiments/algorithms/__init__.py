@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from selfedit.experiments.algorithms.base import Algorithm, PolicyUpdate, Round
 from selfedit.experiments.algorithms.rest_em import RestEm
-from selfedit.experiments.config import OuterSettings
+from selfedit.experiments.groups import OuterSettings
 from selfedit.imports import load_named
 
 ALGORITHMS: dict[str, type[Algorithm]] = {algorithm.name: algorithm for algorithm in (RestEm,)}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from selfedit.experiments.config import OuterSettings
+from selfedit.experiments.groups import OuterSettings
 from selfedit.experiments.policies import PolicyTree
 from selfedit.types import Example, Group, SelfEdit, Task
 

@@ -28,7 +28,7 @@ class RunFacts:
     """What a run was made of.
 
     Attributes:
-        hashes: of its data files.
+        hashes: of its data files; and the identities of rewards that ask a judge.
         grader: a grader's identity.
         precision: of the model's weights, which was chosen by measuring; empty where release 0.1 did not say.
     """

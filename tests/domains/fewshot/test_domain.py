@@ -86,9 +86,10 @@ def test_chat_shows_arrays_and_ends_its_turn(prompter: Prompter, task: Task) -> 
     assert said(prompter, domain.gold(task, task.probes[0])) == "[[0 4]\n [0 0]]#"
     example = domain.example(GRIDS, Problem(tuple(PAIRS[:2]), PAIRS[2]), only_output=True)
     assert example.tokens[-1] == prompter.tokenizer.eos_token_id
-    for written in ("[[0 4]\n [0 0]]#", "[[0, 4],\n [0, 0]]", "Here:\n```\n0 4\n0 0\n```"):
-        assert domain.clean(task, written) == "04\n00"
-    assert domain.clean(task, "[[0 4] [0 0]] and more") == "[[0 4] [0 0]] and more"
+    for written in ("[[0 4]\n [0 0]]#", "Here:\n```\n0 4\n0 0\n```", "[[0 4 0]\n [0]]"):
+        assert domain.clean(task, written) == "04\n00"  # The last as there: numbers fill the lines that there are.
+    for written in ("[[0 4] [0 0]] and more", "[[0, 4],\n [0, 0]]", "[[0 4]\n [0]]", "[[04]\n [12]]", "[]"):
+        assert domain.clean(task, written) == written
     words = make_task("y", "y", KINDS["text"], [Demonstration("one #1", "2001")], [("ten", "#10")])
     assert domain.clean(words, said(prompter, domain.gold(words, words.probes[0]))) == "#10"
     for other in (Prompter(prompter.tokenizer, chat=False), Prompter(_without_system(), chat=True)):
@@ -120,15 +121,15 @@ def test_the_official_problems_are_cut_and_bounded(prompter: Prompter, task: Tas
 def test_views_that_are_too_long_are_left_out(prompter: Prompter, task: Task) -> None:
     probe = task.probes[0]
     domain = FewshotDomain(prompter, END, views="leave-one-out", guesses=2)
-    lengths = sorted(map(len, domain.prompts(task, probe)))
+    lengths = sorted(map(len, domain.inquiry(task, probe).prompts))
     cut = FewshotDomain(prompter, END, views="leave-one-out", max_problem_tokens=lengths[-1])
-    assert all(len(prompt) < lengths[-1] for prompt in cut.prompts(task, probe))
+    assert all(len(prompt) < lengths[-1] for prompt in cut.inquiry(task, probe).prompts)
     less = FewshotDomain(prompter, END, views="leave-one-out", max_problem_tokens=lengths[0])
-    assert max(map(len, less.prompts(task, probe))) < lengths[0]
+    assert max(map(len, less.inquiry(task, probe).prompts)) < lengths[0]
     texts = ["04\n00"] * 4 + ["x"] * (len(lengths) - 4)
-    assert domain.guesses(task, probe, texts) == ("04\n00",)
-    assert domain.guesses(task, probe, ["x"] * len(lengths)) == ("x",)
-    assert len(domain.looking_once().prompts(task, probe)) == 1
+    assert domain.inquiry(task, probe).guesses(texts) == ("04\n00",)
+    assert domain.inquiry(task, probe).guesses(["x"] * len(lengths)) == ("x",)
+    assert len(domain.looking_once().inquiry(task, probe).prompts) == 1
 
 
 def test_the_recipe_is_what_the_edit_asks_for(prompter: Prompter, task: Task) -> None:

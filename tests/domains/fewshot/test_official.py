@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Sequence
 from hashlib import sha256
 from itertools import permutations
@@ -91,6 +92,30 @@ def test_without_groups_nothing_is_recoloured() -> None:
     pairs = tuple(Demonstration(((i, 0),), ((0, i),)) for i in (1, 2, 3))
     made = official_problems(pairs, (), 0)
     assert {pair for problem in made for pair in (*problem.demonstrations, problem.query)} == set(pairs)
+
+
+def test_with_more_colours_than_are_free_some_change_places() -> None:
+    """In their order colours take free ones; the rest change places, or stay (few-shot/arclib/augmenters.py, 146)."""
+    grid: Grid = (tuple(range(10)),)
+    for seed in range(50):
+        used = {1, 3, 4, 6, 7, 9}
+        made = augment.recolouring(random.Random(seed), used)
+        (new,) = made.forward(grid)
+        assert sorted(new) == list(range(10)) and made.inverse(made.forward(grid)) == grid and new[0] == 0
+        taken = {colour for colour in used if new[colour] not in used}
+        assert all(new[new[colour]] == colour for colour in used - taken)
+        assert taken <= {1, 3, 4} and {1, 3, 4} - taken <= {new[colour] for colour in (6, 7, 9)}
+        few = augment.recolouring(random.Random(seed), {2, 5}).forward(((2, 5),))
+        assert not {2, 5} & set(few[0])
+
+
+def test_what_looks_the_same_is_asked_once() -> None:
+    """Half a turn and a flip of what is symmetric are one view."""
+    same: Grid = ((1, 2, 1), (0, 0, 0))
+    views = VIEWS["leave-one-out"]((Demonstration(same, same),), same, 0)
+    assert len(views) == len({(view.demonstrations, view.asked) for view in views})
+    names = [view.through.name for view in views]
+    assert "turned around" not in names and "upside down" in names and "left to right" not in names
 
 
 def test_a_bound_takes_a_fair_draw() -> None:
