@@ -27,7 +27,11 @@ from selfedit.session import Session
 from selfedit.types import Model, Version, pooled
 
 ROOT = Path(__file__).parent
-DOCUMENTS = {"demo": ROOT.parent / "selfedit" / "data" / "demo", "held_out": ROOT / "data" / "held_out"}
+DOCUMENTS = {
+    "demo": ROOT.parent / "selfedit" / "data" / "demo",
+    "held_out": ROOT / "data" / "held_out",
+    "unseen": ROOT / "data" / "unseen",
+}
 ANSWER_TOKENS = 24
 
 
