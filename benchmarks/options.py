@@ -100,10 +100,9 @@ class Bench:
             )
             for name, group in groups.items()
         ]
+        tokens = sum(recipe.tokens_per_epoch for recipe in recipes) * settings.epochs
         started = time.perf_counter()
-        with make_progress().bar(
-            "Training", sum(r.tokens_per_epoch for r in recipes) * settings.epochs, "tokens"
-        ) as bar:
+        with make_progress().bar("Training", tokens, "tokens") as bar:
             updates = {u.recipe_id: u for u in self.stages.inner.adapt(recipes, self.writer, bar.advance)}
         seconds = time.perf_counter() - started
         store, held = self.session.store, []
