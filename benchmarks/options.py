@@ -61,8 +61,15 @@ OPTIONS: dict[str, Option] = {
     "4 epochs": Option(settings=lambda h: replace(h, epochs=4)),
     "an adapter a document": Option(whole=True),
 }
-CONTEXT = ("the router's passage in context", "both")
-"""Rows without training of their own: retrieval, by the starting policy and by the adapter that is routed to."""
+AS_LEARNT, FIRST, RETRIEVED, BOTH = (
+    "as learnt",
+    "the router's choice alone",
+    "the router's passage in context",
+    "both",
+)
+UNTRAINED = (AS_LEARNT, FIRST, RETRIEVED, BOTH)
+"""Rows without training of their own: what `learn` made, asked as `ask` does; without the surest of two; and retrieval,
+by the starting policy and by the adapter that is routed to."""
 
 
 class Bench:
@@ -124,6 +131,23 @@ class Bench:
         asked = [Asked(task, probe, models[task.id]) for task, probe in questions]
         return [answer.verdict.correct for answer in self.stages.evaluator.ask(asked)]
 
+    def first(self, knowledge: Knowledge, questions: Sequence[tuple[Task, Probe]]) -> list[bool]:
+        """The same where the router's first choice answers, however unsure it is."""
+        recall = Recall(knowledge, self.base, self.session._adapter)
+        chosen = recall.recall([Query(probe.question) for _, probe in questions])
+        asked = [
+            Asked(replace(task, title=who.topic), probe, who.model)
+            for (task, probe), who in zip(questions, chosen, strict=True)
+        ]
+        return [answer.verdict.correct for answer in self.stages.evaluator.ask(asked)]
+
+    def untrained(self, name: str, questions: Sequence[tuple[Task, Probe]]) -> list[bool]:
+        """One of the rows without training of their own."""
+        known = self.version.knowledge
+        if name == AS_LEARNT:
+            return self.routed(known, questions)
+        return self.first(known, questions) if name == FIRST else self.in_context(known, questions, name == BOTH)
+
     def in_context(self, knowledge: Knowledge, questions: Sequence[tuple[Task, Probe]], both: bool) -> list[bool]:
         """Retrieval: the passage that the router finds is shown with the question."""
         recall = Recall(knowledge, self.base, self.session._adapter)
@@ -156,10 +180,9 @@ def rows(documents: str, seed: int, scratch: Path, names: Sequence[str], done: s
         bench = bench or Bench(documents, seed, scratch)
         questions = [(task, probe) for task in bench.version.tasks for probe in task.probes]
         row: dict[str, Any] = {"documents": documents, "seed": seed, "option": name}
-        if name in CONTEXT:
-            known = bench.version.knowledge
-            row["routed"] = bench.in_context(known, questions, name == "both")
-            row["reworded"] = bench.in_context(known, reworded(documents, bench.version), name == "both")
+        if name in UNTRAINED:
+            row["routed"] = bench.untrained(name, questions)
+            row["reworded"] = bench.untrained(name, reworded(documents, bench.version))
         else:
             known, row["tokens"], row["seconds"] = bench.trained(OPTIONS[name])
             row["routed"] = bench.routed(known, questions)
@@ -172,7 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", nargs="+", choices=DOCUMENTS, default=["demo", "held_out"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--options", nargs="+", choices=[*OPTIONS, *CONTEXT], default=[*OPTIONS, *CONTEXT])
+    parser.add_argument("--options", nargs="+", choices=[*UNTRAINED, *OPTIONS], default=[*UNTRAINED, *OPTIONS])
     parser.add_argument("--scratch", type=Path, default=Path("/tmp/selfedit-learning"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/options-cpu.json"))
     options = parser.parse_args()
