@@ -12,6 +12,7 @@ import typer
 
 from selfedit.cli import ask, chat, demo, doctor, estimate, fewshot, grade, learn, lineage, options, runs, versions
 from selfedit.errors import UserError
+from selfedit.text.harmless import one_line
 
 # Nothing in this package may import torch or transformers at its start: `selfedit --help` must not wait for them.
 
@@ -60,9 +61,9 @@ def main() -> None:
     except KeyboardInterrupt:
         _fail(_INTERRUPTED, 130)
     except UserError as error:
-        _fail(f"error: {' '.join(str(error).split())}", 2)
+        _fail(f"error: {one_line(str(error))}", 2)
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = one_line(f"{type(error).__name__}: {error}")
         _fail(f"internal error: {reason}; run again with --debug for the traceback, and report it", 1)
 
 
