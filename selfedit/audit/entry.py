@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from selfedit.files.chain import FIRST
 from selfedit.files.serialize import decode, encode
 
 Action = Literal[
@@ -30,9 +30,6 @@ Action = Literal[
     "repaired",
 ]
 """What may be done to a store. `began`: a log, with what was there before it; `held`: a version waits for approval."""
-
-FIRST = "0" * 64
-"""In place of the hash of the line before the first one."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +81,3 @@ def from_line(line: bytes) -> Entry:
     if entry.when.utcoffset() is None:
         raise ValueError("time: it has no time zone")
     return entry
-
-
-def line_hash(line: bytes) -> str:
-    """What the next line says of this one, given without its newline."""
-    return hashlib.sha256(line).hexdigest()

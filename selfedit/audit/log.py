@@ -10,10 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from selfedit.audit.entry import FIRST, Action, Entry, from_line, line_hash, to_line
+from selfedit.audit.entry import Action, Entry, from_line, to_line
 from selfedit.audit.head import Head, Kept, read_kept, write_kept
 from selfedit.audit.signing import KEY, KEY_FILE, Signer, given_signer
 from selfedit.errors import UserError
+from selfedit.files.chain import FIRST, line_hash
 from selfedit.files.disk import reading, writing
 
 LOG_FILE, HEAD_FILE = "audit.jsonl", "audit-head.json"
@@ -46,7 +47,7 @@ class AuditLog:
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.path, self.actor = folder / LOG_FILE, actor
-        self._folder, self._head = folder, folder / HEAD_FILE
+        self._folder, self.head_path = folder, folder / HEAD_FILE
         self._lock, self._began, self._note = lock, began, note
 
     def record(
@@ -162,7 +163,7 @@ class AuditLog:
         )
         line = to_line(entry)
         head = Head(entry.number, line_hash(line), entry.time).signed(self._signer)
-        write_kept(self._head, Kept(head, line.decode(), size + len(line) + 1))
+        write_kept(self.head_path, Kept(head, line.decode(), size + len(line) + 1))
         try:
             self._write(line + b"\n")
         except OSError:
@@ -170,9 +171,9 @@ class AuditLog:
             with suppress(OSError):
                 os.truncate(self.path, size)
                 if kept is None:
-                    self._head.unlink()
+                    self.head_path.unlink()
                 else:
-                    write_kept(self._head, kept)
+                    write_kept(self.head_path, kept)
             raise
         return from_line(line)
 
@@ -187,11 +188,13 @@ class AuditLog:
             os.close(descriptor)
 
     def _kept(self) -> Kept | None:
-        kept = read_kept(self._head)
+        kept = read_kept(self.head_path)
         if kept is None and self.path.exists() and self.path.stat().st_size:
-            raise UserError(f"{self._head}, the head of the audit log, is gone. Restore it from a backup.")
+            raise UserError(f"{self.head_path}, the head of the audit log, is gone. Restore it from a backup.")
         if kept is not None and line_hash(kept.last.encode()) != kept.head.hash:
-            raise UserError(f"{self._head} was changed: it is not the head of its last line. Restore it from a backup.")
+            raise UserError(
+                f"{self.head_path} was changed: it is not the head of its last line. Restore it from a backup."
+            )
         return kept
 
     def _check_key(self, head: Head) -> None:
@@ -208,7 +211,7 @@ class AuditLog:
                 "given. Give the other one."
             )
         if not head.is_signed_by(self._signer.public):
-            raise UserError(f"{self._head} was changed: its signature is not good. Restore it from a backup.")
+            raise UserError(f"{self.head_path} was changed: its signature is not good. Restore it from a backup.")
 
     def _missing(self, kept: Kept) -> bytes:
         """What a crash left out of the last line.

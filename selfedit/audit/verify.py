@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from selfedit.audit.entry import FIRST, Entry, from_line, line_hash
+from selfedit.audit.entry import Entry, from_line
 from selfedit.audit.head import Head, Kept
 from selfedit.audit.signing import PublicKey
+from selfedit.files.chain import FIRST, line_hash
 
 Kind = Literal[
     "changed", "deleted", "inserted", "moved", "repeated", "cut", "unfinished", "rewritten", "unsigned", "store"
@@ -49,9 +50,9 @@ def verify(
     lines, tail = _lines(data)
     findings = _chain(lines)
     findings += _end(lines, tail, kept)
-    findings += _against(lines, sorted(elsewhere, key=lambda head: head.count))
+    findings += against(lines, sorted(elsewhere, key=lambda head: head.count))
     if key is not None:
-        findings += _signatures(kept, elsewhere, key)
+        findings += signatures([*([kept.head] if kept is not None else []), *elsewhere], key)
         findings += _signed_lines(lines, key)
     return tuple(findings)
 
@@ -122,10 +123,10 @@ def _end(lines: Sequence[bytes], tail: bytes, kept: Kept | None) -> list[Finding
     findings = []
     if tail:
         findings.append(Finding("cut", len(lines) + 1, f"after entry {len(lines)} there is half a line"))
-    return findings + _against(lines, [kept.head])
+    return findings + against(lines, [kept.head])
 
 
-def _against(lines: Sequence[bytes], heads: Sequence[Head]) -> list[Finding]:
+def against(lines: Sequence[bytes], heads: Sequence[Head]) -> list[Finding]:
     """Whether a log goes on from what each head says, the oldest one first."""
     findings: list[Finding] = []
     good = 0
@@ -143,8 +144,8 @@ def _against(lines: Sequence[bytes], heads: Sequence[Head]) -> list[Finding]:
     return findings
 
 
-def _signatures(kept: Kept | None, elsewhere: Sequence[Head], key: PublicKey) -> list[Finding]:
-    heads = [*([kept.head] if kept is not None else []), *elsewhere]
+def signatures(heads: Sequence[Head], key: PublicKey) -> list[Finding]:
+    """Whether the key signed all of them, and there is one at all."""
     bad = [head for head in heads if not head.is_signed_by(key)]
     return [
         Finding("unsigned", head.count, f"the head of {head.time} bears no good signature of the key {key.fingerprint}")

@@ -10,7 +10,24 @@ from typing import Annotated
 
 import typer
 
-from selfedit.cli import ask, chat, demo, doctor, estimate, fewshot, grade, learn, lineage, options, runs, versions
+from selfedit.audit import ACTOR, checked_actor
+from selfedit.cli import (
+    approval,
+    ask,
+    audit,
+    chat,
+    demo,
+    doctor,
+    estimate,
+    fewshot,
+    grade,
+    learn,
+    lineage,
+    options,
+    rules,
+    runs,
+    versions,
+)
 from selfedit.errors import UserError
 from selfedit.text.harmless import one_line
 
@@ -23,7 +40,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for _module in (learn, ask, chat, versions, lineage, runs, fewshot, grade, demo, doctor, estimate):
+for _module in (
+    learn,
+    ask,
+    chat,
+    versions,
+    lineage,
+    approval,
+    rules,
+    audit,
+    runs,
+    fewshot,
+    grade,
+    demo,
+    doctor,
+    estimate,
+):
     _module.register(app)
 
 
@@ -40,8 +72,19 @@ def selfedit(
     version: Annotated[
         bool, typer.Option("--version", help="Print selfedit's version.", callback=_version, is_eager=True)
     ] = False,
+    actor: Annotated[
+        str | None,
+        typer.Option(
+            "--actor",
+            metavar="NAME",
+            help=f"Who acts, for the audit log; by default {ACTOR} or the user's name.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """A language model reads documents, writes its own finetuning data, trains on it, and keeps what helps."""
+    if actor is not None:
+        os.environ[ACTOR] = checked_actor(actor)
 
 
 _INTERRUPTED = "Interrupted. What was saved stays, and the same command goes on from there."

@@ -33,6 +33,11 @@ def print_json(value: Mapping[str, Any]) -> None:
     print(harmless_json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)))
 
 
+def print_json_line(value: Mapping[str, Any]) -> None:
+    """The same on one line, for files that hold one object a line."""
+    print(harmless_json(json.dumps(value, ensure_ascii=False, allow_nan=False)))
+
+
 def say(text: str = "") -> None:
     """Print a line as it is, wrapped only by the terminal; what could move its cursor is written out."""
     console().print(Text(harmless(text)), soft_wrap=True)

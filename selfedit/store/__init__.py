@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from selfedit.files.journal import Journal
 from selfedit.store.approval import DocumentDiff, approve, document_diffs, pending, reject
+from selfedit.store.checked import differences
 from selfedit.store.lineage import BASE, Activation, ancestors
 from selfedit.store.store import MovedError, Store, check_base
 
@@ -17,6 +18,7 @@ __all__ = [
     "ancestors",
     "approve",
     "check_base",
+    "differences",
     "document_diffs",
     "pending",
     "reject",
