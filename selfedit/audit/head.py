@@ -46,7 +46,7 @@ class Head:
 class Kept:
     """What is beside a log: its head and, written before the log itself, its last line and its size with that, bytes.
 
-    So a line that a crash cut off can be completed, and nothing that the head does not know is ever taken for the log's.
+    So a line that a crash cut off can be completed, and nothing that the head does not know ever becomes the log's.
     """
 
     head: Head

@@ -84,7 +84,7 @@ class AuditLog:
             self._check_key(kept.head)
             if missing := self._missing(kept):
                 self._write(missing)
-                text = f"A line of {self.path} was half written in a crash, and was completed: it is entry {kept.head.count}."
+                text = f"Entry {kept.head.count} of {self.path} was half written in a crash, and was completed."
                 self._note(text)
                 self._append("repaired", "", {}, {"entry": kept.head.count, "bytes": len(missing)}, None)
 
@@ -224,7 +224,7 @@ class AuditLog:
         start = kept.size - len(line)
         if size < start:
             raise UserError(
-                f"{self.path} was cut: its head knows {kept.head.count} entries in {kept.size} bytes, and {size} are left. "
+                f"{self.path} was cut: its head knows {kept.head.count} entries in {kept.size} bytes, {size} are left. "
                 f"Restore it from a backup; {_VERIFY}."
             )
         if size > kept.size:

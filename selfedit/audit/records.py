@@ -1,4 +1,4 @@
-"""The records of a run or of unfinished work: a journal whose lines are bound to each other as those of an audit log."""
+"""The records of a run or of unfinished work: a journal whose lines are bound to each other as an audit log's."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def _pending(
     store: options.StoreDir = options.STORE,
     debug: options.Debug = False,
 ) -> None:
-    """List what waits for approval, or show one in full: what documents say now, self-edits, questions, damage, flags."""
+    """List what waits for approval, or show one in full: what is new, self-edits, questions, damage, flags."""
     opened = Session(None, store).store
     if id is not None:
         version = pending(opened, id)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
+from time import sleep
 from typing import Annotated, Any, get_args
 
 import typer
@@ -111,7 +112,7 @@ def _verify(
     store: options.StoreDir = options.STORE,
     debug: options.Debug = False,
 ) -> None:
-    """Look for every change, deletion, insertion, reordering, cut and replay, and say where; exit code 1 if there is one.
+    """Look for every change, deletion, insertion, reordering, cut and replay, and say where; exit code 1 if any.
 
     Without a signed head or one that was kept elsewhere, nobody can tell that the end was cut off, or that all was
     written anew.
@@ -123,21 +124,20 @@ def _verify(
         findings, count = verify_records(folder, heads, public), records_head(folder).count
     else:
         opened = Session(None, store).store
-        path = opened.audit.path
-        kept = read_kept(opened.audit.head_path)
-        for _ in range(_TRIES):  # Somebody may be writing.
+        path, count = opened.audit.path, 0
+        for _ in range(_TRIES):
             with reading(path):
                 data = path.read_bytes() if path.exists() else b""
-            before, kept = kept, read_kept(opened.audit.head_path)
-            if before == kept:
+            findings, count = verify(data, read_kept(opened.audit.head_path), heads, public), data.count(b"\n")
+            findings = findings or tuple(differences(opened))
+            if not findings:
                 break
-        findings, count = verify(data, kept, heads, public), data.count(b"\n")
-        if not findings:
-            findings = tuple(differences(opened))
+            sleep(_PAUSE_S)
     _print_findings(findings, count, vouched=bool(heads) or public is not None, json=json)
 
 
-_TRIES = 5
+# Somebody may be writing: what is wrong for good still is a little later.
+_TRIES, _PAUSE_S = 3, 0.2
 
 
 def _head(

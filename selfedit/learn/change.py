@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Change:
-    """What came of it. `reason` says why nothing was committed, `rejected` was set aside, `pending` waits for approval."""
+    """What came of it. `reason` says why nothing was committed; `rejected` was set aside, `pending` waits."""
 
     version: Version | None
     reason: str = ""
