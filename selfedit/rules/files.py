@@ -46,6 +46,12 @@ class RulesFiles:
         data = self.text()
         return read_rules(data, "the rules of this store") if data else Rules()
 
+    def approvers(self) -> tuple[str, ...] | None:
+        """Who may approve and change rules, by the log, which has it even where the file is gone; None is anybody."""
+        changes = (entry for entry in reversed(self._log.entries()) if entry.action == "setting changed")
+        named = next((entry.details["now"].get("approvers") for entry in changes if "now" in entry.details), None)
+        return None if named is None else tuple(named)
+
     def set(self, data: bytes, name: str, home: Path) -> Rules:
         """Put other rules in force, and return them. Call it under the store's lock.
 

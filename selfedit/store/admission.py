@@ -70,7 +70,7 @@ class Admission:
 
     def approver(self) -> None:
         """Raise UserError unless whoever acts may approve, reject and change the rules."""
-        approvers = self._rules.read().approvers
+        approvers = self._rules.approvers()
         if approvers is not None and self._audit.actor not in approvers:
             raise UserError(
                 f"{self._audit.actor} may not do this: the rules of this store name {', '.join(approvers)}. "
