@@ -112,6 +112,14 @@ class AuditLog:
             data = self.path.read_bytes() if self.path.exists() else b""
         return [_entry(line, self.path) for line in data.split(b"\n")[:-1]]
 
+    def began_with(self) -> tuple[str, ...] | None:
+        """The versions that were there when the log began; None where there is no log."""
+        if not self.path.exists():
+            return None
+        with reading(self.path), self.path.open("rb") as file:
+            line = file.readline().rstrip(b"\n")
+        return tuple(_entry(line, self.path).details.get("versions", ())) if line else None
+
     def within(self, span: timedelta) -> list[Entry]:
         """The entries of the last hours or days, newest first. Call it under the lock, after `begin`.
 

@@ -30,6 +30,7 @@ def _pending(
     id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Which; by default all.", show_default=False)] = None,
     json: options.Json = False,
     store: options.StoreDir = options.STORE,
+    quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """List what waits for approval, or show one in full: what is new, self-edits, questions, damage, flags."""
@@ -60,6 +61,7 @@ def _approve(
     ] = "",
     json: options.Json = False,
     store: options.StoreDir = options.STORE,
+    quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Let what waits take effect: these very weights, and no others. It becomes the active version."""
@@ -75,6 +77,7 @@ def _reject(
     why: Annotated[str, typer.Option("--why", metavar="REASON", help="Why.", show_default=False)],
     json: options.Json = False,
     store: options.StoreDir = options.STORE,
+    quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Set what waits aside; it never takes effect."""

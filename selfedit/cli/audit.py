@@ -70,6 +70,7 @@ def _show(
     last: Annotated[int, typer.Option("--last", metavar="N", min=0, help="At most so many; 0 is all.")] = _SHOWN,
     json: options.Json = False,
     store: options.StoreDir = options.STORE,
+    quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Show what was done to a store, oldest first."""
@@ -110,6 +111,7 @@ def _verify(
     runs_dir: Runs = listing.DEFAULT_RUNS,
     json: options.Json = False,
     store: options.StoreDir = options.STORE,
+    quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Look for every change, deletion, insertion, reordering, cut and replay, and say where; exit code 1 if any.
@@ -145,6 +147,7 @@ def _head(
     runs_dir: Runs = listing.DEFAULT_RUNS,
     json: options.Json = False,
     store: options.StoreDir = options.STORE,
+    quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Print what stands for the whole log: count and hash, signed where there is a key. Keep it elsewhere."""
@@ -173,6 +176,7 @@ def _trace(
     ] = None,
     json: options.Json = False,
     store: options.StoreDir = options.STORE,
+    quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Go from a version, or from an answer, back to the documents, the self-edits and the people."""
@@ -195,6 +199,7 @@ def _trace(
 def _key(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file, outside of the store.", show_default=False)],
     json: options.Json = False,
+    quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Make an Ed25519 key: FILE for whoever signs, FILE.pub for whoever verifies."""

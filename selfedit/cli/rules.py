@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from pydantic import BaseModel
 
 from selfedit.cli import options, output
 from selfedit.rules import Rules, read_rules
@@ -29,6 +30,7 @@ def _show(
     context: typer.Context,
     json: options.Json = False,
     store: options.StoreDir = options.STORE,
+    quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Show the rules in force: each with what it means."""
@@ -40,6 +42,7 @@ def _set(
     file: _File,
     json: options.Json = False,
     store: options.StoreDir = options.STORE,
+    quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Put the rules in a file in force, instead of those that were: what it does not name is not limited.
@@ -56,6 +59,7 @@ def _check(
     file: _File,
     json: options.Json = False,
     store: options.StoreDir = options.STORE,
+    quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Say whether a file holds rules that a store could have, without putting them in force."""
@@ -69,11 +73,11 @@ def _print(rules: Rules, json: bool) -> None:
     output.table(("rule", "is", "what it says"), _rows(rules, ""))
 
 
-def _rows(group: Any, prefix: str) -> list[tuple[str, str, str]]:
+def _rows(group: BaseModel, prefix: str) -> list[tuple[str, str, str]]:
     rows = []
     for name, field in type(group).model_fields.items():
         value = getattr(group, name)
-        if hasattr(value, "model_fields"):
+        if isinstance(value, BaseModel):
             rows += _rows(value, f"{prefix}{name}.")
         else:
             shown = ", ".join(value) if isinstance(value, tuple) else "-" if value is None else str(value)

@@ -10,6 +10,7 @@ from difflib import unified_diff
 from selfedit.errors import UserError, nearest
 from selfedit.store.lineage import BASE
 from selfedit.store.store import Store
+from selfedit.store.version_files import without_id
 from selfedit.types import DocumentRef, Version
 
 
@@ -62,7 +63,7 @@ def approve(store: Store, id: str, adapter: str = "") -> Version:
         store.admission.update()
         hashes = {"version": [store.sha256(id)], "adapter": [version.adapter_sha256]}
         store.audit.record("approved", id, hashes=hashes)
-        added = store.add(replace(version, id="", approved_by=store.audit.actor), "v", was=id)
+        added = store.add(replace(without_id(version), approved_by=store.audit.actor), "v", was=id)
         store.remove(id)
         return added
 
@@ -79,7 +80,7 @@ def reject(store: Store, id: str, why: str) -> Version:
         version = pending(store, id)
         store.admission.approver()
         reason = f"rejected by {store.audit.actor}: {' '.join(why.split())}"
-        added = store.add(replace(version, id="", rejected=reason), "r", was=id)
+        added = store.add(replace(without_id(version), rejected=reason), "r", was=id)
         store.remove(id)
         return added
 

@@ -137,7 +137,11 @@ class Store:
     @property
     def active(self) -> str | None:
         """The id of the version that answers and that the next one builds on; None is the base."""
-        return self.lineage.active(self.ids())
+        ids = self.ids()
+        if not self.lineage.history() and (began := self.audit.began_with()) is not None:
+            # Stores of earlier releases had no lineage; what came later and is not in it never took effect.
+            ids = [id for id in ids if id in began]
+        return self.lineage.active(ids)
 
     def activate(self, id: str | None, action: str) -> None:
         """Make a version, or with None the base, the active one.
@@ -369,7 +373,7 @@ class Store:
                 f"The store {self.path} has no version yet. Make one with 'selfedit learn FILE --store {self.path}'."
             )
         if id is None:
-            active = self.lineage.active(ids)
+            active = self.active
             if active is None:
                 raise UserError(
                     f"No version is active in {self.path}: the base answers. 'selfedit use ID' makes one active."
