@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,12 +49,13 @@ def verify(
         key: has to have signed all of them.
     """
     lines, tail = _lines(data)
-    findings = _chain(lines)
+    entries = [_read(line) for line in lines]
+    findings = _chain(lines, entries)
     findings += _end(lines, tail, kept)
     findings += against(lines, sorted(elsewhere, key=lambda head: head.count))
     if key is not None:
         findings += signatures([*([kept.head] if kept is not None else []), *elsewhere], key)
-        findings += _signed_lines(lines, key)
+        findings += _signed_lines(entries, key)
     return tuple(findings)
 
 
@@ -62,17 +64,16 @@ def _lines(data: bytes) -> tuple[list[bytes], bytes]:
     return lines, tail
 
 
-def _chain(lines: Sequence[bytes]) -> list[Finding]:
+def _chain(lines: Sequence[bytes], entries: Sequence[Entry | None]) -> list[Finding]:
     """Where one line does not follow another."""
     findings: list[Finding] = []
     seen: dict[str, int] = {}
-    numbers = [_number(line) for line in lines]
+    numbers = Counter(entry.number for entry in entries if entry is not None)
     before, last = FIRST, 0
     time: datetime | None = None
-    for line in lines:
+    for line, entry in zip(lines, entries, strict=True):
         hash = line_hash(line)
         expected = last + 1
-        entry = _read(line)
         if entry is None:
             findings.append(Finding("changed", expected, f"entry {expected} is not one that selfedit wrote"))
             before, last = hash, expected
@@ -87,7 +88,7 @@ def _chain(lines: Sequence[bytes]) -> list[Finding]:
             what = f"{_span(expected, entry.number - 1)} {'are gone' if gone else 'do not stand in their place'}"
             findings.append(Finding(kind, expected, what, until=entry.number - 1))
         elif entry.number < expected:
-            kind = "moved" if numbers.count(entry.number) == 1 else "inserted"
+            kind = "moved" if numbers[entry.number] == 1 else "inserted"
             word = "does not stand in its place" if kind == "moved" else "was put in"
             findings.append(
                 Finding(kind, entry.number, f"after entry {last}, a line with the number {entry.number} {word}")
@@ -153,11 +154,10 @@ def signatures(heads: Sequence[Head], key: PublicKey) -> list[Finding]:
     ] or ([] if heads else [Finding("unsigned", 0, "there is no head that could be signed")])
 
 
-def _signed_lines(lines: Sequence[bytes], key: PublicKey) -> list[Finding]:
+def _signed_lines(entries: Sequence[Entry | None], key: PublicKey) -> list[Finding]:
     """The first entry that was written anew, by the signature that the next one bears of all before it."""
     signed = False
-    for line in lines:
-        entry = _read(line)
+    for entry in entries:
         if entry is None or entry.number < 2:
             continue
         signed = signed or bool(entry.signature)
@@ -172,11 +172,6 @@ def _read(line: bytes) -> Entry | None:
         return from_line(line)
     except ValueError:
         return None
-
-
-def _number(line: bytes) -> int | None:
-    entry = _read(line)
-    return None if entry is None else entry.number
 
 
 def _before(line: bytes) -> str | None:
