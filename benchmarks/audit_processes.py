@@ -63,10 +63,42 @@ except LimitError:
 """
 
 _BITS = (
-    "../../x", "..\\\\..\\\\x", "/etc/passwd", "; rm -rf ~", "$(touch x)", "`touch x`", "a\0b", "a\nb", "\x1b[2J", "\x9b31m",
-    "\u202etxt.exe", "v1/../../x", "r1", "p1/..", "~", "con", "a" * 300, "%2e%2e%2f", "\ud800", "{}", "{0.__class__}", "<b>", "|",
-    "store.json", "audit.jsonl", ".", "..", "", " ", "\ufeffx", "file:///x", "\\\\\\\\host\\\\x", "*", "-rf", "--store=x",
-)  # fmt: skip
+    "../../x",
+    "..\\\\..\\\\x",
+    "/etc/passwd",
+    "; rm -rf ~",
+    "$(touch x)",
+    "`touch x`",
+    "a\0b",
+    "a\nb",
+    "\x1b[2J",
+    "\x9b31m",
+    "\u202etxt.exe",
+    "v1/../../x",
+    "r1",
+    "p1/..",
+    "~",
+    "con",
+    "a" * 300,
+    "%2e%2e%2f",
+    "\ud800",
+    "{}",
+    "{0.__class__}",
+    "<b>",
+    "|",
+    "store.json",
+    "audit.jsonl",
+    ".",
+    "..",
+    "",
+    " ",
+    "\ufeffx",
+    "file:///x",
+    "\\\\\\\\host\\\\x",
+    "*",
+    "-rf",
+    "--store=x",
+)
 
 
 def race(folder: Path, processes: int, draw: random.Random, back: bool) -> dict[str, Any]:
