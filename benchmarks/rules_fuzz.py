@@ -2,8 +2,8 @@
 
 python -m benchmarks.rules_fuzz
 
-10,000 texts that are nearly rules, and 10,000 that are nearly lines of an audit log: bytes changed, pieces put in, lines
-moved. A mistake is one printable line; anything else that is raised counts as a crash.
+10,000 texts that are nearly rules, and 10,000 that are nearly lines of an audit log: bytes changed, pieces put in,
+lines moved. A mistake is one printable line; anything else that is raised counts as a crash.
 """
 
 from __future__ import annotations
