@@ -17,7 +17,7 @@ from selfedit.models import DEFAULT_MODEL, resolve
 from selfedit.policies.formats import get_format
 from selfedit.progress import Progress, QuietProgress
 from selfedit.store import BASE, Store, ancestors, approve, check_base, reject
-from selfedit.store.admission import check_folders
+from selfedit.store.admission import check_folders, check_parent
 from selfedit.types import Adapter, Knowledge, Model, Version
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Session:
         GRADERS[config.grader]()  # A judge says here what it lacks.
         Store.check(self._store_path)
         if parent is not None and parent != BASE:
-            self.store.get(parent)
+            check_parent(self.store.get(parent).id)
         keep = read_keep(config.keep)
         check_policy(config.policy)
         sources = read_sources([Path(path) for path in paths], config)

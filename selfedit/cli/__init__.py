@@ -104,9 +104,9 @@ def main() -> None:
     except KeyboardInterrupt:
         _fail(_INTERRUPTED, 130)
     except UserError as error:
-        _fail(f"error: {one_line(str(error))}", 2)
+        _fail(f"error: {one_line(' '.join(str(error).split()))}", 2)
     except Exception as error:
-        reason = one_line(f"{type(error).__name__}: {error}")
+        reason = one_line(" ".join(f"{type(error).__name__}: {error}".split()))
         _fail(f"internal error: {reason}; run again with --debug for the traceback, and report it", 1)
 
 

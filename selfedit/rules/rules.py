@@ -111,8 +111,11 @@ class Rules(_Group):
         """
         if self.folders is None:
             return True
-        path = (home / document).resolve()
-        return any(path.is_relative_to((home / Path(folder).expanduser()).resolve()) for folder in self.folders)
+        try:
+            path = (home / document).resolve()
+            return any(path.is_relative_to((home / Path(folder).expanduser()).resolve()) for folder in self.folders)
+        except (OSError, RuntimeError, ValueError):  # A loop of links, or a name that none can have.
+            return False
 
 
 def read_rules(data: bytes, name: str, home: Path | None = None) -> Rules:

@@ -10,7 +10,7 @@ from typing import Any
 from selfedit.audit import AuditLog
 from selfedit.errors import UserError
 from selfedit.rules import LimitError, Rules, RulesFiles, check_reading, check_update
-from selfedit.store.version_folders import Letter
+from selfedit.store.version_folders import Letter, letter_of
 from selfedit.text.reading import shown
 from selfedit.types import DocumentRef, Version
 
@@ -57,6 +57,7 @@ class Admission:
         rules = self._rules.read()
         if version.action == "forget":
             return "v"
+        check_parent(version.parent)
         check_margins(rules, version)
         if rules.approval == "always" or (rules.approval == "flagged" and version.flags):
             return "p"
@@ -96,6 +97,13 @@ def check_folders(rules: Rules, paths: Sequence[str], home: Path) -> None:
                 f"The rules of this store do not let {shown(path)} be learnt: it lies in none of the folders "
                 f"{', '.join(map(shown, rules.folders))}."
             )
+
+
+def check_parent(id: str | None) -> None:
+    """Raise UserError unless what a version builds on took effect itself; None is the base."""
+    if id is not None and letter_of(id) != "v":
+        what = "was rejected" if letter_of(id) == "r" else "waits for approval"
+        raise UserError(f"{id} {what}, so that nothing may build on it. Name a version that took effect.")
 
 
 def check_margins(rules: Rules, version: Version) -> None:

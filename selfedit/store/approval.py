@@ -53,10 +53,9 @@ def approve(store: Store, id: str, adapter: str = "") -> Version:
         store.admission.approver()
         if not version.adapter_sha256.startswith(adapter):
             raise UserError(f"The weights of {id} are {version.adapter_sha256[:16]}…, not {adapter}: look at it again.")
-        held = next(
-            entry for entry in reversed(store.audit.entries()) if entry.action == "held" and entry.subject == id
-        )
-        if held.hashes.get("version") != (store.sha256(id),):
+        entries = reversed(store.audit.entries())
+        held = next((entry for entry in entries if entry.action == "held" and entry.subject == id), None)
+        if held is None or held.hashes.get("version") != (store.sha256(id),):
             raise UserError(f"{id} was changed since it was held back. Reject it, and learn its documents again.")
         store.check_adapter(version)
         _check_parent(store, version)

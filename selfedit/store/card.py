@@ -186,9 +186,9 @@ def _is_routed(version: Version) -> bool:
 
 def _line(text: str) -> str:
     """Text as one line of plain Markdown."""
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", one_line(text))
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", one_line(" ".join(text.split())))
 
 
 def _code(text: str) -> str:
     """Text that goes between backticks."""
-    return one_line(text.replace("`", "'"))
+    return one_line(" ".join(text.replace("`", "'").split()))

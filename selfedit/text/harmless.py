@@ -23,8 +23,8 @@ def harmless_json(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The same on one line, whatever white space there was."""
-    return harmless(" ".join(text.split()))
+    """The same on one line."""
+    return harmless(" ".join(text.splitlines()))
 
 
 def _named(code: int) -> str:

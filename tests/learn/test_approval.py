@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,20 @@ def test_who_may_and_how_often(library: Library) -> None:
     assert said(session, "action", "subject")[-1] == ("rejected", "r1")
     with pytest.raises(UserError, match=r"Nothing waits as 'p2'"):
         session.approve("p2")
+
+
+def test_nothing_builds_on_what_did_not_take_effect(library: Library) -> None:
+    """Else an update that nobody flags would bring along what nobody approved."""
+    session = ruled(library)
+    library.learn(session, "lamp")
+    library.learn(session, "bird")
+    session.reject("p2", "no")
+    ruled(library, "approval: flagged\n")
+    for parent, why in (("p1", "waits for approval"), ("r1", "was rejected")):
+        with pytest.raises(UserError, match=f"{parent} {why}, so that nothing may build on it"):
+            library.learn(session, "port", parent=parent)
+        with pytest.raises(UserError, match=f"{parent} {why}"):
+            session.store.commit(replace(session.show(parent), parent=parent))
 
 
 def test_killed_while_it_is_approved(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:

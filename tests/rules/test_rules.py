@@ -103,6 +103,17 @@ def test_folders_hold_with_links_and_dots(tmp_path: Path) -> None:
     rules = read_rules(b"folders: [docs]", "rules.yaml", home)
     for path in ("docs/a.md", "docs/in/a.md", str(home / "docs" / "a.md"), "secret/../docs/a.md"):
         assert rules.allows(path, home)
-    for path in ("docs-other/a.md", "docs/../secret/a.md", "docs/link/a.md", "/etc/passwd", "../x", "a.md", "-", ""):
+    for path in (
+        "docs-other/a.md",
+        "docs/../secret/a.md",
+        "docs/link/a.md",
+        "/etc/passwd",
+        "../x",
+        "a.md",
+        "-",
+        "",
+        "loop/a.md",
+        "a\0b",
+    ):
         assert not rules.allows(path, home)
     assert Rules().allows("/etc/passwd", home)
