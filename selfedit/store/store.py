@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from selfedit.audit import Action, AuditLog, default_actor
+from selfedit.audit import Action, AuditLog, checked_actor, default_actor
 from selfedit.errors import UserError, nearest
 from selfedit.files.disk import ensure_space, try_writing, writing
 from selfedit.files.journal import Journal
@@ -56,7 +56,8 @@ class Store:
         self.locked = StoreLock(self._staging, path, _INSTEAD)
         self.adapters = AdapterFiles(path / "adapters", self._versions.folders["v"])
         self.lineage = Lineage(path / "lineage.jsonl")
-        self.audit = AuditLog(path, self.locked, actor or default_actor(), self._contents, note)
+        who = default_actor() if actor is None else checked_actor(actor)
+        self.audit = AuditLog(path, self.locked, who, self._contents, note)
         self.rules_files = RulesFiles(path / "rules", self.audit)
         self.admission = Admission(self.rules_files, self.audit, self.home)
 
