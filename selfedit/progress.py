@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from selfedit.text.harmless import one_line
+
 
 class Bar(ABC):
     """One piece of long work under way."""
@@ -64,7 +66,7 @@ class LineProgress(Progress):
         bar.finish()
 
     def note(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        print(one_line(text), file=self._stream, flush=True)
 
 
 class _LineBar(Bar):
@@ -110,7 +112,7 @@ class TerminalProgress(Progress):
             yield _RichBar(rich, rich.add_task(label, total=total, rate=""))
 
     def note(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False)
+        self._console.print(one_line(text), highlight=False, markup=False)
 
 
 class _RichBar(Bar):

@@ -17,7 +17,8 @@ from selfedit.models import DEFAULT_MODEL, resolve
 from selfedit.policies.formats import get_format
 from selfedit.progress import Progress, QuietProgress
 from selfedit.rewards import make_reward
-from selfedit.store import BASE, Store, ancestors, check_base
+from selfedit.store import BASE, Store, ancestors, approve, check_base, reject
+from selfedit.store.admission import check_folders, check_parent
 from selfedit.types import Adapter, Knowledge, Model, Version
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Session:
         model: a bundled name, a Hugging Face id, a folder or a .gguf file. None: the one that the store's newest
             version was made for, or else the default.
         store: a folder; made at the first `learn`.
+        actor: who acts, for the store's audit log; None is SELFEDIT_ACTOR or the user of the operating system.
 
     Raises:
         UserError: the model's name is unknown, here and in all methods where the user can mend what is wrong.
@@ -90,8 +92,9 @@ class Session:
         store: str | Path = DEFAULT_STORE,
         device: str | None = None,
         progress: Progress | None = None,
+        actor: str | None = None,
     ) -> None:
-        self._store_path, self._device = Path(store), device
+        self._store_path, self._device, self._actor = Path(store), device, actor
         self._progress = progress or QuietProgress()
         self._model_name = model
         self._recalls: dict[str, Recall] = {}
@@ -103,7 +106,7 @@ class Session:
     @property
     def store(self) -> Store:
         """The store, which must exist."""
-        return Store.open(self._store_path)
+        return Store.open(self._store_path, actor=self._actor, note=self._progress.note)
 
     @cached_property
     def base(self) -> BaseModel:
@@ -147,10 +150,13 @@ class Session:
         _ = make_reward(config.reward).identity
         Store.check(self._store_path)
         if parent is not None and parent != BASE:
-            self.store.get(parent)
+            check_parent(self.store.get(parent).id)
         keep = read_keep(config.keep)
         check_policy(config.policy)
         sources = read_sources([Path(path) for path in paths], config)
+        if (self._store_path / "store.json").exists():
+            store = self.store
+            check_folders(store.rules, [str(Path(each.path).absolute()) for each in sources.documents], store.home)
         format_ = get_format(config.format or DEFAULT_FORMAT)
         file = FilePolicy(config.edits_from, format_) if config.edits_from is not None else None
         from selfedit.learn.start import Request  # Which imports torch.
@@ -295,6 +301,18 @@ class Session:
         store.activate(path[steps], "rollback")
         return path[steps]
 
+    def pending(self) -> list[Version]:
+        """What waits for approval, oldest first."""
+        return self.store.versions("p")
+
+    def approve(self, id: str, adapter: str = "") -> Version:
+        """Let what waits take effect; see `selfedit.store.approve`."""
+        return approve(self.store, id, adapter)
+
+    def reject(self, id: str, why: str) -> Version:
+        """Set aside what waits."""
+        return reject(self.store, id, why)
+
     def forget(self, document: str, **settings: Any) -> Change:
         """Commit a version that never saw a document, named by its title, path or file name."""
         from selfedit.learn.change import forget, matching
@@ -345,7 +363,7 @@ class Session:
     def _learner(self) -> Learner:
         from selfedit.learn.start import Learner
 
-        return Learner(self.base, self._store_path, self._progress, self._generator)
+        return Learner(self.base, self._store_path, self._progress, self._generator, self._actor)
 
     @cached_property
     def _prompter(self) -> Prompter:

@@ -454,6 +454,21 @@ class GateFigure:
     text: str
 
 
+@dataclass(frozen=True)
+class Flag:
+    """Something about a document or an edit that a person should look at before it is learnt.
+
+    Attributes:
+        kind: of finding, in a word or two.
+        where: the document, passage or edit.
+        why: what was found.
+    """
+
+    kind: str
+    where: str
+    why: str
+
+
 Action = Literal["learn", "forget", "consolidate"]
 """What made a version."""
 
@@ -474,6 +489,8 @@ class Version:
         gates: what the gates saw.
         scale: by which the update was made weaker to pass them; 1 where it was not.
         rejected: why it was not committed but kept aside; empty if it was.
+        flags: what a person should look at before it takes effect.
+        approved_by: who let it take effect; empty where nobody had to.
     """
 
     id: str
@@ -497,6 +514,8 @@ class Version:
     gates: tuple[GateFigure, ...] = ()
     scale: float = 1.0
     rejected: str = ""
+    flags: tuple[Flag, ...] = ()
+    approved_by: str = ""
 
     @property
     def questions(self) -> int:

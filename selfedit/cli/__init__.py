@@ -10,8 +10,27 @@ from typing import Annotated
 
 import typer
 
-from selfedit.cli import arc, ask, chat, demo, doctor, estimate, grade, learn, lineage, options, runs, solve, versions
+from selfedit.audit import ACTOR, checked_actor
+from selfedit.cli import (
+    approval,
+    arc,
+    ask,
+    audit,
+    chat,
+    demo,
+    doctor,
+    estimate,
+    grade,
+    learn,
+    lineage,
+    options,
+    rules,
+    runs,
+    solve,
+    versions,
+)
 from selfedit.errors import UserError
+from selfedit.text.harmless import one_line
 
 # Nothing in this package may import torch or transformers at its start: `selfedit --help` must not wait for them.
 
@@ -22,7 +41,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for _module in (learn, ask, chat, versions, lineage, runs, solve, arc, grade, demo, doctor, estimate):
+for _module in (
+    learn,
+    ask,
+    chat,
+    versions,
+    lineage,
+    approval,
+    rules,
+    audit,
+    runs,
+    solve,
+    arc,
+    grade,
+    demo,
+    doctor,
+    estimate,
+):
     _module.register(app)
 
 
@@ -39,8 +74,19 @@ def selfedit(
     version: Annotated[
         bool, typer.Option("--version", help="Print selfedit's version.", callback=_version, is_eager=True)
     ] = False,
+    actor: Annotated[
+        str | None,
+        typer.Option(
+            "--actor",
+            metavar="NAME",
+            help=f"Who acts, for the audit log; by default {ACTOR} or the user's name.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """A language model reads documents, writes its own finetuning data, trains on it, and keeps what helps."""
+    if actor is not None:
+        os.environ[ACTOR] = checked_actor(actor)
 
 
 _INTERRUPTED = "Interrupted. What was saved stays, and the same command goes on from there."
@@ -60,9 +106,9 @@ def main() -> None:
     except KeyboardInterrupt:
         _fail(_INTERRUPTED, 130)
     except UserError as error:
-        _fail(f"error: {' '.join(str(error).split())}", 2)
+        _fail(f"error: {one_line(' '.join(str(error).split()))}", 2)
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = one_line(" ".join(f"{type(error).__name__}: {error}".split()))
         _fail(f"internal error: {reason}; run again with --debug for the traceback, and report it", 1)
 
 

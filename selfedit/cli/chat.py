@@ -12,6 +12,7 @@ from selfedit.cli import ask, options, output
 from selfedit.errors import UserError
 from selfedit.progress import Progress, make_progress
 from selfedit.session import Asked, Session
+from selfedit.text.harmless import harmless_json
 
 _HISTORY = 4
 """Earlier questions that a router looks at."""
@@ -106,7 +107,7 @@ def _answer(session: Session, who: _Who, question: str, compare: bool, json: boo
     if bare:
         shown["base_answer"] = bare[0].answer
     if json:
-        print(json_.dumps(shown, ensure_ascii=False), flush=True)
+        print(harmless_json(json_.dumps(shown, ensure_ascii=False)), flush=True)
     elif bare:
         output.table(("base", str(reply.version)), [(bare[0].answer, reply.answer)])
     else:

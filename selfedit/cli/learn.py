@@ -248,6 +248,7 @@ def as_json(result: LearnResult, model: str, store: Path) -> dict[str, Any]:
         "parent": result.version.parent if result.version else None,
         "memory": result.version.knowledge.memory if result.version else None,
         "rejected": result.rejected.id if result.rejected else None,
+        "pending": result.pending.id if result.pending else None,
         "gates": [asdict(figure) for figure in result.figures],
         "already_known": list(result.known),
         "passages": len(result.tasks),
@@ -280,6 +281,10 @@ def print_summary(result: LearnResult, store: Path, model: str | None) -> None:
     print_gates(result.figures)
     output.say(f"Took       {result.seconds:.1f} s")
     output.say()
+    if result.pending is not None:
+        output.say("It passed, and the rules of this store say that a person has to approve it. Next:")
+        output.say("  " + options.again("pending", result.pending.id, store=store))
+        return
     if result.version is None:
         output.say(f"No version was committed: {result.reason}.")
         aside = f" What was trained is kept aside as {result.rejected.id}." if result.rejected else ""

@@ -118,12 +118,13 @@ def _say_active(id: str, json: bool) -> None:
 
 
 def _print_change(change: Change, store: Path, json: bool) -> None:
-    made = change.version or change.rejected
+    made = change.version or change.rejected or change.pending
     if json:
         output.print_json(
             {
                 "version": change.version.id if change.version else None,
                 "rejected": change.rejected.id if change.rejected else None,
+                "pending": change.pending.id if change.pending else None,
                 "reason": change.reason,
                 "passages": len(made.knowledge.learnt) if made else 0,
                 "gates": [asdict(figure) for figure in (made.gates if made else ())],

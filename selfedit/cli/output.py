@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from selfedit.text.harmless import harmless, harmless_json
 from selfedit.types import Evaluation
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -29,12 +30,17 @@ ASKED_BY = {
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print the one object that a command with --json prints."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    print(harmless_json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)))
+
+
+def print_json_line(value: Mapping[str, Any]) -> None:
+    """The same on one line, for files that hold one object a line."""
+    print(harmless_json(json.dumps(value, ensure_ascii=False, allow_nan=False)))
 
 
 def say(text: str = "") -> None:
-    """Print a line as it is, wrapped only by the terminal."""
-    console().print(Text(text), soft_wrap=True)
+    """Print a line as it is, wrapped only by the terminal; what could move its cursor is written out."""
+    console().print(Text(harmless(text)), soft_wrap=True)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "", totals: bool = False) -> None:
@@ -43,13 +49,15 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = ""
     What comes from documents and models is shown as it is, never read as markup.
     """
     rows = list(rows)
-    shown = Table(title=title or None, title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold")
+    shown = Table(
+        title=harmless(title) or None, title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold"
+    )
     for index, column in enumerate(columns):
         right = bool(rows) and all(_is_number(row[index]) for row in rows)
-        shown.add_column(Text(column), justify="right" if right else "left", overflow="fold")
+        shown.add_column(Text(harmless(column)), justify="right" if right else "left", overflow="fold")
     for index, row in enumerate(rows):
         last = totals and index == len(rows) - 1
-        shown.add_row(*map(Text, row), style="bold" if last else None)
+        shown.add_row(*(Text(harmless(cell)) for cell in row), style="bold" if last else None)
     console().print(shown)
 
 

@@ -34,7 +34,7 @@ _Check = Annotated[
         "--check", help="Check everything and print the plan, with the first prompt of each kind; no training."
     ),
 ]
-_Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder that the runs are in.")]
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder that the runs are in.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -108,7 +108,7 @@ def _eval(
     from selfedit.experiments.start import evaluate
 
     settings = load_config(config, tuple(set_ or ()))
-    trained = _folder(run, listing.DEFAULT_RUNS) if run is not None else None
+    trained = run_folder(run, listing.DEFAULT_RUNS) if run is not None else None
     path = out or listing.DEFAULT_RUNS / "-".join([config.stem, "eval", *([trained.resolve().name] if trained else [])])
     if check:
         _print_plan("eval", settings, path, trained, json, quiet)
@@ -123,7 +123,7 @@ def _report(
         Path | None,
         typer.Option("--out", metavar="DIR", help="Write the comparison of several runs to this new folder, too."),
     ] = None,
-    runs_dir: _Runs = listing.DEFAULT_RUNS,
+    runs_dir: Runs = listing.DEFAULT_RUNS,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -134,7 +134,7 @@ def _report(
     """
     from selfedit.experiments.start import write_comparison, write_report
 
-    paths = [_folder(run, runs_dir) for run in runs]
+    paths = [run_folder(run, runs_dir) for run in runs]
     for path in paths:
         write_report(path)
     if len(paths) == 1:
@@ -178,14 +178,14 @@ def _copy(
         output.say(f"Copied to {path}. Run it: selfedit train {path}")
 
 
-def _folder(run: str, runs_dir: Path) -> Path:
+def run_folder(run: str, runs_dir: Path) -> Path:
     """The folder of a run that is named by its folder or its id."""
     return Path(run) if (Path(run) / "run.json").exists() else listing.find(runs_dir, run)
 
 
 def _list(
     context: typer.Context,
-    runs_dir: _Runs = listing.DEFAULT_RUNS,
+    runs_dir: Runs = listing.DEFAULT_RUNS,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -206,7 +206,7 @@ def _list(
 
 def _show(
     id: Annotated[str, typer.Argument(metavar="ID", help="Which run.", show_default=False)],
-    runs_dir: _Runs = listing.DEFAULT_RUNS,
+    runs_dir: Runs = listing.DEFAULT_RUNS,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:

@@ -68,6 +68,10 @@ def _print_head(version: Version) -> None:
         "coverage": f"{asked} of {sentences} sentences have a question in the kept self-edits",
         "settings": _settings(version.settings),
     }
+    if version.approved_by:
+        facts["approved"] = f"by {version.approved_by}"
+    for number, flag in enumerate(version.flags, 1):
+        facts[f"flag {number}"] = f"{flag.kind}, {flag.where}: {flag.why}"
     if version.rejected:
         facts["rejected"] = version.rejected
     for name, fact in facts.items():

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from filelock import BaseFileLock, FileLock, Timeout
 
 from selfedit.errors import UserError
+from selfedit.files.chain import last_hash, line_hash
 from selfedit.files.disk import sync, writing
 from selfedit.files.serialize import decode, encode
 
@@ -56,7 +57,7 @@ class Unrecorded(Records):
 
 
 class Journal(Records):
-    """Records one JSON line each, on the disk before `put` returns.
+    """Records one JSON line each, on the disk before `put` returns, with the hash of the line before.
 
     Held by one process at a time, for as long as it is open. The lock is a file beside the folder, which stays
     when the folder goes: removing a lock file lets two processes hold the same lock.
@@ -69,7 +70,9 @@ class Journal(Records):
         path = folder / "journal.jsonl"
         # Opened for appending, and unbuffered, so that a failed write leaves nothing to be written later.
         self._file = path.open("ab", buffering=0)
-        self._records, self._end = read_records(path.read_bytes())
+        data = path.read_bytes()
+        self._records, self._end = read_records(data)
+        self._before = last_hash(data[: self._end])
         self._file.truncate(self._end)
         sync(folder)
 
@@ -109,7 +112,7 @@ class Journal(Records):
             ValueError: a number in `value` is not finite.
             TypeError: something in `value` has no form in JSON.
         """
-        line = encode({"kind": kind, "key": key, "value": value}) + b"\n"
+        line = encode({"before": self._before, "kind": kind, "key": key, "value": value}) + b"\n"
         with writing(self.owner, self.instead):
             try:
                 self._append(line)
@@ -118,6 +121,7 @@ class Journal(Records):
                     self._file.truncate(self._end)
                 raise
         self._end += len(line)
+        self._before = line_hash(line[:-1])
         self._records[kind, key] = json.loads(line)["value"]
 
     def keys(self, kind: str) -> list[str]:

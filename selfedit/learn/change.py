@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Change:
-    """What came of it. `reason` says why nothing was committed, and `rejected` is what was set aside."""
+    """What came of it. `reason` says why nothing was committed; `rejected` was set aside, `pending` waits."""
 
     version: Version | None
     reason: str = ""
     rejected: Version | None = None
+    pending: Version | None = None
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,12 @@ def consolidate(store: Store, updater: Updater, config: LearnConfig, memory: str
             aside = store.commit(replace(version, rejected=candidate.reason), letter="r")
             return Change(None, candidate.reason, aside)
         try:
-            return Change(store.commit(version, on=parent.id))
+            made = store.commit(version, on=parent.id)
         except MovedError:
             continue
+        if made.id in store.ids("p"):
+            return Change(None, f"it waits for approval as {made.id}", pending=made)
+        return Change(made)
 
 
 def check_consolidates(version: Version, memory: str) -> None:

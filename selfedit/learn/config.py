@@ -11,6 +11,7 @@ from selfedit.errors import UserError, nearest
 from selfedit.gates import make_gate
 from selfedit.imports import load_named
 from selfedit.memory import DEFAULT_MEMORY, DEFAULT_ROUTER, MEMORIES, load_memory
+from selfedit.rules import Rules
 from selfedit.settings import (
     Asking,
     Composition,
@@ -127,6 +128,14 @@ class LearnConfig(Settings):
             slots=self.slots,
             token_budget=self.token_budget,
         )
+
+
+def held_to(config: LearnConfig, rules: Rules) -> LearnConfig:
+    """The settings with the gates and margins that the rules of a store demand, where its own are less strict."""
+    demanded = rules.margins.given
+    margins = {name: min(most, getattr(config.margins, name)) for name, most in demanded.items()}
+    gates = (*config.gates, *(name for name in demanded if name not in config.gates))
+    return config.model_copy(update={"gates": gates, "margins": config.margins.model_copy(update=margins)})
 
 
 def learn_config(**settings: Any) -> LearnConfig:

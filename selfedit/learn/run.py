@@ -5,6 +5,7 @@ tasks -> write edits -> (of several, keep the best by an adapter on each) -> mem
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from datetime import datetime, timezone
 from selfedit.learn.budget import KEPT_FREE
 from selfedit.learn.config import LearnConfig
 from selfedit.learn.prepare import Material
-from selfedit.learn.update import Updater
+from selfedit.learn.update import Candidate, Updater
 from selfedit.memory import DEFAULT_MEMORY
 from selfedit.policies.answer_first import AnswerFirstPolicy
 from selfedit.policies.questions import QuestionWriter
@@ -26,11 +27,14 @@ from selfedit.search.stages import Stages
 from selfedit.search.step import UNASKED, Search
 from selfedit.search.training import DivergedError
 from selfedit.store import BASE, Journal, MovedError, Store
+from selfedit.store.store import combined_sha256
 from selfedit.store.version_files import newly_learnt
+from selfedit.store.version_folders import Letter
 from selfedit.types import (
     Adapter,
     DocumentRef,
     Evaluation,
+    Flag,
     GateFigure,
     Group,
     Knowledge,
@@ -56,6 +60,7 @@ class LearnResult:
     Attributes:
         version: None if nothing was committed, and `reason` says why.
         rejected: what was set aside because the gates did not let it through.
+        pending: what waits for approval.
         known: titles of documents that were left out because they are known as they are.
     """
 
@@ -71,6 +76,7 @@ class LearnResult:
     figures: tuple[GateFigure, ...] = ()
     rejected: Version | None = None
     known: tuple[str, ...] = ()
+    pending: Version | None = None
 
 
 class LearnRun:
@@ -82,6 +88,7 @@ class LearnRun:
         parent: the version to go on from, or `BASE`; None goes on from whichever is active when it is committed.
         keep: the user's questions that are to stay right.
         policy: what writes self-edits and questions, and what adapters are trained on top of; None is the bare base.
+        flags: what a person should look at before the version takes effect.
     """
 
     def __init__(
@@ -95,9 +102,11 @@ class LearnRun:
         parent: str | None = None,
         keep: tuple[Task, ...] = (),
         policy: Adapter | None = None,
+        flags: tuple[Flag, ...] = (),
     ) -> None:
         self._stages, self._store, self._journal = stages, store, journal
         self._base, self._config, self._progress, self._parent = base, config, progress, parent
+        self._flags = flags
         # Two rounds of slots a chunk: enough to refill them, few enough to lose little work when killed.
         self._search = Search(stages, journal, progress, 2 * config.slots)
         sha256 = store.put_adapter(policy, base.base.name) if policy is not None else ""
@@ -112,12 +121,15 @@ class LearnRun:
             committed = self._committed(material)
             if committed is not None:
                 return _result(committed)
+            if (waiting := self._same(material, "p")) is not None:
+                return waits(waiting)
             tasks, source, dropped = self._with_probes(material)
             if not any(task.probes for task in tasks):
                 unasked = tuple(Evaluation(task.id, "none", ()) for task in tasks)
                 return LearnResult(None, _UNASKED, tasks, (), source, dropped, unasked, (), self._seconds)
             asked, choosing = self._split_probes(tasks)
             rollouts, before = self._search_edits(asked, choosing)
+            self._log_edits(material, rollouts)
             result = LearnResult(None, "", asked, rollouts, source, dropped, before, (), self._seconds)
             if not any(rollout.kept for rollout in rollouts):
                 usable = sum(rollout.failure is None for rollout in rollouts)
@@ -157,11 +169,13 @@ class LearnRun:
             result = replace(
                 result, after=candidate.after, before=candidate.before, figures=candidate.figures, seconds=self._seconds
             )
+            self._log_gates(candidate)
             if candidate.reason:
                 aside = self._store.commit(replace(version, rejected=candidate.reason), letter="r")
                 return replace(result, reason=candidate.reason, rejected=aside)
             try:
-                return replace(result, version=self._store.commit(version, on=None if self._parent else on))
+                made = self._store.commit(version, on=None if self._parent else on)
+                return waits(made) if made.id in self._store.ids("p") else replace(result, version=made)
             except MovedError:
                 self._progress.note("Another version became active meanwhile: going on from that one.")
 
@@ -273,17 +287,41 @@ class LearnRun:
 
     def _committed(self, material: Material) -> Version | None:
         """What an earlier invocation, which was killed when it had committed, made of the same work."""
+        version = self._same(material, "v")
+        if version is None:
+            return None
+        activated = {each.version for each in self._store.lineage.history()}
+        if version.id not in activated and self._store.active != version.id:
+            if not self._parent and self._store.active != version.parent:
+                return None  # Another one was faster meanwhile, and is gone on from.
+            self._store.activate(version.id, "learn")
+        return version
+
+    def _same(self, material: Material, letter: Letter) -> Version | None:
+        """The version that came of this very work, if there is one."""
         created = self._journal.get("created", "version", str)
-        versions = self._store.heads() if created is not None else ()
-        for head in versions:
-            if (head.created, head.documents) == (created, material.documents):
-                activated = {each.version for each in self._store.lineage.history()}
-                if head.id not in activated and self._store.active != head.id:
-                    if not self._parent and self._store.active != head.parent:
-                        continue  # Another one was faster meanwhile, and is gone on from.
-                    self._store.activate(head.id, "learn")
-                return self._store.get(head.id)
-        return None
+        heads = self._store.heads(letter) if created is not None else ()
+        same = [head.id for head in heads if (head.created, head.documents) == (created, material.documents)]
+        return self._store.get(same[0]) if same else None
+
+    def _log_edits(self, material: Material, rollouts: Sequence[Rollout]) -> None:
+        """Say in the store's audit log what was written, once for this work."""
+        if self._journal.get("logged", "edits", bool):
+            return
+        texts = [rollout.edit.text.encode("utf-8", "replace") for rollout in rollouts]
+        hashes = {
+            "document": [document.sha256 for document in material.documents],
+            "edit": [hashlib.sha256(text).hexdigest() for text in texts],
+        }
+        kept = sum(rollout.kept for rollout in rollouts)
+        self._store.audit.record("wrote edits", hashes=hashes, kept=kept)
+        self._journal.put("logged", "edits", True)
+
+    def _log_gates(self, candidate: Candidate) -> None:
+        """Say in the store's audit log what the gates made of a candidate."""
+        hashes = {"adapter": [combined_sha256(candidate.knowledge.adapters)]}
+        gates = {figure.gate: figure.passed for figure in candidate.figures}
+        self._store.audit.record("gated", hashes=hashes, passed=not candidate.reason, why=candidate.reason, gates=gates)
 
     def _version(self, material: Material, result: LearnResult, parent: str | None) -> Version:
         """The version to be, without what a memory and the gates say of it."""
@@ -307,6 +345,7 @@ class LearnRun:
             losses=(),
             seconds=result.seconds,
             parent=parent,
+            flags=self._flags,
         )
 
 
@@ -315,6 +354,11 @@ def nothing_new(known: Sequence[DocumentRef]) -> LearnResult:
     reason = "nothing is new: all documents are known as they are; --again learns them anew"
     titles = tuple(document.title for document in known)
     return LearnResult(None, reason, (), (), "documents", 0, (), (), 0.0, known=titles)
+
+
+def waits(version: Version) -> LearnResult:
+    """What comes of documents whose version waits for approval."""
+    return replace(_result(version), version=None, pending=version, reason=f"it waits for approval as {version.id}")
 
 
 def _result(version: Version) -> LearnResult:

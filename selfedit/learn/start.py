@@ -16,9 +16,9 @@ from selfedit.files.hashing import update_sha256
 from selfedit.generate.base import Generator
 from selfedit.graders import GRADERS
 from selfedit.learn.budget import EFFORTS, fitted, plan, with_effort
-from selfedit.learn.config import DEFAULT_FORMAT, LearnConfig
+from selfedit.learn.config import DEFAULT_FORMAT, LearnConfig, held_to
 from selfedit.learn.prepare import Material, Sources, read_keep, split_sources, with_paths, without_known, work_key
-from selfedit.learn.run import LearnResult, LearnRun, nothing_new
+from selfedit.learn.run import LearnResult, LearnRun, nothing_new, waits
 from selfedit.learn.update import Updater
 from selfedit.learn.window import check_questions, passage_limit
 from selfedit.memory import DEFAULT_MEMORY, load_memory
@@ -29,7 +29,7 @@ from selfedit.policies.answer_first import FORMAT as ANSWER_FIRST
 from selfedit.policies.file import FilePolicy
 from selfedit.progress import Progress
 from selfedit.store import BASE, Journal, Store, check_base
-from selfedit.types import Adapter, DocumentRef, Knowledge, Model, Task
+from selfedit.types import Adapter, DocumentRef, Flag, Knowledge, Model, Task, Version
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Request:
         keep: the user's questions that are to stay right.
         check: is given the material before anything is done, and may refuse it.
         seconds: how long the material takes, by settings.
+        flags: what a person should look at before what is learnt takes effect.
     """
 
     sources: Sources
@@ -53,6 +54,7 @@ class Request:
     keep: tuple[Task, ...]
     check: Callable[[Material, LearnConfig], None]
     seconds: Callable[[Material], Callable[[LearnConfig], float]]
+    flags: tuple[Flag, ...] = ()
 
 
 class Learner:
@@ -61,10 +63,14 @@ class Learner:
     Args:
         path: of the store, which is made when there is something to put into it.
         generator: the default one, which is loaded already.
+        actor: who does it, for the audit log; None is whoever the environment names.
     """
 
-    def __init__(self, base: BaseModel, path: Path, progress: Progress, generator: Generator) -> None:
+    def __init__(
+        self, base: BaseModel, path: Path, progress: Progress, generator: Generator, actor: str | None = None
+    ) -> None:
         self._base, self._path, self._progress, self._generator = base, path, progress, generator
+        self._actor = actor
 
     def learn(self, request: Request) -> LearnResult:
         """Learn what is not known as it is.
@@ -83,11 +89,16 @@ class Learner:
         key = work_key(material, config, self._base.fingerprint, GRADERS[config.grader]().identity, taught)
         left, same = without_known(material, () if config.again else known.documents)
         # Work that was killed after its commit finds its documents known, and is to say what came of it.
-        if not left.tasks and not (self._path / "work" / key).exists():
-            return nothing_new(same)
+        if not (self._path / "work" / key).exists():
+            if not left.tasks:
+                return nothing_new(same)
+            if not config.again and (waiting := self._waiting(left, request.parent)) is not None:
+                return waits(waiting)
         request.check(left, config)
         Store.check(self._path, self._adapter_bytes(config, len(left.tasks)))
-        store = Store.open(self._path, create=True)
+        store = self._open(create=True)
+        config = held_to(config, store.rules)
+        store.admit(left.documents, self._tokens(left))
         with store.journal(key) as journal:
             # What was known when this work began is left out of it, however often it is taken up.
             if (begun := journal.get("known", "documents", tuple[DocumentRef, ...])) is None:
@@ -100,7 +111,18 @@ class Learner:
             composition = replace(config.composition, taught=policy is not None)
             stages = compose(self._base, composition, self._progress.note, request.file, generator)
             base = Model(self._base.ref)
-            run = LearnRun(stages, store, journal, base, config, self._progress, request.parent, request.keep, policy)
+            run = LearnRun(
+                stages,
+                store,
+                journal,
+                base,
+                config,
+                self._progress,
+                request.parent,
+                request.keep,
+                policy,
+                request.flags,
+            )
             result = run.run(left)
             store.clear_journal(key)
         store.prune()
@@ -114,7 +136,8 @@ class Learner:
             what: the work, in words that are its own.
             version: on which; None is the active one.
         """
-        store = Store.open(self._path)
+        store = self._open()
+        config = held_to(config, store.rules)
         chosen = store.get(version)
         keep = read_keep(config.keep)
         check_base(chosen, self._base.fingerprint, self._base.ref.name)
@@ -138,11 +161,32 @@ class Learner:
         self._progress.note(f"Within {duration(config.budget)}: {plan(config)}.")
         return config
 
+    def _open(self, *, create: bool = False) -> Store:
+        return Store.open(self._path, create=create, actor=self._actor, note=self._progress.note)
+
+    def _waiting(self, material: Material, parent: str | None) -> Version | None:
+        """The version that waits for approval and was made of these documents, on top of the same."""
+        if not (self._path / "store.json").exists():
+            return None
+        store = self._open()
+        on = store.active if parent is None else parent
+        on = None if on == BASE else on
+        wanted = {document.sha256 for document in material.documents}
+        heads = [h for h in store.heads("p") if h.parent == on and {d.sha256 for d in h.documents} == wanted]
+        return store.get(heads[-1].id) if heads else None
+
+    def _tokens(self, material: Material) -> list[int]:
+        """Of each document."""
+        tokens = dict.fromkeys((document.sha256[:12] for document in material.documents), 0)
+        for task in material.tasks:
+            tokens[task.id.partition(".")[0]] += self.count_tokens(task.passage)
+        return [tokens[document.sha256[:12]] for document in material.documents]
+
     def _known(self, parent: str | None) -> Knowledge:
         """What the version to go on from knows, which has to be of this base model."""
         if not (self._path / "store.json").exists():
             return Knowledge()
-        store = Store.open(self._path)
+        store = self._open()
         id = store.active if parent is None else parent
         if id is None or id == BASE:
             return Knowledge()

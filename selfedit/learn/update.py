@@ -304,6 +304,9 @@ class Updater:
             assert isinstance(update, Adapter)  # `LearnConfig` refuses full finetuning.
             sound = is_sound(update)
             hashes[recipe.id] = self._store.put_adapter(update, self._base.base.name) if sound else ""
+        self._store.audit.record(
+            "trained", hashes={"recipe": [key], "adapter": [sha for sha in hashes.values() if sha]}
+        )
         self._journal.put("adapters", key, hashes)
         self._search.done_with(key)
         return hashes

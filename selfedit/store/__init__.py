@@ -3,7 +3,23 @@
 from __future__ import annotations
 
 from selfedit.files.journal import Journal
+from selfedit.store.approval import DocumentDiff, approve, document_diffs, pending, reject
+from selfedit.store.checked import differences
 from selfedit.store.lineage import BASE, Activation, ancestors
 from selfedit.store.store import MovedError, Store, check_base
 
-__all__ = ["BASE", "Activation", "Journal", "MovedError", "Store", "ancestors", "check_base"]
+__all__ = [
+    "BASE",
+    "Activation",
+    "DocumentDiff",
+    "Journal",
+    "MovedError",
+    "Store",
+    "ancestors",
+    "approve",
+    "check_base",
+    "differences",
+    "document_diffs",
+    "pending",
+    "reject",
+]

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from selfedit.files.serialize import encode
+from selfedit.text.harmless import one_line
 from selfedit.types import Version
 
 _ASKED_BY = {
@@ -185,9 +186,9 @@ def _is_routed(version: Version) -> bool:
 
 def _line(text: str) -> str:
     """Text as one line of plain Markdown."""
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", one_line(" ".join(text.split())))
 
 
 def _code(text: str) -> str:
     """Text that goes between backticks."""
-    return " ".join(text.replace("`", "'").split())
+    return one_line(" ".join(text.replace("`", "'").split()))

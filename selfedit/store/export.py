@@ -17,7 +17,8 @@ from selfedit.files.serialize import encode
 from selfedit.memory import load_memory
 from selfedit.memory.recall import route
 from selfedit.store.card import card
-from selfedit.store.store import CARD_FILE, Store, check_base
+from selfedit.store.store import Store, check_base
+from selfedit.store.version_folders import CARD_FILE
 from selfedit.types import Version
 
 ADAPTERS, ROUTES_FILE = "adapters", "routes.json"

@@ -3,67 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import secrets
 import shutil
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from filelock import FileLock, Timeout
-
+from selfedit.audit import Action, AuditLog, checked_actor, default_actor
 from selfedit.errors import UserError, nearest
-from selfedit.files.disk import (
-    PARTIAL,
-    ensure_space,
-    reading,
-    sync,
-    sync_folder,
-    try_writing,
-    write_whole,
-    writing,
-)
+from selfedit.files.disk import ensure_space, try_writing, writing
 from selfedit.files.journal import Journal
-from selfedit.files.peft_folder import ADAPTER_FILE, CONFIG_FILE
-from selfedit.files.serialize import encode
+from selfedit.rules import Rules, RulesFiles
 from selfedit.store.adapters import AdapterFiles
-from selfedit.store.card import card
+from selfedit.store.admission import Admission
 from selfedit.store.lineage import BASE, Lineage
-from selfedit.store.version_files import (
-    HEAD,
-    LEARNT,
-    ROLLOUTS,
-    decode_head,
-    decode_version,
-    encode_version,
-    newly_learnt,
-    with_id,
-)
-from selfedit.types import Adapter, Knowledge, Version
+from selfedit.store.lock import StoreLock
+from selfedit.store.mark import check_format, is_store, write_mark
+from selfedit.store.version_files import newly_learnt
+from selfedit.store.version_folders import LETTERS, Letter, VersionFolders, letter_of
+from selfedit.types import Adapter, DocumentRef, Knowledge, Version
 
 # Importing this module must not import torch, which takes seconds: listing versions does not need it.
 
-FORMAT = 3
-"""The newest layout of a store that this release reads, and the one that it writes."""
-
-CARD_FILE = "README.md"
-
-_KIND = "selfedit store"
-_MARK = "store.json"
-# What makes a version whole: today's form, or that of stores up to format 2, where its adapter lies beside.
-_WHOLE = ((HEAD, ROLLOUTS, LEARNT), (HEAD, ROLLOUTS, ADAPTER_FILE, CONFIG_FILE))
-_ID = re.compile(r"[vr][1-9][0-9]*")
 _KEY = re.compile(r"[0-9a-f]{8,128}")
 _INSTEAD = "name another folder with --store"
-_LOCK_TIMEOUT_S = 60
 # What a commit writes besides the weights: texts, and the folders themselves.
 _SPARE_BYTES = 4_000_000
-
-Letter = Literal["v", "r"]
-"""How ids of versions begin: those that were committed, and those that the gates rejected."""
 
 
 class MovedError(Exception):
@@ -76,33 +43,52 @@ class Store:
     Attributes:
         adapters: the weights of all versions, by hash.
         lineage: the log of what was active when.
+        audit: the log of all that was done.
+        locked: taken for the time of a block, keeps everybody else from writing.
+        admission: what the rules let pass.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, actor: str | None = None, note: Callable[[str], None] = lambda _: None) -> None:
         """Use `open`, which looks whether there is a store."""
         self.path = path
-        self._folders: dict[Letter, Path] = {"v": path / "versions", "r": path / "rejected"}
         self._staging, self._work = path / "staging", path / "work"
-        self.adapters = AdapterFiles(path / "adapters", self._folders["v"])
+        self._versions = VersionFolders(path)
+        self.locked = StoreLock(self._staging, path, _INSTEAD)
+        self.adapters = AdapterFiles(path / "adapters", self._versions.folders["v"])
         self.lineage = Lineage(path / "lineage.jsonl")
+        who = default_actor() if actor is None else checked_actor(actor)
+        self.audit = AuditLog(path, self.locked, who, self._contents, note)
+        self.rules_files = RulesFiles(path / "rules", self.audit)
+        self.admission = Admission(self.rules_files, self.audit, self.home)
 
     @classmethod
-    def open(cls, path: Path, *, create: bool = False) -> Store:
+    def open(
+        cls,
+        path: Path,
+        *,
+        create: bool = False,
+        actor: str | None = None,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> Store:
         """Open the store at `path`; where there is none yet, make one if `create` is set. Otherwise writes nothing.
+
+        Args:
+            actor: who acts, for the audit log; None is whoever the environment names.
+            note: is told what was repaired.
 
         Raises:
             UserError: there is no store and `create` is not set, the path is something else, the store is damaged
                 or of a newer format, or it cannot be read or made.
         """
         path = path.expanduser()
-        if not _is_store(path):
+        if not is_store(path):
             if not create:
                 raise UserError(f"There is no store at {path}. Make one with 'selfedit learn FILE --store {path}'.")
             with writing(path, _INSTEAD):
                 path.mkdir(parents=True, exist_ok=True)
-                write_whole(path / _MARK, encode({"format": FORMAT, "kind": _KIND}) + b"\n")
-        _check_format(path)
-        return cls(path)
+                write_mark(path)
+        check_format(path)
+        return cls(path, actor, note)
 
     @classmethod
     def check(cls, path: Path, need_bytes: int = 0) -> None:
@@ -111,7 +97,7 @@ class Store:
         Where there is no store yet, none is made.
         """
         path = path.expanduser()
-        if _is_store(path):
+        if is_store(path):
             cls.open(path).ensure_writable(need_bytes + _SPARE_BYTES)
             return
         with writing(path, _INSTEAD):
@@ -119,42 +105,93 @@ class Store:
             try_writing(parent)
             ensure_space(parent, need_bytes + _SPARE_BYTES, _INSTEAD)
 
+    @property
+    def home(self) -> Path:
+        """The folder that the store is in: documents' paths are relative to it."""
+        return self.path.resolve().parent
+
+    @property
+    def rules(self) -> Rules:
+        """The rules in force. Raises UserError when they were changed otherwise than by `set_rules`."""
+        return self.rules_files.read()
+
     def ids(self, letter: Letter = "v") -> list[str]:
         """The ids of all whole versions, oldest first. Raises UserError when the store cannot be read."""
-        folder = self._folders[letter]
-        with reading(folder):
-            names = self._numbered(letter) if folder.is_dir() else []
-            return [name for name in names if self._is_whole(folder / name)]
+        return self._versions.ids(letter)
 
     def versions(self, letter: Letter = "v") -> list[Version]:
         """All whole versions, oldest first. Raises UserError when one is damaged or cannot be read."""
-        return [self._read(id) for id in self.ids(letter)]
+        return [self._versions.read(id) for id in self.ids(letter)]
 
     def heads(self, letter: Letter = "v") -> list[Version]:
         """As `versions`, but without rollouts and what each knows: enough to list them, and read in no time."""
-        return [self._read(id, whole=False) for id in self.ids(letter)]
+        return [self._versions.read(id, whole=False) for id in self.ids(letter)]
 
     def get(self, id: str | None = None) -> Version:
         """The version `id`, by default the active one. Raises UserError when there is none such, or it is damaged."""
-        return self._read(self._known(id))
+        return self._versions.read(self._known(id))
+
+    def sha256(self, id: str) -> str:
+        """The hash of all that a version says. Raises UserError when there is none such."""
+        return self._versions.sha256(self._known(id))
 
     @property
     def active(self) -> str | None:
         """The id of the version that answers and that the next one builds on; None is the base."""
-        return self.lineage.active(self.ids())
+        ids = self.ids()
+        if not self.lineage.history() and (began := self.audit.began_with()) is not None:
+            # Stores of earlier releases had no lineage; what came later and is not in it never took effect.
+            ids = [id for id in ids if id in began]
+        return self.lineage.active(ids)
 
     def activate(self, id: str | None, action: str) -> None:
         """Make a version, or with None the base, the active one.
 
         Raises:
             UserError: there is no such version, or the store cannot be written.
+            LimitError: it never took effect, since its process was killed, and the rules allow no update now.
         """
         id = None if id is None else self._known(id)
         if id is not None and id.startswith("r"):
             raise UserError(f"{id} was rejected, and is never active. 'selfedit show {id}' says why.")
+        if id is not None and id.startswith("p"):
+            raise UserError(
+                f"{id} waits for approval. Look at it with 'selfedit pending {id}'; 'selfedit approve {id}'."
+            )
         self.ensure_writable()
-        with writing(self.path, _INSTEAD), self._lock():
+        with writing(self.path, _INSTEAD), self.locked():
+            self.audit.begin()
+            if id is not None and not self.is_logged(id):
+                self._log_committed(self._versions.read(id, whole=False))
+            self.audit.record("rolled back" if action == "rollback" else "activated", id or BASE, by=action)
             self.lineage.activate(id, action)
+
+    def is_logged(self, id: str) -> bool:
+        """Whether the audit log knows a version; one whose process was killed while it was committed is not."""
+        for entry in self.audit.entries():
+            began = entry.details.get("versions", ()) if entry.action == "began" else ()
+            if id in began or (entry.subject == id and entry.action in ("committed", "forgot", "rejected", "held")):
+                return True
+        return False
+
+    def set_rules(self, data: bytes, name: str) -> Rules:
+        """Put other rules in force, given as YAML, and return them.
+
+        Raises:
+            UserError: they are none or can never be met, whoever acts may not change them, or they cannot be written.
+        """
+        self.ensure_writable()
+        with writing(self.path, _INSTEAD), self.locked():
+            self.audit.begin()
+            self.admission.approver()
+            return self.rules_files.set(data, name, self.home)
+
+    def admit(self, documents: Sequence[DocumentRef], tokens: Sequence[int]) -> None:
+        """Say that documents, of so many tokens each, are read. Raises LimitError where the rules do not let them."""
+        self.ensure_writable()
+        with writing(self.path, _INSTEAD), self.locked():
+            self.audit.begin()
+            self.admission.documents(documents, tokens)
 
     def adapter_folder(self, id: str | None = None) -> Path:
         """The PEFT folder of version `id` where one adapter is all of it.
@@ -183,7 +220,7 @@ class Store:
     def ensure_writable(self, need_bytes: int = 0) -> None:
         """Raise UserError unless a version can be written here and `need_bytes` of disk are free."""
         with writing(self.path, _INSTEAD):
-            for folder in (*self._folders.values(), self.adapters.path, self._staging, self._work):
+            for folder in (*self._versions.folders.values(), self.adapters.path, self._staging, self._work):
                 folder.mkdir(exist_ok=True)
                 try_writing(folder)
             ensure_space(self.path, need_bytes, _INSTEAD)
@@ -196,9 +233,9 @@ class Store:
         """
         tensors = [tensor for pair in adapter.factors.values() for tensor in (pair.a_RI, pair.b_OR)]
         self.ensure_writable(sum(tensor.numel() * tensor.element_size() for tensor in tensors) + _SPARE_BYTES)
-        with writing(self.path, _INSTEAD), self._lock():
+        with writing(self.path, _INSTEAD), self.locked():
             self._clear_staging()
-            self._mark()
+            write_mark(self.path)
             return self.adapters.put(adapter, base_name, self._staging)
 
     def commit(
@@ -207,7 +244,7 @@ class Store:
         """Add a version, and return it as it can be read back: with its new id and the hash of its weights.
 
         Until the last step, one rename, nothing of it can be seen; from then on all of it. One that was not rejected
-        becomes the active one.
+        becomes the active one, unless the rules say that it has to wait for approval: then its id begins with a p.
 
         Args:
             version: `id` and `adapter_sha256` are ignored.
@@ -217,6 +254,7 @@ class Store:
 
         Raises:
             MovedError: another version has become active.
+            LimitError: the rules allow no update now; what was trained stays.
             UserError: the store cannot be written, the disk is full, or another process blocks it.
             ValueError: a number in `version` is not finite.
             TypeError: something in `version.settings` has no form in JSON.
@@ -225,20 +263,68 @@ class Store:
             version = _in_one(version, self.put_adapter(adapter, version.base.name))
         self.ensure_writable(_SPARE_BYTES)
         version = replace(version, adapter_sha256=combined_sha256(version.knowledge.adapters))
-        with writing(self.path, _INSTEAD), self._lock():
+        with writing(self.path, _INSTEAD), self.locked():
             if on is not None and on != (self.active or BASE):
                 raise MovedError
-            self._clear_staging()
+            self.audit.begin()
+            return self.add(version, self.admission.version(version) if letter == "v" else letter)
+
+    def add(self, version: Version, letter: Letter, **details: Any) -> Version:
+        """The last step of `commit`, without looking whether it may be. Call it under the lock.
+
+        Args:
+            details: for the audit log.
+        """
+        self._clear_staging()
+        id = self._unfinished(version) if letter == "v" else None
+        if id is None:
             folder = self._staging / secrets.token_hex(8)
             folder.mkdir()
-            self._mark()
+            write_mark(self.path)
             try:
-                id = self._publish(version, folder, letter)
+                id = self._versions.publish(version, folder, letter)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
-            if letter == "v":
-                self.lineage.activate(id, version.action)
-            return self._read(id)
+        self._log_added(replace(version, id=id), details)
+        if letter == "v":
+            self.lineage.activate(id, version.action)
+        return self._versions.read(id)
+
+    def _unfinished(self, version: Version) -> str | None:
+        """The id that this very version was given by a process that was killed before it took effect."""
+        newest = self.ids()[-1:]
+        heads = [self._versions.read(id, whole=False) for id in newest]
+        return next((h.id for h in heads if _same(h, version) and not self.is_logged(h.id)), None)
+
+    def remove(self, id: str) -> None:
+        """Remove what waited, when it is clear what becomes of it. Call it under the lock. Raises OSError."""
+        self._versions.remove(id, self._staging)
+
+    def _log_added(self, version: Version, details: Mapping[str, Any]) -> None:
+        actions: dict[Letter, Action] = {"r": "rejected", "p": "held", "v": "committed"}
+        action = "forgot" if version.action == "forget" else actions[letter_of(version.id)]
+        edits = [rollout.edit.text for rollout in version.rollouts if rollout.kept]
+        hashes = {
+            "document": [document.sha256 for document in version.documents],
+            "edit": [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in edits],
+            "adapter": [version.adapter_sha256],
+            "version": [self._versions.sha256(version.id)],
+        }
+        why = {"why": version.rejected} if version.rejected else {}
+        flags = {"flags": [flag.kind for flag in version.flags]} if version.flags else {}
+        said = {"parent": version.parent or BASE, "by": version.action, **why, **flags, **details}
+        self.audit.record(action, version.id, hashes=hashes, **said)
+
+    def _log_committed(self, version: Version) -> None:
+        """Count a version whose process was killed between its folder and its line in the log."""
+        if version.action != "forget":
+            self.admission.update()
+        self._log_added(version, {"recovered": True})
+
+    def _contents(self) -> dict[str, Any]:
+        """What a new audit log says of the store as it is."""
+        ids = [id for letter in LETTERS for id in self.ids(letter)]
+        return {"versions": {id: self._versions.sha256(id) for id in ids}, "active": self.active or BASE}
 
     def _clear_staging(self) -> None:
         """Whoever holds the lock is alone, so that all that is found there belongs to dead processes."""
@@ -250,18 +336,14 @@ class Store:
         old = self.adapters.old()
         if not old - (self.get(self.active).knowledge.weights if self.active else frozenset()):
             return  # Without reading every version.
-        with writing(self.path, _INSTEAD), self._lock():
+        with writing(self.path, _INSTEAD), self.locked():
             used = {
                 sha256
-                for letter in self._folders
+                for letter in LETTERS
                 for version in self.versions(letter)
                 for sha256 in version.knowledge.weights
             }
             self.adapters.remove(old - used)
-
-    def _mark(self) -> None:
-        """Say that there is something in this release's form, which an earlier one cannot read."""
-        write_whole(self.path / _MARK, encode({"format": FORMAT, "kind": _KIND}) + b"\n")
 
     def journal(self, key: str) -> Journal:
         """Open the journal of the unfinished work `key`, a hex hash of all that decides what the work makes.
@@ -284,82 +366,35 @@ class Store:
             raise ValueError(f"not a hex hash: {key!r}")
         return self._work / key
 
-    def _lock(self) -> AbstractContextManager[object]:
-        try:
-            return FileLock(self._staging / "lock").acquire(timeout=_LOCK_TIMEOUT_S)
-        except Timeout:
-            raise UserError(
-                f"Another selfedit has been writing to {self.path} for {_LOCK_TIMEOUT_S} s. "
-                f"Wait for it or end it, or {_INSTEAD}."
-            ) from None
-
-    def _publish(self, version: Version, folder: Path, letter: Letter) -> str:
-        """Move a staged folder to the next free number and return its id."""
-        number = max(map(_number, self._numbered(letter)), default=0)
-        while True:
-            number += 1
-            version = with_id(version, f"{letter}{number}")
-            for name, data in encode_version(version).items():
-                (folder / name).write_bytes(data)
-            (folder / CARD_FILE).write_text(card(version), encoding="utf-8")
-            sync_folder(folder)
-            target = self._folders[letter] / version.id
-            try:
-                folder.rename(target)
-            except OSError:
-                # Where the file system has no locks, another process may have been faster.
-                if not target.exists():
-                    raise
-                continue
-            sync(self._folders[letter])
-            sync(self.path)
-            return version.id
-
-    def _is_whole(self, folder: Path) -> bool:
-        return any(all((folder / file).is_file() for file in files) for files in _WHOLE)
-
-    def _numbered(self, letter: Letter) -> list[str]:
-        """All names that a version could have, whole or not, in their order."""
-        names = (path.name for path in self._folders[letter].iterdir())
-        return sorted((name for name in names if _ID.fullmatch(name) and name[0] == letter), key=_number)
-
     def _known(self, id: str | None) -> str:
         """`id`, or the active one. Nothing but a listed name ever becomes part of a path."""
-        ids, rejected = self.ids(), self.ids("r")
-        if not ids and (id is None or not rejected):
+        ids, aside = self.ids(), [*self.ids("r"), *self.ids("p")]
+        if not ids and (id is None or not aside):
             raise UserError(
                 f"The store {self.path} has no version yet. Make one with 'selfedit learn FILE --store {self.path}'."
             )
         if id is None:
-            active = self.lineage.active(ids)
+            active = self.active
             if active is None:
                 raise UserError(
                     f"No version is active in {self.path}: the base answers. 'selfedit use ID' makes one active."
                 )
             return active
-        every = [*ids, *rejected]
+        every = [*ids, *aside]
         if id not in every:
             raise UserError(f"There is no version {id!r} in {self.path}. {nearest(id, every)}")
         return id
-
-    def _read(self, id: str, whole: bool = True) -> Version:
-        letter: Letter = "r" if id.startswith("r") else "v"
-        folder = self._folders[letter] / id
-        with reading(folder):
-            head = (folder / HEAD).read_bytes()
-            rollouts = (folder / ROLLOUTS).read_bytes() if whole else b""
-            learnt = (folder / LEARNT).read_bytes() if whole and (folder / LEARNT).is_file() else None
-        try:
-            return replace(decode_version(head, rollouts, learnt) if whole else decode_head(head), id=id)
-        except ValueError as error:
-            raise UserError(
-                f"Version {id} in {self.path} is damaged ({error}). Restore {folder} from a backup, or remove it."
-            ) from error
 
 
 def combined_sha256(adapters: Sequence[str]) -> str:
     """The hash of a version's weights: of its adapter or, of several, of their hashes in their order."""
     return adapters[0] if len(adapters) == 1 else hashlib.sha256("".join(adapters).encode()).hexdigest()
+
+
+def _same(one: Version, other: Version) -> bool:
+    """Whether two versions are one made twice, by their heads."""
+    left, right = (replace(each, id="", seconds=0.0, rollouts=(), knowledge=Knowledge()) for each in (one, other))
+    return left == right
 
 
 def _in_one(version: Version, sha256: str) -> Version:
@@ -381,44 +416,3 @@ def check_base(version: Version, fingerprint: str, name: str) -> None:
             "Restore the model, or learn the documents again."
         )
     raise UserError(f"Version {version.id} was made for {made_for}, not for {name}; use --model {made_for}.")
-
-
-def _number(id: str) -> int:
-    return int(id[1:])
-
-
-def _is_store(path: Path) -> bool:
-    """Whether there is a store; False where one could be made. Raises UserError where there is something else."""
-    with reading(path):
-        if path.exists() and not path.is_dir():
-            raise UserError(f"{path} is a file, not a store. Name a folder with --store.")
-        foreign = path.is_dir() and any(not entry.name.startswith(PARTIAL) for entry in path.iterdir())
-        # After the listing: another process may be making the store at this moment.
-        if (path / _MARK).is_file():
-            return True
-    if foreign:
-        raise UserError(
-            f"{path} is not a store: it holds other files and no {_MARK}. Name another folder with --store."
-        )
-    return False
-
-
-def _check_format(path: Path) -> None:
-    file = path / _MARK
-    with reading(file):
-        data = file.read_bytes()
-    try:
-        mark = json.loads(data)
-        kind, number = mark["kind"], mark["format"]
-    except (ValueError, KeyError, TypeError):
-        kind = number = None
-    if kind != _KIND or type(number) is not int or number < 1:
-        raise UserError(
-            f"{file} is damaged or not selfedit's. If {path} is a store, restore the file: "
-            f'{{"format": {FORMAT}, "kind": "{_KIND}"}}.'
-        )
-    if number > FORMAT:
-        raise UserError(
-            f"The store {path} was made by a newer selfedit (store format {number}, this one reads up to {FORMAT}); "
-            "upgrade with 'pip install --upgrade selfedit'."
-        )

@@ -79,6 +79,13 @@ def with_id(version: Version, id: str) -> Version:
     return replace(version, id=id, knowledge=Knowledge(version.knowledge.memory, learnt))
 
 
+def without_id(version: Version) -> Version:
+    """The version as it was before it got its id."""
+    items = version.knowledge.learnt
+    learnt = tuple(replace(item, version="") if item.version == version.id else item for item in items)
+    return replace(version, id="", knowledge=replace(version.knowledge, learnt=learnt))
+
+
 def _decode_rollouts(lines: Iterable[bytes]) -> Iterable[Rollout]:
     for number, line in enumerate(lines, start=1):
         try:

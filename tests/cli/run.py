@@ -70,6 +70,7 @@ class Cli:
             "PIP_RETRIES": "0",
             "HF_HUB_OFFLINE": "1",
             "COLUMNS": "140",
+            "SELFEDIT_ACTOR": "tester",
         }
 
     def __call__(self, *arguments: str | Path) -> Outcome:

@@ -16,7 +16,8 @@ from selfedit.cli.output import curve
 from tests.cli.run import Cli
 
 LINEAGE = ("use", "rollback", "diff", "forget", "consolidate")
-COMMANDS = ("learn", "ask", "chat", "versions", "show", "export", *LINEAGE, "demo", "doctor", "estimate")
+CONTROL = ("rules", "pending", "approve", "reject", "audit")
+COMMANDS = ("learn", "ask", "chat", "versions", "show", "export", *LINEAGE, *CONTROL, "demo", "doctor", "estimate")
 
 
 def test_help_and_version_are_quick_and_load_nothing(cli: Cli) -> None:
@@ -35,7 +36,7 @@ def test_help_of_each_command(cli: Cli, command: str) -> None:
     assert f"$ selfedit {command}" in outcome.out
     assert all(option in outcome.out for option in ("--json", "--store", "--quiet", "--debug"))
     # What is the active version is a matter of the store alone.
-    assert ("--model" in outcome.out) == (command not in ("use", "rollback"))
+    assert ("--model" in outcome.out) == (command not in ("use", "rollback", *CONTROL))
     # Where nothing is random, a seed would change nothing.
     assert ("--seed" in outcome.out) == (command in ("learn", "demo", "estimate"))
 

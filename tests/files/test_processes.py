@@ -141,6 +141,7 @@ def test_creating_at_once(tmp_path: Path) -> None:
     for i in range(200):
         assert sorted(path.name for path in (tmp_path / str(i)).iterdir()) == [
             "adapters",
+            "pending",
             "rejected",
             "staging",
             "store.json",

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from selfedit.audit import given_signer, keep_head
 from selfedit.errors import UserError
 from selfedit.experiments.config import TrainConfig
 from selfedit.files.disk import reading, write_whole, writing
@@ -116,8 +117,10 @@ class RunFolder:
     @contextmanager
     def records(self) -> Iterator[Journal]:
         """The run's journal, held by this process alone while it is open."""
+        given_signer(self.path)  # A key that cannot sign is said before the work.
         with Journal.open(self.path / "records", _INSTEAD) as journal:
             yield journal
+            keep_head(self.path)
 
     def worked(self, seconds: float, finished: bool) -> None:
         """Add to the time that the run took so far, and say whether it is finished."""
