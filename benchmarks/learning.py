@@ -18,7 +18,8 @@ from typing import Any
 from benchmarks.machine import machine
 from selfedit.compose import compose
 from selfedit.experiments.named_policy import load_policy
-from selfedit.learn.config import learn_config
+from selfedit.learn.budget import parse_budget, plan
+from selfedit.learn.config import LearnConfig, learn_config
 from selfedit.policies.coverage import coverage
 from selfedit.policies.formats import parse_pairs
 from selfedit.progress import make_progress
@@ -35,14 +36,23 @@ DOCUMENTS = {
 ANSWER_TOKENS = 24
 
 
-def learnt(documents: str, seed: int, scratch: Path) -> tuple[Session, Version]:
+def learnt(documents: str, seed: int, scratch: Path, budget: str = "") -> tuple[Session, Version]:
     """The version that `learn` makes of a set of documents."""
-    session = Session("smollm2-135m", scratch / f"{documents}-{seed}", progress=make_progress())
-    if not (scratch / f"{documents}-{seed}" / "store.json").exists() or not session.store.ids():
+    store = scratch / "-".join(filter(None, (documents, str(seed), budget)))
+    session = Session("smollm2-135m", store, progress=make_progress())
+    if not (store / "store.json").exists() or not session.store.ids():
         folder = DOCUMENTS[documents]
         paths = sorted(folder.glob("*.md"))
         questions = folder / "questions.jsonl"
-        session.learn(paths, questions=questions, max_answer_tokens=ANSWER_TOKENS, seed=seed, again=True, gates=())
+        session.learn(
+            paths,
+            questions=questions,
+            max_answer_tokens=ANSWER_TOKENS,
+            seed=seed,
+            again=True,
+            gates=(),
+            budget=parse_budget(budget) if budget else None,
+        )
     return session, session.show()
 
 
@@ -55,13 +65,15 @@ def in_context(session: Session, version: Version, policy: str) -> float:
     return pooled(evaluations).accuracy
 
 
-def row(documents: str, seed: int, scratch: Path) -> dict[str, Any]:
+def row(documents: str, seed: int, scratch: Path, budget: str = "") -> dict[str, Any]:
     """What one run reached, and what reading would."""
-    session, version = learnt(documents, seed, scratch)
+    session, version = learnt(documents, seed, scratch, budget)
     asked, there = coverage(version)
     return {
         "documents": documents,
         "seed": seed,
+        "budget": budget,
+        "effort": plan(LearnConfig(**version.settings)),
         "passages": len(version.tasks),
         "base": version.base_accuracy,
         "learnt": [answer.verdict.correct for after in version.after for answer in after.answers],
@@ -79,21 +91,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", nargs="+", choices=DOCUMENTS, default=list(DOCUMENTS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--budget", default="", help="as of `learn`")
     parser.add_argument("--scratch", type=Path, default=Path("/tmp/selfedit-learning"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/learning-cpu.json"))
     options = parser.parse_args()
     rows: list[dict[str, Any]] = json.loads(options.out.read_text())["rows"] if options.out.exists() else []
     for seed in options.seeds:
         for documents in options.documents:
-            if any((each["documents"], each["seed"]) == (documents, seed) for each in rows):
+            wanted = (documents, seed, options.budget)
+            if any((each["documents"], each["seed"], each.get("budget", "")) == wanted for each in rows):
                 continue
-            rows.append(row(documents, seed, options.scratch))
+            rows.append(row(documents, seed, options.scratch, options.budget))
             record = {"machine": machine(), "software": software_versions(), "rows": rows}
             options.out.write_text(json.dumps(record, indent=1) + "\n")
-    print("| documents | seed | learnt | in context, base | in context, policy | sentences asked about | seconds |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| documents | seed | budget | learnt | in context, base | in context, policy | sentences asked about | seconds |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     for each in rows:
-        shares = [each["documents"], each["seed"], f"{fmean(each['learnt']):.1%}"]
+        shares = [each["documents"], each["seed"], each.get("budget", ""), f"{fmean(each['learnt']):.1%}"]
         shares += [f"{each['in_context_base']:.1%}", f"{each['in_context_policy']:.1%}"]
         shares += [f"{each['sentences_covered']} of {each['sentences']}", f"{each['seconds']:.0f}"]
         print("| " + " | ".join(map(str, shares)) + " |")
