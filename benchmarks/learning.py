@@ -104,9 +104,7 @@ def main() -> None:
             rows.append(row(documents, seed, options.scratch, options.budget))
             record = {"machine": machine(), "software": software_versions(), "rows": rows}
             options.out.write_text(json.dumps(record, indent=1) + "\n")
-    print(
-        "| documents | seed | budget | learnt | in context, base | in context, policy | sentences asked about | seconds |"
-    )
+    print("| documents | seed | budget | learnt | in context, base | by the policy | sentences asked about | seconds |")
     print("|---|---|---|---|---|---|---|---|")
     for each in rows:
         shares = [each["documents"], each["seed"], each.get("budget", ""), f"{fmean(each['learnt']):.1%}"]
