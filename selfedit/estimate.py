@@ -39,7 +39,7 @@ _SPANS_A_TOKEN = (0.052, 0.103, 0.135)  # with one, two, three answers of each s
 _TRIED_AGAIN = 0.4  # of the spans, in each further attempt
 _KEPT_QUESTIONS = 0.52
 _PAIR_TOKENS = 57  # under a title, of which neighbours share half
-_ASKED_READ, _ASKED_DECODED = 90, 22  # for one question: asking it, and asking it back
+_ASKED_READ, _ASKED_DECODED = 50, 22  # for one question: asking it, and asking it back
 _STATEMENT_TOKENS = (1.5, 1.6)  # a token of the passage: the whole, and its sentences
 
 CHARACTERS_A_TOKEN = 4
