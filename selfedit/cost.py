@@ -7,7 +7,7 @@ import time
 # Rough: from one run on the bundled documents with smollm2-135m on two cores without AVX-512, of which other work took
 # a little; 65 GFLOP/s, 85 tokens a second of training.
 TRAINING_EFFICIENCY = 0.7
-"""Share of the plain matmul rate that training reaches; what sequences begin with alike is computed once, and counts."""
+"""Share of the plain matmul rate that training reaches; what is computed once for several sequences counts for each."""
 DECODING_EFFICIENCY = 0.35
 """The same for decoding, which is bound by memory and by Python."""
 PREFILL_EFFICIENCY = 0.5
