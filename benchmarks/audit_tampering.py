@@ -3,7 +3,8 @@
 python -m benchmarks.audit_tampering
 
 A log of 1,000 entries; each time one random thing is done to a copy of it, by somebody who may write to the store but
-has no key (tests/audit/tampering.py). Without a key that somebody makes the head fit, too.
+has no key (tests/audit/tampering.py). Without a key that somebody makes the head fit, too. The same thousand lines are
+read again and again, so that what was made of a line or a signature is remembered; one verification is timed without.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ import random
 import tempfile
 import time
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import selfedit.audit.verify
 from benchmarks.machine import machine
 from selfedit.audit import KEY, KEY_FILE, Finding, Head, make_key, read_kept, read_public, verify
 from selfedit.audit.entry import from_line
 from selfedit.audit.head import Kept
+from selfedit.audit.signing import PublicKey
 from selfedit.files.chain import line_hash
 from tests.audit.tampering import KINDS, Tampered, make_log, tamper
 
@@ -32,7 +36,6 @@ RESULT = Path(__file__).parent / "results" / "audit_tampering.json"
 def run(entries: int, times: int, seed: int) -> dict[str, Any]:
     draw = random.Random(seed)
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
-    seconds = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         public = read_public(_key(folder))
@@ -41,13 +44,15 @@ def run(entries: int, times: int, seed: int) -> dict[str, Any]:
         plain = make_log(folder / "plain", entries)
         kept = read_kept(plain.head_path)
         assert kept is not None
+        began = time.process_time()
         assert not verify(signed.path.read_bytes(), read_kept(signed.head_path), (), public)
+        seconds = time.process_time() - began
+        selfedit.audit.verify.from_line = lru_cache(None)(from_line)  # type: ignore[attr-defined]
+        public = Remembering(public.key)
         for i in range(times):
             kind = KINDS[i % len(KINDS)]
             tampered = tamper(signed, kind, draw)
-            began = time.process_time()
             found = verify(tampered.data, tampered.kept, (), public)
-            seconds.append(time.process_time() - began)
             tally = counts[kind]
             tally["tampered"] += 1
             tally["found, signed head"] += bool(found)
@@ -62,8 +67,20 @@ def run(entries: int, times: int, seed: int) -> dict[str, Any]:
         "seed": seed,
         "kinds": {kind: dict(tally) for kind, tally in counts.items()},
         "in total": dict(total),
-        "seconds a verification, mean and most": [sum(seconds) / len(seconds), max(seconds)],
+        "CPU seconds of one verification": round(seconds, 3),
     }
+
+
+@dataclass(frozen=True)
+class Remembering(PublicKey):
+    """Looks at each signature once."""
+
+    seen: dict[tuple[bytes, str], bool] = field(default_factory=dict, hash=False)
+
+    def verifies(self, data: bytes, signature: str) -> bool:
+        if (data, signature) not in self.seen:
+            self.seen[data, signature] = super().verifies(data, signature)
+        return self.seen[data, signature]
 
 
 def _key(folder: Path) -> Path:
@@ -102,7 +119,7 @@ def main() -> None:
     arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     for kind, tally in result["kinds"].items():
         print(kind, tally)
-    print(result["in total"], result["seconds a verification, mean and most"])
+    print(result["in total"], result["CPU seconds of one verification"])
 
 
 if __name__ == "__main__":
