@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from urllib.parse import urlsplit
 
 from selfedit.errors import UserError
 from selfedit.files.disk import write_whole, writing
 from selfedit.graders.base import Grader
-from selfedit.graders.chat import Endpoint, UnreachableError
+from selfedit.graders.chat import Endpoint, UnreachableError, brief, from_environment
 from selfedit.models.wording import fill
 from selfedit.paths import judge_cache
 from selfedit.text.reading import sha256
@@ -52,7 +50,7 @@ class JudgeGrader(Grader):
     name = "judge"
 
     def __init__(self, endpoint: Endpoint | None = None, concurrency: int = 8, template: str = _PROMPT) -> None:
-        self._endpoint = endpoint or _from_environment()
+        self._endpoint = endpoint or from_environment("SELFEDIT_JUDGE", "The grader 'judge'")
         self._concurrency, self._template = concurrency, template
 
     @property
@@ -117,7 +115,7 @@ class JudgeGrader(Grader):
                 self._keep(prompt, correct)
                 return correct
         raise UserError(
-            f"The judge {endpoint.model} at {endpoint.url} says neither yes nor no, but '{_short(reply)}'. What was "
+            f"The judge {endpoint.model} at {endpoint.url} says neither yes nor no, but '{brief(reply)}'. What was "
             "graded is kept; name another model in SELFEDIT_JUDGE_MODEL."
         )
 
@@ -136,28 +134,3 @@ class JudgeGrader(Grader):
         with writing(judge_cache(), "set SELFEDIT_HOME to another folder"):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, b"yes" if correct else b"no")
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 60 else f"{line[:57]}..."
-
-
-def _has_host(url: str) -> bool:
-    try:
-        return bool(urlsplit(url).hostname)
-    except ValueError:
-        return False
-
-
-def _from_environment() -> Endpoint:
-    url, model = (os.environ.get(f"SELFEDIT_JUDGE_{name}", "").strip() for name in ("URL", "MODEL"))
-    if not url or not model:
-        missing = "SELFEDIT_JUDGE_URL" if not url else "SELFEDIT_JUDGE_MODEL"
-        raise UserError(
-            f"The grader 'judge' needs {missing}: export SELFEDIT_JUDGE_URL=http://localhost:8000/v1 "
-            "SELFEDIT_JUDGE_MODEL=NAME, and SELFEDIT_JUDGE_KEY where the endpoint asks for one."
-        )
-    if not url.startswith(("http://", "https://")) or not _has_host(url):
-        raise UserError(f"SELFEDIT_JUDGE_URL is '{_short(url)}': it must begin with http:// or https:// and a host.")
-    return Endpoint(url, model, os.environ.get("SELFEDIT_JUDGE_KEY", "").strip())

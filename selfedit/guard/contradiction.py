@@ -1,0 +1,148 @@
+"""Text that says otherwise than what was learnt, or than another new text.
+
+Two sentences are laid side by side: about the same thing, in nearly the same words, with another number, name or a
+"not" in the place of one. And what was asked about a passage when it was learnt is asked again, with the new text at
+hand: another answer of the same kind is the opposite of what is known. No rule can say who is right; a person can.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from selfedit.graders.words import NEGATIONS, content, with_digits, words
+from selfedit.guard.asking import asked_again
+from selfedit.guard.base import Guard, Known, Text
+from selfedit.guard.claims import Claim, claims, claims_of, stems_of
+from selfedit.text.reading import shown
+from selfedit.types import Flag, Learnt
+
+_ALIKE = 0.6
+"""The share of the shorter sentence's words that the other one has, if both are about the same."""
+_FEWEST = 3
+"""Words that two sentences have in common at least, without those that differ."""
+_CHANGED = re.compile(
+    r"\b(?:no longer|formerly|previously|used to|until|before|was once|at first|originally|instead of|rather than|"
+    r"in the past|earlier|not to be confused|unlike|contrary to|mistaken|misconception|rumou?r|myth|wrongly|in error)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class _Statement:
+    """A claim with what it is about: the names in the title of its passage or in itself."""
+
+    claim: Claim
+    title: str
+    owner: int
+
+    @property
+    def order(self) -> list[str]:
+        return content(with_digits(words(self.claim.sentence)))
+
+
+class ContradictionGuard(Guard):
+    """Stops documents that contradict what is known, and new ones that contradict each other: those all wait."""
+
+    name = "contradiction"
+
+    def screen(self, texts: Sequence[Text], known: Known) -> list[Flag]:
+        flags = {}
+        for number, text in enumerate(texts):
+            others = known.besides(text)
+            if found := _against_known(text, others) or asked_again(text, others, known.reader):
+                flags[number] = self.flag(text, *found)
+        for number, (sentence, why) in _among(texts).items():
+            flags.setdefault(number, self.flag(texts[number], sentence, why))
+        return [flags[number] for number in sorted(flags)]
+
+
+def _against_known(text: Text, known: Sequence[Learnt]) -> tuple[str, str] | None:
+    """The first sentence that says otherwise than a known one."""
+    index = _index(
+        _Statement(claim, item.task.title, -1) for item in known for claim in claims_of(item.task.passage, item.task.title)
+    )
+    for claim in claims(text):
+        for old in _candidates(claim, index):
+            if _differ(old, _Statement(claim, text.title, 0)):
+                return claim.sentence, f"'{shown(old.title)}', which is known, says otherwise: {shown(old.claim.sentence, 160)}"
+    return None
+
+
+def _among(texts: Sequence[Text]) -> dict[int, tuple[str, str]]:
+    """Sentences of new documents that contradict each other, by the documents' numbers."""
+    statements = [_Statement(claim, text.title, n) for n, text in enumerate(texts) for claim in claims(text)]
+    index = _index(statements)
+    found: dict[int, tuple[str, str]] = {}
+    for new in statements:
+        for other in _candidates(new.claim, index):
+            if other.owner > new.owner and _differ(other, new):
+                for one, two in ((new, other), (other, new)):
+                    why = f"'{shown(two.title)}', which is new, too, says otherwise: {shown(two.claim.sentence, 160)}"
+                    found.setdefault(one.owner, (one.claim.sentence, why))
+    return found
+
+
+def _index(statements: Iterable[_Statement]) -> dict[str, list[_Statement]]:
+    index: dict[str, list[_Statement]] = {}
+    for statement in statements:
+        for word in statement.claim.words:
+            index.setdefault(word, []).append(statement)
+    return index
+
+
+def _candidates(claim: Claim, index: dict[str, list[_Statement]]) -> list[_Statement]:
+    """Statements that have enough words in common with a claim."""
+    counts: dict[_Statement, int] = {}
+    for word in claim.words:
+        for statement in index.get(word, ()):
+            counts[statement] = counts.get(statement, 0) + 1
+    return [s for s, n in counts.items() if n >= _FEWEST and n >= _ALIKE * (min(len(s.claim.words), len(claim.words)) - 1)]
+
+
+def _differ(old: _Statement, new: _Statement) -> bool:
+    """Whether two statements about one thing cannot both be true, as far as their words say."""
+    if _CHANGED.search(new.claim.sentence) or _CHANGED.search(old.claim.sentence):
+        return False
+    one, two = old.claim, new.claim
+    subject = (one.names | stems_of(old.title)) & (two.names | stems_of(new.title))
+    if not subject & (one.words | stems_of(old.title)) & (two.words | stems_of(new.title)):
+        return False
+    only_old, only_new = one.words - two.words, two.words - one.words
+    common = one.words & two.words
+    if len(common) < _FEWEST or len(common) < _ALIKE * (min(len(one.words), len(two.words)) - 1):
+        return False
+    if _negated(one.sentence) != _negated(two.sentence):
+        return len(only_old | only_new) <= 2
+    if not only_old or not only_new:
+        return False
+    if one.numbers and two.numbers and not one.numbers & two.numbers:
+        # Another number of another thing is no contradiction: what else differs has to be little.
+        return len(only_new - two.numbers) <= 2 and not _other_subject(only_old, only_new, one, two)
+    if one.numbers != two.numbers:
+        return False
+    return _replaced(old.order, new.order, one, two)
+
+
+def _other_subject(only_old: frozenset[str], only_new: frozenset[str], one: Claim, two: Claim) -> bool:
+    """Whether names differ, too, so that the statements are about two things."""
+    return bool((only_old & one.names) and (only_new & two.names))
+
+
+def _replaced(old: Sequence[str], new: Sequence[str], one: Claim, two: Claim) -> bool:
+    """Whether one run of words stands in the place of another, and all the rest is the same."""
+    changes = [step for step in SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if step[0] != "equal"]
+    if len(changes) != 1 or changes[0][0] != "replace":
+        return False
+    _, a, b, c, d = changes[0]
+    if b - a > 3 or d - c > 3:
+        return False
+    # A name for a name, or a word at the end of what is said; at the beginning stands what it is about.
+    names = [any(word in claim.names for word in run) for run, claim in ((old[a:b], one), (new[c:d], two))]
+    return names[0] == names[1] and (a > 0 or all(names))
+
+
+def _negated(sentence: str) -> bool:
+    return bool(NEGATIONS & set(words(sentence)))

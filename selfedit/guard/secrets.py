@@ -1,0 +1,137 @@
+"""Passwords, keys and tokens: what `detect-secrets` finds, and what prose says outright."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+from selfedit.guard.base import TextGuard, is_placeholder, masked
+
+# Public addresses are no secrets; words behind `secret:` and text in quotes are judged by our own rules, because these
+# plugins were made for source code.
+_LEFT_OUT = frozenset({"IPPublicDetector", "KeywordDetector", "Base64HighEntropyString", "HexHighEntropyString"})
+_NAMED = re.compile(
+    r"""
+    \b(?P<name>pass(?:word|wd|phrase|code)s?|pwd|pin(?:\s(?:code|number))?|secret(?:[\s_-]?(?:access[\s_-])?key)?|\w*(?:
+     api|access|auth|private|client|account|encryption|signing|shared|license|recovery|master|session|db|database|admin)
+     [\s_-]?(?:key|token|secret|password|passwd|pass|pwd|code)|(?:bearer|refresh|deploy|bot)?[\s_-]?token|credentials?
+     |(?:door|alarm|gate|safe|lock|access|vault|entry)[\s_-]?(?:code|combination)|combination|login)\b["'`*]*
+    (?P<between>[^.\n:=]{0,50}?)
+    (?:\s*(?::=|=>|=|:)\s*|\s+(?:is|was|are|reads|remains)\s+(?:now\s+|still\s+|set\s+to\s+|currently\s+|simply\s+)*
+     (?:the\s+word\s+)?|\s+(?:to|as)\s+(?=[`"'\u201c]|\S*\d))
+    (?P<value>[`"'\u201c*]*[^\s`"'\u201d]+)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_ASSIGNED = re.compile(r"(?::=|=>|=|:)\s*[`\"'\u201c*]*$")
+# In other orders: "log in with gardener / Xk3!p9aa", "use 4kD!x... as the password".
+_AS_NAME = re.compile(
+    r"[`\"'\u201c]?(?P<value>[^\s`\"'\u201d]{6,})[`\"'\u201d]?\s+(?:as|for)\s+(?:the|its|our|your)\s+"
+    r"(?:\w+\s+)?(?:password|passphrase|passcode|api\s+key|token|secret|pin)\b",
+    re.IGNORECASE,
+)
+_LOGIN = re.compile(r"\b(?:log\s?in|sign\s?in|credentials|account)\b[^.\n]{0,60}?\b[\w.@-]+\s*/\s*(?P<value>\S{6,})", re.I)
+_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s:/@]+:(?P<value>[^\s:/@]+)@", re.IGNORECASE)
+_PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----(?P<body>[^-]{0,200})")
+_RANDOM = re.compile(r"(?<![\w/+.-])[A-Za-z0-9_+/=-]{28,}(?![\w/+-])")
+_DIGEST = re.compile(r"(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})", re.I)
+_PINS = re.compile(r"pin|code|combination|passcode", re.IGNORECASE)
+_ENTROPY = 4.2
+"""Bits a character of a run that counts as random: words in one piece have 3.5 to 4, keys of base64 4.5 and more."""
+
+
+class SecretsGuard(TextGuard):
+    """Stops what would give access to something. Without `detect-secrets` it knows fewer kinds of keys, and says so."""
+
+    name = "secrets"
+
+    def note(self) -> str:
+        if find_spec("detect_secrets") is not None:
+            return ""
+        return (
+            "The guard 'secrets' knows only passwords in plain words and private keys: pip install 'selfedit[guard]' "
+            "lets it know the keys of services, too."
+        )
+
+    def found(self, text: str) -> list[tuple[str, str]]:
+        hits = dict(_by_rules(text))
+        if find_spec("detect_secrets") is not None:
+            hits = {**dict(_by_plugins(text)), **hits}
+        return [(masked(value), f"it holds a secret ({what})") for value, what in hits.items()]
+
+
+def _by_rules(text: str) -> Iterator[tuple[str, str]]:
+    for match in _NAMED.finditer(text):
+        value = match["value"].strip("`\"'\u201c\u201d*").rstrip(".,;:)")
+        is_assigned = bool(_ASSIGNED.search(text[match.start() : match.start("value")]))
+        if _is_secret(value, is_assigned, bool(_PINS.search(match["name"]))):
+            yield value, f"'{' '.join(match['name'].split())}' with a value"
+    for pattern, what in ((_AS_NAME, "a value as a password"), (_LOGIN, "a login"), (_URL, "a password in an address")):
+        for match in pattern.finditer(text):
+            value = match["value"].rstrip(".,;:)")
+            if _is_secret(value, pattern is _URL, False):
+                yield value, what
+    for match in _PEM.finditer(text):
+        if not is_placeholder(match["body"].strip()):
+            yield match[0], "a private key"
+    for match in _RANDOM.finditer(text):
+        value = match[0]
+        if not _DIGEST.fullmatch(value) and _classes(value) >= 3 and _entropy(value) >= _ENTROPY:
+            if not is_placeholder(value) and "/" not in value[:1]:
+                yield value, "a run of random characters"
+
+
+def _is_secret(value: str, is_assigned: bool, is_pin: bool) -> bool:
+    """Whether a value that stands behind the name of a secret looks like one: no word, no placeholder, no call."""
+    if is_placeholder(value) or re.search(r"[(){}<>\[\]]|^\W+$|^https?:|^/|^--?\w|\.(?:py|md|txt|ya?ml|json|env)$", value):
+        return False
+    if is_pin and re.fullmatch(r"\d[\d-]{3,9}", value):
+        return len(set(value)) > 1
+    if len(value) < 6 or len(value) > 200:
+        return False
+    if re.fullmatch(r"[A-Z][A-Z0-9_]*_[A-Z0-9_]+|[a-z]+(?:[._]\w+)+", value):  # The name of a variable.
+        return False
+    has_digit, has_mark = bool(re.search(r"\d", value)), bool(re.search(r"[^\w\s'\u2019.,-]", value))
+    if re.fullmatch(r"\d+(?:[.,]\d+)*(?:-\w+)?%?", value):
+        return False
+    if _classes(value) >= 3 or (has_digit and has_mark):
+        return True
+    if re.fullmatch(r"[a-z]+(?:-[a-z]+){2,}", value):  # Four words with hyphens: a passphrase, where it is assigned.
+        return is_assigned and value.count("-") >= 3
+    return has_digit and bool(re.search(r"[a-z]", value, re.I)) and not re.fullmatch(r"[A-Za-z]+-?\d{1,2}", value) or (
+        is_assigned and bool(re.fullmatch(r"[A-Za-z]+\d{2,}\W*", value))
+    )
+
+
+def _classes(value: str) -> int:
+    """How many of small letters, capitals, digits and marks it has."""
+    return sum(bool(re.search(pattern, value)) for pattern in (r"[a-z]", r"[A-Z]", r"\d", r"[^\w\s.,'\u2019-]"))
+
+
+def _entropy(value: str) -> float:
+    """Bits a character."""
+    counts = Counter(value)
+    return -sum(n / len(value) * math.log2(n / len(value)) for n in counts.values())
+
+
+@cache
+def _plugins() -> tuple[Any, ...]:
+    """Those of `detect-secrets`, without its filters: one of them would ask services whether a key is good."""
+    from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
+
+    kinds = get_mapping_from_secret_type_to_class().values()
+    return tuple(kind() for kind in kinds if kind.__name__ not in _LEFT_OUT)
+
+
+def _by_plugins(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines():
+        for plugin in _plugins():
+            for secret in plugin.analyze_line(filename="document", line=line, line_number=1):
+                value = secret.secret_value or ""
+                if value and not is_placeholder(value):
+                    yield value, secret.type
