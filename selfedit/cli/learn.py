@@ -14,6 +14,7 @@ from selfedit.cli import options, output
 from selfedit.errors import UserError
 from selfedit.estimate import MAX_HOURS
 from selfedit.graders import GRADERS
+from selfedit.guard import GUARDS
 from selfedit.learn.config import LearnConfig, final_default
 from selfedit.memory import DEFAULT_MEMORY, MEMORIES
 from selfedit.policies.formats import FORMATS
@@ -23,9 +24,10 @@ from selfedit.store import BASE
 
 if TYPE_CHECKING:
     from selfedit.learn.run import LearnResult
-    from selfedit.types import GateFigure
+    from selfedit.types import Flag, GateFigure
 
 _WRITING, _TRAINING, _LINEAGE = "Writing self-edits and questions", "Training", "What was learnt before"
+_GUARD = "What is not learnt"
 _MAX_ROWS = 24
 
 
@@ -117,6 +119,37 @@ Keep = Annotated[
         rich_help_panel=_LINEAGE,
     ),
 ]
+Guards = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--guard",
+        metavar="NAME",
+        help=f"What stops documents before they are learnt, once a name: {', '.join(GUARDS)}, or none. "
+        "\\[default: all but model]",
+        show_default=False,
+        rich_help_panel=_GUARD,
+    ),
+]
+AllowFlagged = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-flagged",
+        metavar="KIND",
+        help="Learn what this guard flags, too; once a kind, or all.",
+        show_default=False,
+        rich_help_panel=_GUARD,
+    ),
+]
+Languages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--language",
+        metavar="CODE",
+        help="Learn documents in this language, once a language. \\[default: those of what is known]",
+        show_default=False,
+        rich_help_panel=_GUARD,
+    ),
+]
 Again = Annotated[
     bool,
     typer.Option("--again", help="Learn documents anew that are known as they are.", rich_help_panel=_LINEAGE),
@@ -177,6 +210,9 @@ def _learn(
     fresh: Fresh = False,
     keep: Keep = None,
     again: Again = False,
+    guard: Guards = None,
+    allow_flagged: AllowFlagged = None,
+    language: Languages = None,
     yes: Annotated[bool, typer.Option("--yes", help="Also if it takes more than 12 hours by the estimate.")] = False,
     json: options.Json = False,
     seed: options.Seed = None,
@@ -209,6 +245,9 @@ def _learn(
         "memory": memory,
         "keep": keep,
         "again": again or None,
+        "guards": None if guard is None else [name for name in guard if name != "none"],
+        "allow_flagged": [*GUARDS] if allow_flagged and "all" in allow_flagged else allow_flagged or None,
+        "languages": language or None,
     }
     training = {"epochs": epochs, "learning_rate": learning_rate, "rank": rank, "batch_size": batch_size}
     session = Session(model, store, device, make_progress(quiet))
@@ -220,6 +259,7 @@ def _learn(
     if json:
         output.print_json(as_json(result, session.model_name, store))
     elif not result.tasks:
+        print_flags(result.flags)
         output.say(f"No version was committed: {result.reason}.")
     else:
         output.table(*_accuracies(result), totals=True)
@@ -236,6 +276,7 @@ def as_json(result: LearnResult, model: str, store: Path) -> dict[str, Any]:
         "rejected": result.rejected.id if result.rejected else None,
         "gates": [asdict(figure) for figure in result.figures],
         "already_known": list(result.known),
+        "flags": [asdict(flag) for flag in result.flags],
         "passages": len(result.tasks),
         "edits": len(result.rollouts),
         "usable_edits": _usable(result),
@@ -263,6 +304,7 @@ def print_summary(result: LearnResult, store: Path, model: str | None) -> None:
     output.say(f"Self-edits {len(result.rollouts)} written: " + ", ".join(f"{n} {fate}" for fate, n in fates.items()))
     if result.known:
         output.say(f"Left out   {len(result.known)} documents that are known as they are (--again learns them anew)")
+    print_flags(result.flags)
     print_gates(result.figures)
     output.say(f"Took       {result.seconds:.1f} s")
     output.say()
@@ -277,6 +319,15 @@ def print_summary(result: LearnResult, store: Path, model: str | None) -> None:
     first = next((probe.question for task in result.tasks for probe in task.probes), "...")
     output.say("  " + options.again("ask", first, "--compare", store=store, model=model))
     output.say("  " + options.again("show", result.version.id, store=store))
+
+
+def print_flags(flags: Sequence[Flag]) -> None:
+    """Say what waits for a person, and why, a line each."""
+    for index, flag in enumerate(flags):
+        what = f"{flag.title} ({flag.path})" if flag.path else f"a self-edit about {flag.title}"
+        output.say(f"{'' if index else 'Waiting':<10} {flag.kind}: {what}: {flag.why}: {flag.excerpt}")
+    if flags:
+        output.say(f"{'':<10} Nothing of these was learnt. --allow-flagged KIND lets a kind of them through.")
 
 
 def print_gates(figures: Sequence[GateFigure]) -> None:

@@ -25,17 +25,19 @@ class Text:
     Attributes:
         id: the document's hash, or the edit's id.
         path: of the document; with the title it says which document this one takes the place of.
+        headings: of its passages, which are learnt with them.
     """
 
     id: str
     title: str
     path: str
     passages: tuple[str, ...]
+    headings: tuple[str, ...] = ()
 
     @cached_property
     def whole(self) -> str:
-        """Title and passages, a blank line between them: what is cut in two by passages is not cut here."""
-        return "\n\n".join((self.title, *self.passages))
+        """All that is learnt of it, a blank line between parts: what is cut in two by passages is not cut here."""
+        return "\n\n".join((self.title, *self.headings, *self.passages))
 
     @cached_property
     def sentences(self) -> tuple[str, ...]:

@@ -12,6 +12,9 @@ from selfedit.policies.spans import sentences
 _NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][\w'\u2019-]+")
 
 
+_DIVIDED = re.compile(r"[,;:](?!\d)\s*|\s[\u2013\u2014-]\s|\s(?=(?:who|which|where|while|although|but|and|along with|so that|because)\s)")
+
+
 @dataclass(frozen=True)
 class Claim:
     """A sentence.
@@ -41,9 +44,10 @@ def claims(text: Text) -> list[Claim]:
     return [claim(sentence, text.title) for sentence in text.sentences]
 
 
-def claims_of(passage: str, title: str) -> list[Claim]:
-    """Those of a passage."""
-    return [claim(sentence, title) for sentence in sentences(passage)]
+def clauses(passage: str, title: str) -> list[Claim]:
+    """Those of the parts of a passage's sentences, which commas and small words divide."""
+    parts = [part for sentence in sentences(passage) for part in _DIVIDED.split(sentence)]
+    return [made for part in parts if len((made := claim(part, title)).words) > 1]
 
 
 def stems_of(text: str) -> set[str]:

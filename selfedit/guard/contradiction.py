@@ -12,17 +12,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from selfedit.graders.words import NEGATIONS, content, with_digits, words
+from selfedit.graders.words import NEGATIONS, content, stem, with_digits, words
 from selfedit.guard.asking import asked_again
 from selfedit.guard.base import Guard, Known, Text
-from selfedit.guard.claims import Claim, claims, claims_of, stems_of
+from selfedit.guard.claims import Claim, clauses, stems_of
 from selfedit.text.reading import shown
 from selfedit.types import Flag, Learnt
 
 _ALIKE = 0.6
 """The share of the shorter sentence's words that the other one has, if both are about the same."""
 _FEWEST = 3
-"""Words that two sentences have in common at least, without those that differ."""
+"""Words that two clauses have in common at least, where neither a name nor a number stands for another."""
+_RUN = 3
+"""Words that may stand in the place of others."""
+_NEGATING = frozenset(map(stem, NEGATIONS))
 _CHANGED = re.compile(
     r"\b(?:no longer|formerly|previously|used to|until|before|was once|at first|originally|instead of|rather than|"
     r"in the past|earlier|not to be confused|unlike|contrary to|mistaken|misconception|rumou?r|myth|wrongly|in error)\b",
@@ -62,18 +65,22 @@ class ContradictionGuard(Guard):
 def _against_known(text: Text, known: Sequence[Learnt]) -> tuple[str, str] | None:
     """The first sentence that says otherwise than a known one."""
     index = _index(
-        _Statement(claim, item.task.title, -1) for item in known for claim in claims_of(item.task.passage, item.task.title)
+        _Statement(claim, item.task.title, -1) for item in known for claim in clauses(item.task.passage, item.task.title)
     )
-    for claim in claims(text):
+    for claim in _of(text):
         for old in _candidates(claim, index):
             if _differ(old, _Statement(claim, text.title, 0)):
                 return claim.sentence, f"'{shown(old.title)}', which is known, says otherwise: {shown(old.claim.sentence, 160)}"
     return None
 
 
+def _of(text: Text) -> list[Claim]:
+    return [claim for passage in text.passages for claim in clauses(passage, text.title)]
+
+
 def _among(texts: Sequence[Text]) -> dict[int, tuple[str, str]]:
     """Sentences of new documents that contradict each other, by the documents' numbers."""
-    statements = [_Statement(claim, text.title, n) for n, text in enumerate(texts) for claim in claims(text)]
+    statements = [_Statement(claim, text.title, n) for n, text in enumerate(texts) for claim in _of(text)]
     index = _index(statements)
     found: dict[int, tuple[str, str]] = {}
     for new in statements:
@@ -99,36 +106,30 @@ def _candidates(claim: Claim, index: dict[str, list[_Statement]]) -> list[_State
     for word in claim.words:
         for statement in index.get(word, ()):
             counts[statement] = counts.get(statement, 0) + 1
-    return [s for s, n in counts.items() if n >= _FEWEST and n >= _ALIKE * (min(len(s.claim.words), len(claim.words)) - 1)]
+    return [s for s, n in counts.items() if n >= 2 and n >= _ALIKE * (min(len(s.claim.words), len(claim.words)) - 1)]
 
 
 def _differ(old: _Statement, new: _Statement) -> bool:
     """Whether two statements about one thing cannot both be true, as far as their words say."""
-    if _CHANGED.search(new.claim.sentence) or _CHANGED.search(old.claim.sentence):
-        return False
     one, two = old.claim, new.claim
-    subject = (one.names | stems_of(old.title)) & (two.names | stems_of(new.title))
-    if not subject & (one.words | stems_of(old.title)) & (two.words | stems_of(new.title)):
+    if _CHANGED.search(one.sentence) or _CHANGED.search(two.sentence):
         return False
-    only_old, only_new = one.words - two.words, two.words - one.words
-    common = one.words & two.words
-    if len(common) < _FEWEST or len(common) < _ALIKE * (min(len(one.words), len(two.words)) - 1):
+    subject = (one.names | stems_of(old.title)) & (two.words | stems_of(new.title))
+    common, only_old, only_new = one.words & two.words, one.words - two.words, two.words - one.words
+    if not subject & (common | stems_of(new.title)) or len(common - subject) < 1:
         return False
     if _negated(one.sentence) != _negated(two.sentence):
-        return len(only_old | only_new) <= 2
-    if not only_old or not only_new:
-        return False
-    if one.numbers and two.numbers and not one.numbers & two.numbers:
+        return len(common) >= _FEWEST and min(len(only_old), len(only_new - _NEGATING)) == 0
+    if one.numbers and two.numbers:
         # Another number of another thing is no contradiction: what else differs has to be little.
-        return len(only_new - two.numbers) <= 2 and not _other_subject(only_old, only_new, one, two)
+        rest_old, rest_new = only_old - one.numbers, only_new - two.numbers
+        is_other_thing = bool(rest_old & one.names and rest_new & two.names)
+        return not one.numbers & two.numbers and min(len(rest_old), len(rest_new)) <= 1 and not is_other_thing
     if one.numbers != two.numbers:
         return False
-    return _replaced(old.order, new.order, one, two)
-
-
-def _other_subject(only_old: frozenset[str], only_new: frozenset[str], one: Claim, two: Claim) -> bool:
-    """Whether names differ, too, so that the statements are about two things."""
-    return bool((only_old & one.names) and (only_new & two.names))
+    if only_old and only_new and only_old <= one.names and only_new <= two.names:
+        return True
+    return len(common) >= _FEWEST and _replaced(old.order, new.order, one, two)
 
 
 def _replaced(old: Sequence[str], new: Sequence[str], one: Claim, two: Claim) -> bool:
@@ -137,11 +138,9 @@ def _replaced(old: Sequence[str], new: Sequence[str], one: Claim, two: Claim) ->
     if len(changes) != 1 or changes[0][0] != "replace":
         return False
     _, a, b, c, d = changes[0]
-    if b - a > 3 or d - c > 3:
-        return False
-    # A name for a name, or a word at the end of what is said; at the beginning stands what it is about.
-    names = [any(word in claim.names for word in run) for run, claim in ((old[a:b], one), (new[c:d], two))]
-    return names[0] == names[1] and (a > 0 or all(names))
+    # A name for a name, or a word for a word; at the beginning stands what it is about.
+    named = [any(word in claim.names for word in run) for run, claim in ((old[a:b], one), (new[c:d], two))]
+    return max(b - a, d - c) <= _RUN and named[0] == named[1] and a > 0
 
 
 def _negated(sentence: str) -> bool:

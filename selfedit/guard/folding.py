@@ -9,7 +9,7 @@ ZERO_WIDTH = "\u200b\u200c\u200d\u2060\u2061\u2062\u2063\u2064\ufeff\u180e\u00ad
 """Characters without a width; the soft hyphen and the joiners have uses in plain text."""
 
 # Letters of other scripts that look like Latin ones, after Unicode's confusables (UTS 39).
-_CYRILLIC = dict(zip("аеорсхуіјѕһԁӏмтвнкАЕОРСХУІЈЅМТВНКЗ", "aeopcxyijshdlmtbhkAEOPCXYIJSMTBHK3", strict=True))
+_CYRILLIC = dict(zip("аеорсхуіјѕһԁӏАЕОРСХУІЈЅМТВНКЗ", "aeopcxyijshdlAEOPCXYIJSMTBHK3", strict=True))
 _GREEK = dict(zip("οαινκρτυχΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "oaivkptuxABEZHIKMNOPTYX", strict=True))
 CONFUSABLE = {**_CYRILLIC, **_GREEK}
 """What each of them looks like."""

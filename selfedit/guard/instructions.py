@@ -12,7 +12,10 @@ from selfedit.guard.folding import folded, tag_text
 from selfedit.guard.signs import MAYBE, PLAIN, SIGNS, Sign
 
 # What stands in quotes or in code and is spoken of is not said to the reader.
-_QUOTED = re.compile(r"```.*?```|`[^`\n]+`|\u201c[^\u201d]*\u201d|\u201e[^\u201c\u201d]*[\u201c\u201d]|\u00ab[^\u00bb]*\u00bb|\"[^\"\n]*\"|^>.*$", re.DOTALL | re.M)
+_QUOTED = re.compile(
+    r"```.*?```|`[^`\n]+`|\u201c[^\u201d]*\u201d|\u201e[^\u201c\u201d]*[\u201c\u201d]|\u00ab[^\u00bb]*\u00bb|\"[^\"\n]*\"|"
+    r"\u2018[^\u2019\n]*\u2019|(?<!\w)'[^'\n]{6,}'(?!\w)|^>.*$", re.DOTALL | re.M,
+)
 _SPOKEN_OF = re.compile(
     r"\battack|\binject|malicious|jailbreak|adversar|hostile|untrusted|\btrick|exploit|red[- ]team|\bexamples?\b|for instance|"
     r"such as|\bphrases?\b|\bsentences? like|\bstrings?\b|\bfilter|\bdetect|\bscanner|\bblocklist|\bflags?\b|\bflagged|tokeni[sz]er|"

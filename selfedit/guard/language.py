@@ -6,27 +6,25 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-
-from bm25s import stopwords
+from functools import cache
 
 from selfedit.errors import UserError, nearest
 from selfedit.guard.base import Guard, Known, Text
 from selfedit.types import Flag
 
 _LATIN = {
-    "da": stopwords.STOPWORDS_DANISH,
-    "de": stopwords.STOPWORDS_GERMAN,
-    "en": stopwords.STOPWORDS_EN_PLUS,
-    "es": stopwords.STOPWORDS_SPANISH,
-    "fr": stopwords.STOPWORDS_FRENCH,
-    "it": stopwords.STOPWORDS_ITALIAN,
-    "nl": stopwords.STOPWORDS_DUTCH,
-    "no": stopwords.STOPWORDS_NORWEGIAN,
-    "pt": stopwords.STOPWORDS_PORTUGUESE,
-    "sv": stopwords.STOPWORDS_SWEDISH,
-    "tr": stopwords.STOPWORDS_TURKISH,
+    "da": "DANISH",
+    "de": "GERMAN",
+    "en": "EN_PLUS",
+    "es": "SPANISH",
+    "fr": "FRENCH",
+    "it": "ITALIAN",
+    "nl": "DUTCH",
+    "no": "NORWEGIAN",
+    "pt": "PORTUGUESE",
+    "sv": "SWEDISH",
+    "tr": "TURKISH",
 }
-_WORDS = {language: frozenset(map(str.casefold, words)) for language, words in _LATIN.items()}
 # Each script's language, or the one that is most written in it.
 _SCRIPTS = {
     "CYRILLIC": "ru",
@@ -77,9 +75,17 @@ def language_of(text: str) -> str | None:
     words = [word.casefold() for word in _WORD.findall(text)]
     if len(words) < _FEWEST:
         return None
-    shares = sorted(((sum(w in known for w in words) / len(words), name) for name, known in _WORDS.items()), reverse=True)
+    shares = sorted(((sum(w in known for w in words) / len(words), name) for name, known in _small_words().items()), reverse=True)
     (first, language), (second, _) = shares[:2]
     return language if first >= _LEAST and first >= _LEAD * second else None
+
+
+@cache
+def _small_words() -> dict[str, frozenset[str]]:
+    """Each Latin language's, from `bm25s`, which takes its time to import."""
+    from bm25s import stopwords
+
+    return {code: frozenset(map(str.casefold, getattr(stopwords, f"STOPWORDS_{n}"))) for code, n in _LATIN.items()}
 
 
 class LanguageGuard(Guard):

@@ -38,6 +38,7 @@ _OFFICIAL = re.compile(
 
 _CARD = re.compile(r"(?<![\w.-])(?:\d[ -]?){12,18}\d(?![\w-])")
 _ISSUERS = re.compile(r"^(?:4|5[1-5]|2[2-7]|3[47]|3[068]|6(?:011|5|4[4-9])|35)")
+_REFERENCE = re.compile(r"\b(?:order|invoice|track\w*|serial|reference|ref|part|case|ticket|isbn|ean|model|batch)\b[^.\n]*$", re.I)
 # Published by payment services to try things with.
 _TEST_CARDS = frozenset(
     """
@@ -61,7 +62,7 @@ _PAPER = re.compile(
     r"\b(?:passport|driv(?:er|ing)(?:['\u2019]?s)?\s+licen[cs]e|identity\s+card|id\s+card|national\s+(?:id|insurance)|"
     r"social\s+(?:security|insurance)|insurance|tax(?:payer)?(?:\s+id(?:entification)?)?|patient|medical\s+record|nhs|"
     r"personnel|voter|bank\s+account|account)\s*(?:number|no\.?|nr\.?|id|#)?\s*"
-    r"(?:is|was|:|=|of\s+(?:[A-Z]\w+\s+){1,3}is)\s*(?P<value>[A-Z0-9][A-Z0-9 /-]{5,20}[A-Z0-9])\b",
+    r"(?:(?:is|was|:|=|of\s+(?:[A-Z]\w+\s+){1,3}is)\s*|(?<=no\. )|(?<=number ))(?P<value>[A-Z0-9][A-Z0-9 /-]{5,20}[A-Z0-9])\b",
 )
 _BORN = re.compile(
     r"\b(?:date of birth|d\.?o\.?b\.?|birth\s?date|birthday)\b\s*(?:is|was|:|=|,)?\s*(?:on\s+)?(?P<value>\d{1,2}[./ -](?:\d{1,2}|[A-Za-z]{3,9})"
@@ -110,6 +111,8 @@ def _phones(text: str) -> Iterator[tuple[str, str]]:
 def _numbers(text: str) -> Iterator[tuple[str, str]]:
     for match in _CARD.finditer(text):
         digits = re.sub(r"\D", "", match[0])
+        if _REFERENCE.search(text[max(0, match.start() - 40) : match.start()]):
+            continue
         if _ISSUERS.match(digits) and luhn(digits) and digits not in _TEST_CARDS and len(set(digits)) > 3:
             yield match[0].strip(), "a card number"
     for match in _IBAN.finditer(text):

@@ -132,6 +132,7 @@ def _by_plugins(text: str) -> Iterator[tuple[str, str]]:
     for line in text.splitlines():
         for plugin in _plugins():
             for secret in plugin.analyze_line(filename="document", line=line, line_number=1):
-                value = secret.secret_value or ""
-                if value and not is_placeholder(value):
-                    yield value, secret.type
+                # Some plugins give the beginning of a key alone.
+                for run in re.findall(rf"[^\s\"'`]*{re.escape(secret.secret_value or '')}[^\s\"'`]*", line):
+                    if run and not is_placeholder(run):
+                        yield run, secret.type

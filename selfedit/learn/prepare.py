@@ -13,6 +13,7 @@ from selfedit.release_0_1 import later_settings
 from selfedit.types import DocumentRef, Probe, ProbeSource, Task
 
 _NOT_IN_KEY = ("memory", "router", "replay", "gates", "margins", "keep", "again", "policy")
+_NOT_IN_KEY += ("guards", "allow_flagged", "languages")  # What they stop is not there when the key is made.
 
 
 @dataclass(frozen=True)

@@ -14,20 +14,24 @@ from selfedit.domains.knowledge import KnowledgeDomain
 from selfedit.files.hashing import update_sha256
 from selfedit.generate.base import Generator
 from selfedit.graders import GRADERS
+from selfedit.guard import Known, make_guard
 from selfedit.learn.config import DEFAULT_FORMAT, LearnConfig
 from selfedit.learn.prepare import Material, Sources, read_keep, split_sources, with_paths, without_known, work_key
 from selfedit.learn.run import LearnResult, LearnRun, nothing_new
+from selfedit.learn.screen import ModelReader, screened, without
 from selfedit.learn.update import Updater
 from selfedit.learn.window import check_questions, passage_limit
 from selfedit.memory import DEFAULT_MEMORY, load_memory
+from selfedit.memory.recall import Recall
 from selfedit.models.load import BaseModel
 from selfedit.models.prompt import Prompter
 from selfedit.multilora.model import layer_shapes, resolve_targets
 from selfedit.policies.answer_first import FORMAT as ANSWER_FIRST
 from selfedit.policies.file import FilePolicy
 from selfedit.progress import Progress
+from selfedit.rewards.guarded import GuardedReward
 from selfedit.store import BASE, Store, check_base
-from selfedit.types import Adapter, DocumentRef, Knowledge, Model, Task
+from selfedit.types import Adapter, DocumentRef, Flag, Knowledge, Model, Task
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,14 @@ class Learner:
         if request.file is not None:
             request.file.check(material.tasks)
         known = self._known(request.parent)
-        taught = update_sha256(policy) if policy is not None else ""
-        key = work_key(material, config, self._base.fingerprint, GRADERS[config.grader]().identity, taught)
         left, same = without_known(material, () if config.again else known.documents)
+        left, flags = self._screened(left, config, known, policy)
+        taught = update_sha256(policy) if policy is not None else ""
+        learnt = without(material, {flag.where for flag in flags})
+        key = work_key(learnt, config, self._base.fingerprint, GRADERS[config.grader]().identity, taught)
         # Work that was killed after its commit finds its documents known, and is to say what came of it.
         if not left.tasks and not (self._path / "work" / key).exists():
-            return nothing_new(same)
+            return nothing_new(same, flags)
         request.check(left, config)
         Store.check(self._path, self._adapter_bytes(config, len(left.tasks)))
         store = Store.open(self._path, create=True)
@@ -89,18 +95,37 @@ class Learner:
             if (begun := journal.get("known", "documents", tuple[DocumentRef, ...])) is None:
                 journal.put("known", "documents", same)
             else:
-                left, same = without_known(material, begun)
+                left, same = without_known(learnt, begun)
             generator = self._generator if config.generator == "batched" else None
             # Other formats were practised with their example in sight.
             taught_to_ask = policy is not None and config.composition.format == ANSWER_FIRST
             composition = replace(config.composition, worked_example=not taught_to_ask)
             stages = compose(self._base, composition, self._progress.note, request.file, generator)
+            guards = [make_guard(name) for name in config.guards]
+            reward = GuardedReward(stages.reward, guards, config.allow_flagged)
+            stages = replace(stages, reward=reward)
             base = Model(self._base.ref)
             run = LearnRun(stages, store, journal, base, config, self._progress, request.parent, request.keep, policy)
             result = run.run(left)
             store.clear_journal(key)
         store.prune()
-        return replace(result, known=tuple(document.title for document in same))
+        task_of = {task.id: task for task in result.tasks}
+        edits = [rollout.edit for rollout in result.rollouts]
+        flags += tuple(flag for edit in edits for flag in reward.flags(task_of[edit.task_id], edit))
+        return replace(result, known=tuple(document.title for document in same), flags=flags)
+
+    def _screened(
+        self, material: Material, config: LearnConfig, known: Knowledge, policy: Adapter | None
+    ) -> tuple[Material, tuple[Flag, ...]]:
+        """The documents that no guard stops, and the flags of the others."""
+        reader = None
+        if known.learnt:
+            base = Model(self._base.ref)
+            domain = compose_domain(self._base, "knowledge", {})
+            assert isinstance(domain, KnowledgeDomain)
+            recall = Recall(known, base, Store.open(self._path).adapters.load, config.router)
+            reader = ModelReader(self._generator, domain, recall, base.merge(policy) if policy is not None else base)
+        return screened(material, config, Known(known.learnt, config.languages, reader), self._progress)
 
     @contextmanager
     def updating(self, config: LearnConfig, what: str, version: str | None = None) -> Iterator[Updater]:

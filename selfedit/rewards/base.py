@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from statistics import fmean
 
-from selfedit.types import Evaluation, Group, Task
+from selfedit.types import Evaluation, Group, SelfEdit, Task
 
 
 class Reward(ABC):
@@ -23,6 +23,10 @@ class Reward(ABC):
     needs_training: bool = True
     needs_passage: bool = False
     needs_general: bool = False
+
+    def refusal(self, task: Task, edit: SelfEdit) -> str:
+        """Why an edit has no reward, and is not trained on; empty for one that may have some."""
+        return ""
 
     @abstractmethod
     def rewards(self, group: Group) -> list[tuple[float, ...]]:
