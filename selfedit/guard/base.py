@@ -125,7 +125,7 @@ _PLACEHOLDER = re.compile(
      (?:\w+[-_ ])*(?:pass|secret|token|key|pin|name|value|here|me|this|it|api)
     |change[-_ ]?me|change[-_ ]?it|placeholder|example|sample|dummy|redacted|hidden|masked|removed|omitted|todo|tbd|fake
     |not[-_]?a?[-_]?real|foo|bar(?:baz)?$|lorem|xxxx|\*{3,}|\.{3}|\u2026|none$|null$|empty$|undefined|optional
-    |required|string$|secret$|password$|passphrase$|token$|1234|abcd|0000|aaaa
+    |required|string$|secret$|password$|passphrase$|token$|^.{0,6}(?:1234|abcd|0000|aaaa)
     """,
     re.IGNORECASE | re.VERBOSE,
 )

@@ -115,6 +115,10 @@ def _differ(old: _Statement, new: _Statement) -> bool:
     if _CHANGED.search(one.sentence) or _CHANGED.search(two.sentence):
         return False
     subject = (one.names | stems_of(old.title)) & (two.words | stems_of(new.title))
+    # What the old one is about has to be what the new one is about.
+    topic = stems_of(old.title.partition(" - ")[0]) & one.words
+    if topic - two.words - stems_of(new.title):
+        return False
     common, only_old, only_new = one.words & two.words, one.words - two.words, two.words - one.words
     if not subject & (common | stems_of(new.title)) or len(common - subject) < 1:
         return False

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from selfedit.guard.base import TextGuard
 from selfedit.guard.folding import folded, tag_text
-from selfedit.guard.signs import MAYBE, PLAIN, SIGNS, Sign
+from selfedit.guard.signs import MAYBE, PLAIN, Sign, signs
 
 # What stands in quotes or in code and is spoken of is not said to the reader.
 _QUOTED = re.compile(
@@ -27,6 +27,11 @@ _NEAR = 240
 """Characters around a quotation in which it may be spoken of."""
 # "attackers ask a model to ignore ...": told of, not told.
 _INDIRECT = re.compile(r"\b(?:to|by|that|which|who|could|can|may|might|would|cannot|attackers?|it|they|payloads?|prompts?)\s+(?:\w+\s+)?$", re.I)
+# "his orders were to ignore ...": a tale.
+_NARRATED = re.compile(
+    r"^(?!.*\byou\b).*\b(?:was|were|been|told|ordered|asked|instructed|had|decided|refused|chose|began|tried|used)\s+"
+    r"(?:\w+\s+){0,3}to\s+$", re.IGNORECASE,
+)
 _CONDITION = re.compile(r"(?:^|[.!?\n]\s*)\W*(?:if|unless|when|where|for|in case|once|on)\b[^.!?\n]*$", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--(.*?)-->|\[//\]:\s*#\s*\((.*?)\)|style\s*=\s*[\"'][^\"']*(?:display:\s*none|font-size:\s*0|opacity:\s*0)[^>]*>([^<]*)", re.DOTALL | re.IGNORECASE)
 _CODED = re.compile(r"(?<![\w+/=])[A-Za-z0-9+/]{24,}={0,2}(?![\w+/=])")
@@ -48,17 +53,20 @@ class InstructionsGuard(TextGuard):
         plain = folded(text)
         hits = list(_hits(plain))
         if tags := tag_text(text):
-            hits += [(tags, sign.what, max(sign.weight, MAYBE)) for sign in SIGNS if sign.pattern.search(tags)]
+            hits += [(tags, sign.what, sign.weight) for sign in signs() if sign.pattern.search(tags)]
         hits += list(_hidden(plain)) + list(_coded(text))
-        if sum({what: weight for _, what, weight in hits}.values()) < PLAIN:
+        weights: dict[str, int] = {}
+        for _, what, weight in hits:
+            weights[what] = max(weights.get(what, 0), weight)
+        if sum(weights.values()) < PLAIN:
             return []
-        return [(excerpt, what) for excerpt, what, _ in hits]
+        return [(excerpt, what) for what, excerpt in {what: excerpt for excerpt, what, _ in reversed(hits)}.items()]
 
 
 def _hits(text: str) -> Iterator[tuple[str, str, int]]:
     """What of the text is a sign, as (excerpt, what, weight)."""
     quoted = [match.span() for match in _QUOTED.finditer(text)]
-    for sign in SIGNS:
+    for sign in signs():
         weights = {}
         for match in sign.pattern.finditer(text):
             if weight := _weight(sign, text, match, quoted):
@@ -80,7 +88,9 @@ def _weight(sign: Sign, text: str, match: re.Match[str], quoted: list[tuple[int,
     around = text[max(0, start - _NEAR) : end + _NEAR]
     if _INDIRECT.search(sentence) and _SPOKEN_OF.search(around):
         return 0
-    return MAYBE if sign.what.startswith("it calls") and _CONDITION.search(before) else sign.weight
+    if sign.kind == "calls_off" and (_CONDITION.search(before) or _NARRATED.search(sentence)):
+        return MAYBE
+    return sign.weight
 
 
 def _hidden(text: str) -> Iterator[tuple[str, str, int]]:
@@ -98,5 +108,5 @@ def _coded(text: str) -> Iterator[tuple[str, str, int]]:
             read = base64.b64decode(match[0] + "=" * (-len(match[0]) % 4), validate=True).decode()
         except (binascii.Error, ValueError):
             continue
-        if any(sign.pattern.search(folded(read)) for sign in SIGNS):
+        if any(sign.pattern.search(folded(read)) for sign in signs()):
             yield read, "it gives orders in base64", PLAIN

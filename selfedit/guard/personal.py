@@ -21,7 +21,9 @@ unsubscribe volunteers webmaster welcome
 )
 _NOBODY = re.compile(r"^(?:your|my|some|first|last|user|name|you|me|someone|recipient|sender|jane\.?doe|john\.?doe)", re.I)
 
-_PHONE = re.compile(r"(?<![\w.+/-])(\+\d{1,3}[\s.()/-]{0,2}(?:\d[\s.()/-]{0,2}){6,13}\d)(?![\w-])")
+_PHONE = re.compile(
+    r"(?<![\w.+/-])(\+\d{1,3}[\s.()/-]{0,2}(?:\d[\s.()/-]{0,2}){6,13}\d|\(\d{3}\)\s?\d{3}-\d{4}|[2-9]\d{2}-[2-9]\d{2}-\d{4})(?![\w-])"
+)
 _LABELLED_PHONE = re.compile(
     r"\b(?:phone|telephone|tel|mobile|cell|cellphone|call|ring|dial|whatsapp|sms|text)\b[^\d\n.]{0,30}?"
     r"(\(?\d[\d\s().-]{5,16}\d)(?![\w-])",
@@ -62,7 +64,8 @@ _PAPER = re.compile(
     r"\b(?:passport|driv(?:er|ing)(?:['\u2019]?s)?\s+licen[cs]e|identity\s+card|id\s+card|national\s+(?:id|insurance)|"
     r"social\s+(?:security|insurance)|insurance|tax(?:payer)?(?:\s+id(?:entification)?)?|patient|medical\s+record|nhs|"
     r"personnel|voter|bank\s+account|account)\s*(?:number|no\.?|nr\.?|id|#)?\s*"
-    r"(?:(?:is|was|:|=|of\s+(?:[A-Z]\w+\s+){1,3}is)\s*|(?<=no\. )|(?<=number ))(?P<value>[A-Z0-9][A-Z0-9 /-]{5,20}[A-Z0-9])\b",
+    r"(?:(?:is|was|:|=|of\s+(?:[A-Z]\w+\s+){1,3}is)\s*|(?<=no\. )|(?<=number ))(?P<value>(?-i:[A-Z0-9][A-Z0-9 /-]{4,20}[A-Z0-9]))\b",
+    re.IGNORECASE,
 )
 _BORN = re.compile(
     r"\b(?:date of birth|d\.?o\.?b\.?|birth\s?date|birthday)\b\s*(?:is|was|:|=|,)?\s*(?:on\s+)?(?P<value>\d{1,2}[./ -](?:\d{1,2}|[A-Za-z]{3,9})"
@@ -128,9 +131,9 @@ def _numbers(text: str) -> Iterator[tuple[str, str]]:
 
 def _labelled(text: str) -> Iterator[tuple[str, str]]:
     for pattern, what in ((_PAPER, "the number of a paper"), (_BORN, "a date of birth"), (_HOME, "a home address")):
-        for match in pattern.finditer(text) if pattern is not _PAPER else re.finditer(_PAPER.pattern, text, re.I):
+        for match in pattern.finditer(text):
             value = match["value"]
-            if pattern is _PAPER and (sum(c.isdigit() for c in value) < 5 or is_placeholder(value)):
+            if pattern is _PAPER and (sum(c.isdigit() for c in value) < 4 or is_placeholder(value)):
                 continue
             yield value, what
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import math
 import re
 from collections import Counter
@@ -14,7 +16,7 @@ from selfedit.guard.base import TextGuard, is_placeholder, masked
 
 # Public addresses are no secrets; words behind `secret:` and text in quotes are judged by our own rules, because these
 # plugins were made for source code.
-_LEFT_OUT = frozenset({"IPPublicDetector", "KeywordDetector", "Base64HighEntropyString", "HexHighEntropyString"})
+_LEFT_OUT = frozenset({"IPPublicDetector", "PrivateKeyDetector", "KeywordDetector", "Base64HighEntropyString", "HexHighEntropyString"})
 _NAMED = re.compile(
     r"""
     \b(?P<name>pass(?:word|wd|phrase|code)s?|pwd|pin(?:\s(?:code|number))?|secret(?:[\s_-]?(?:access[\s_-])?key)?|\w*(?:
@@ -23,8 +25,8 @@ _NAMED = re.compile(
      |(?:door|alarm|gate|safe|lock|access|vault|entry)[\s_-]?(?:code|combination)|combination|login)\b["'`*]*
     (?P<between>[^.\n:=]{0,50}?)
     (?:\s*(?::=|=>|=|:)\s*|\s+(?:is|was|are|reads|remains)\s+(?:now\s+|still\s+|set\s+to\s+|currently\s+|simply\s+)*
-     (?:the\s+word\s+)?|\s+(?:to|as)\s+(?=[`"'\u201c]|\S*\d))
-    (?P<value>[`"'\u201c*]*[^\s`"'\u201d]+)
+     (?:the\s+word\s+)?|\s+(?:to|as|from)\s+(?=[`"'\u201c]|\S*\d))
+    (?P<value>[`"'\u201c*]*(?:\d{2,4}(?:[ -]\d{2,4}){1,3}\b|[^\s`"'\u201d]+))
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -36,11 +38,21 @@ _AS_NAME = re.compile(
     re.IGNORECASE,
 )
 _LOGIN = re.compile(r"\b(?:log\s?in|sign\s?in|credentials|account)\b[^.\n]{0,60}?\b[\w.@-]+\s*/\s*(?P<value>\S{6,})", re.I)
+_NEXT = re.compile(r"\b(?P<name>password|passphrase|passcode|pin|pwd)\s+[`\"'\u201c]?(?P<value>[^\s`\"'\u201d]+)", re.IGNORECASE)
+_COMMAND = re.compile(
+    r"(?:\b(?:mysql|mariadb|mysqldump|sshpass)\b[^\n]*?\s-p|(?:\s-u|--user)\s+[\w.-]+:)(?P<value>[^\s:]{6,})", re.IGNORECASE
+)
+_BASIC = re.compile(r"\bBasic\s+(?P<value>[A-Za-z0-9+/]{8,}={0,2})")
+_WORDS = re.compile(
+    r"\b(?:recovery|seed|mnemonic|backup|wallet)\s+(?:phrase|words?)\b\W*(?:\w+\W+){0,3}?(?P<value>(?:[a-z]{3,8}\s+){11,23}[a-z]{3,8})\b"
+)
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s:/@]+:(?P<value>[^\s:/@]+)@", re.IGNORECASE)
 _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----(?P<body>[^-]{0,200})")
 _RANDOM = re.compile(r"(?<![\w/+.-])[A-Za-z0-9_+/=-]{28,}(?![\w/+-])")
 _DIGEST = re.compile(r"(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})", re.I)
 _PINS = re.compile(r"pin|code|combination|passcode", re.IGNORECASE)
+_SHORTEST_KEY = 12
+"""Characters: less is the beginning of a key, which texts about keys have."""
 _ENTROPY = 4.2
 """Bits a character of a run that counts as random: words in one piece have 3.5 to 4, keys of base64 4.5 and more."""
 
@@ -76,6 +88,16 @@ def _by_rules(text: str) -> Iterator[tuple[str, str]]:
             value = match["value"].rstrip(".,;:)")
             if _is_secret(value, pattern is _URL, False):
                 yield value, what
+    for match in _NEXT.finditer(text):
+        value, is_pin = match["value"].rstrip(".,;:)"), bool(_PINS.search(match["name"]))
+        if re.fullmatch(r"\d{4,8}", value) if is_pin else _classes(value) >= 3 and re.search(r"\d", value):
+            if not is_placeholder(value):
+                yield value, f"'{match['name']}' with a value"
+    for pattern, what in ((_COMMAND, "a password in a command"), (_WORDS, "a recovery phrase")):
+        yield from ((match["value"], what) for match in pattern.finditer(text) if not is_placeholder(match["value"]))
+    for match in _BASIC.finditer(text):
+        if _is_login(match["value"]):
+            yield match["value"], "a login in base64"
     for match in _PEM.finditer(text):
         if not is_placeholder(match["body"].strip()):
             yield match[0], "a private key"
@@ -90,7 +112,7 @@ def _is_secret(value: str, is_assigned: bool, is_pin: bool) -> bool:
     """Whether a value that stands behind the name of a secret looks like one: no word, no placeholder, no call."""
     if is_placeholder(value) or re.search(r"[(){}<>\[\]]|^\W+$|^https?:|^/|^--?\w|\.(?:py|md|txt|ya?ml|json|env)$", value):
         return False
-    if is_pin and re.fullmatch(r"\d[\d-]{3,9}", value):
+    if is_pin and re.fullmatch(r"\d[\d -]{3,12}", value):
         return len(set(value)) > 1
     if len(value) < 6 or len(value) > 200:
         return False
@@ -106,6 +128,15 @@ def _is_secret(value: str, is_assigned: bool, is_pin: bool) -> bool:
     return has_digit and bool(re.search(r"[a-z]", value, re.I)) and not re.fullmatch(r"[A-Za-z]+-?\d{1,2}", value) or (
         is_assigned and bool(re.fullmatch(r"[A-Za-z]+\d{2,}\W*", value))
     )
+
+
+def _is_login(coded: str) -> bool:
+    """Whether base64 holds a name and a password."""
+    try:
+        name, colon, password = base64.b64decode(coded, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return False
+    return bool(colon and name) and len(password) >= 4 and not is_placeholder(password)
 
 
 def _classes(value: str) -> int:
@@ -134,5 +165,5 @@ def _by_plugins(text: str) -> Iterator[tuple[str, str]]:
             for secret in plugin.analyze_line(filename="document", line=line, line_number=1):
                 # Some plugins give the beginning of a key alone.
                 for run in re.findall(rf"[^\s\"'`]*{re.escape(secret.secret_value or '')}[^\s\"'`]*", line):
-                    if run and not is_placeholder(run):
+                    if len(run) >= _SHORTEST_KEY and not is_placeholder(run):
                         yield run, secret.type
