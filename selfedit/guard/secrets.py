@@ -22,10 +22,10 @@ _NAMED = re.compile(
     \b(?P<name>pass(?:word|wd|phrase|code)s?|pwd|pin(?:\s(?:code|number))?|secret(?:[\s_-]?(?:access[\s_-])?key)?|\w*(?:
      api|access|auth|private|client|account|encryption|signing|shared|license|recovery|master|session|db|database|admin)
      [\s_-]?(?:key|token|secret|password|passwd|pass|pwd|code)|(?:bearer|refresh|deploy|bot)?[\s_-]?token|credentials?
-     |(?:door|alarm|gate|safe|lock|access|vault|entry)[\s_-]?(?:code|combination)|combination|login)\b["'`*]*
+     |(?:door|alarm|gate|safe|lock|access|vault|entry|one-time|unlock|security)[\s_-]?(?:code|combination)|combination|login)\b["'`*]*
     (?P<between>[^.\n:=]{0,50}?)
     (?:\s*(?::=|=>|=|:)\s*|\s+(?:is|was|are|reads|remains)\s+(?:now\s+|still\s+|set\s+to\s+|currently\s+|simply\s+)*
-     (?:the\s+word\s+)?|\s+(?:to|as|from)\s+(?=[`"'\u201c]|\S*\d))
+     (?:the\s+word\s+)?(?=\S*[\d!#$%&@^+*])|\s+(?:to|as|from)\s+(?=[`"'\u201c]|\S*\d))
     (?P<value>[`"'\u201c*]*(?:\d{2,4}(?:[ -]\d{2,4}){1,3}\b|[^\s`"'\u201d]+))
     """,
     re.IGNORECASE | re.VERBOSE,
