@@ -74,3 +74,9 @@ def _copies(raw: dict[str, Any], planted: bool) -> Iterator[tuple[str, str]]:
                 yield f"Copy of {section.heading}", section.text.replace(" the ", " this ", 2)
     if not planted:
         yield from ((f"{title} again", " ".join(sentences)) for title, *sentences in raw["carriers"][:6])
+
+
+def questions(name: str) -> dict[str, tuple[str, str]]:
+    """What to ask about things that were planted, and the answer that they want."""
+    raw: dict[str, Any] = yaml.safe_load((DATA / f"{name}.yaml").read_text(encoding="utf-8"))
+    return {thing: (question, answer) for thing, (question, answer) in raw.get("asked", {}).items()}

@@ -25,6 +25,8 @@ _FEWEST = 3
 """Words that two clauses have in common at least, where neither a name nor a number stands for another."""
 _RUN = 3
 """Words that may stand in the place of others."""
+_NAMED = re.compile(r"\b([a-z]+)\s+((?:[A-Z][\w'\u2019-]+\s?)+)")
+_SMALL = re.compile(r"\b[a-z][\w'\u2019-]*")
 _NEGATING = frozenset(map(stem, NEGATIONS))
 _CHANGED = re.compile(
     r"\b(?:no longer|formerly|previously|used to|until|before|was once|at first|originally|instead of|rather than|"
@@ -35,10 +37,15 @@ _CHANGED = re.compile(
 
 @dataclass(frozen=True)
 class _Statement:
-    """A claim with what it is about: the names in the title of its passage or in itself."""
+    """A clause of a document, `owner` its number, -1 for a known one.
+
+    Attributes:
+        topic: the words of the document's title that are names.
+    """
 
     claim: Claim
     title: str
+    topic: frozenset[str]
     owner: int
 
     @property
@@ -65,22 +72,26 @@ class ContradictionGuard(Guard):
 def _against_known(text: Text, known: Sequence[Learnt]) -> tuple[str, str] | None:
     """The first sentence that says otherwise than a known one."""
     index = _index(
-        _Statement(claim, item.task.title, -1) for item in known for claim in clauses(item.task.passage, item.task.title)
+        statement for item in known for statement in _statements(item.task.title, (item.task.passage,), -1)
     )
-    for claim in _of(text):
-        for old in _candidates(claim, index):
-            if _differ(old, _Statement(claim, text.title, 0)):
-                return claim.sentence, f"'{shown(old.title)}', which is known, says otherwise: {shown(old.claim.sentence, 160)}"
+    for new in _statements(text.title, text.passages, 0):
+        for old in _candidates(new.claim, index):
+            if _differ(old, new):
+                why = f"'{shown(old.title)}', which is known, says otherwise: {shown(old.claim.sentence, 160)}"
+                return new.claim.sentence, why
     return None
 
 
-def _of(text: Text) -> list[Claim]:
-    return [claim for passage in text.passages for claim in clauses(passage, text.title)]
+def _statements(title: str, passages: Sequence[str], owner: int) -> list[_Statement]:
+    # A word of the title that is also written small is no name.
+    small = stems_of(" ".join(_SMALL.findall(" ".join(passages))))
+    topic = frozenset(stems_of(title.partition(" - ")[0]) - small)
+    return [_Statement(claim, title, topic, owner) for passage in passages for claim in clauses(passage, title)]
 
 
 def _among(texts: Sequence[Text]) -> dict[int, tuple[str, str]]:
     """Sentences of new documents that contradict each other, by the documents' numbers."""
-    statements = [_Statement(claim, text.title, n) for n, text in enumerate(texts) for claim in _of(text)]
+    statements = [each for n, text in enumerate(texts) for each in _statements(text.title, text.passages, n)]
     index = _index(statements)
     found: dict[int, tuple[str, str]] = {}
     for new in statements:
@@ -116,8 +127,7 @@ def _differ(old: _Statement, new: _Statement) -> bool:
         return False
     subject = (one.names | stems_of(old.title)) & (two.words | stems_of(new.title))
     # What the old one is about has to be what the new one is about.
-    topic = stems_of(old.title.partition(" - ")[0]) & one.words
-    if topic - two.words - stems_of(new.title):
+    if (old.topic & one.words) - two.words - stems_of(new.title):
         return False
     common, only_old, only_new = one.words & two.words, one.words - two.words, two.words - one.words
     if not subject & (common | stems_of(new.title)) or len(common - subject) < 1:
@@ -133,7 +143,18 @@ def _differ(old: _Statement, new: _Statement) -> bool:
         return False
     if only_old and only_new and only_old <= one.names and only_new <= two.names:
         return True
+    if _other_name(one, two):
+        return True
     return len(common) >= _FEWEST and _replaced(old.order, new.order, one, two)
+
+
+def _other_name(one: Claim, two: Claim) -> bool:
+    """Whether the shorter clause says nothing but what the other one says, with another name behind the same word."""
+    rest = [each.words - each.names for each in (one, two)]
+    if not (rest[0] <= two.words or rest[1] <= one.words):
+        return False
+    mine, other = ({word.lower(): stems_of(name) for word, name in _NAMED.findall(c.sentence)} for c in (one, two))
+    return any(not mine[word] & other[word] for word in mine.keys() & other.keys())
 
 
 def _replaced(old: Sequence[str], new: Sequence[str], one: Claim, two: Claim) -> bool:

@@ -88,6 +88,8 @@ def _weight(sign: Sign, text: str, match: re.Match[str], quoted: list[tuple[int,
     around = text[max(0, start - _NEAR) : end + _NEAR]
     if _INDIRECT.search(sentence) and _SPOKEN_OF.search(around):
         return 0
+    if sign.kind == "marks" and sentence.strip() and _SPOKEN_OF.search(sentence + text[end : end + 60]):
+        return MAYBE
     if sign.kind == "calls_off" and (_CONDITION.search(before) or _NARRATED.search(sentence)):
         return MAYBE
     return sign.weight

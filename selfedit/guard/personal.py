@@ -12,7 +12,7 @@ _EMAIL = re.compile(r"(?<![\w.+-])([A-Za-z0-9][\w.+%-]*)@((?:[A-Za-z0-9](?:[A-Za
 _RESERVED = re.compile(r"(?:^|\.)(?:example(?:\.\w+)?|test|invalid|localhost|local|internal)$", re.IGNORECASE)
 _ROLES = frozenset(
     """
-abuse accounts admin administrator alerts billing bookings bugs careers community contact customerservice dev enquiries
+abuse accounts admin administrator alerts billing bookings bugs careers community contact customerservice dev editor editorial editors enquiries
 events feedback git hello help helpdesk hostmaster hr info inquiries it jobs legal mail marketing media members news
 newsletter no-reply noc noreply notifications office operations ops orders postmaster press privacy reception
 registrar reservations root sales security service servicedesk shop staff subscribe support team tickets training
@@ -73,7 +73,7 @@ _BORN = re.compile(
     re.IGNORECASE,
 )
 _HOME = re.compile(
-    r"\b(?:home address|private address|lives at|living at|resides at|reside at|lived at)\b\s*(?:is|:|of)?\s*"
+    r"\b(?i:home address|private address|lives at|living at|resides at|reside at|lived at)\b\s*(?:is|:|of)?\s*"
     r"(?P<value>\d+[A-Za-z]?\s+[A-Z][\w'\u2019]+(?:\s+[A-Z][\w'\u2019]+){0,3}|[A-Z][\w'\u2019]+(?:stra(?:ss|\u00df)e|weg|gasse)\s+\d+)"
 )
 

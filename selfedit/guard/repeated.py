@@ -7,15 +7,17 @@ from collections import Counter
 from collections.abc import Sequence
 
 from selfedit.guard.base import Guard, Known, Text
-from selfedit.guard.claims import Claim, claims
+from selfedit.guard.claims import Claim, claims, clauses
 from selfedit.types import Flag
 
 _DOCUMENTS = 3
 """In as many documents a claim is repeated."""
 _SAME = 0.6
 """The share of their words that two claims have in common, if they are one."""
-_OWN = 0.34
+_OWN = 0.3
 """The share of a claim's words that the rest of its document has, from which on it belongs there."""
+_NEW = 0.25
+"""The share of a claim's words that a known sentence lacks, below which it says what is known."""
 _FEWEST = 4
 """Words of a claim."""
 _FOOTER = re.compile(r"https?://|\u00a9|\(c\)|licen[cs]e|copyright", re.IGNORECASE)
@@ -32,7 +34,8 @@ class RepeatedGuard(Guard):
     def screen(self, texts: Sequence[Text], known: Known) -> list[Flag]:
         index: dict[str, list[tuple[int, Claim]]] = {}
         found: dict[int, tuple[Claim, int]] = {}
-        planted = [_planted(claims(text)) for text in texts]
+        taught = [said.words for item in known.learnt for said in clauses(item.task.passage, item.task.title)]
+        planted = [_planted(claims(text), taught) for text in texts]
         for number, mine in enumerate(planted):
             for claim in mine:
                 for word in claim.words:
@@ -52,8 +55,8 @@ class RepeatedGuard(Guard):
         ]
 
 
-def _planted(said: Sequence[Claim]) -> list[Claim]:
-    """The claims of a document that are about something that the rest of it is not about."""
+def _planted(said: Sequence[Claim], taught: Sequence[frozenset[str]]) -> list[Claim]:
+    """The claims of a document that are about something that the rest of it is not about, and are not known."""
     counts = Counter(word for claim in said for word in claim.words)
     return [
         claim
@@ -61,5 +64,7 @@ def _planted(said: Sequence[Claim]) -> list[Claim]:
         if len(claim.words) >= _FEWEST
         and (claim.names or claim.numbers)
         and not _FOOTER.search(claim.sentence)
+        and not any(len(claim.words - words) < _NEW * len(claim.words) for words in taught)
+        and not (claim.names and all(counts[name] > 1 for name in claim.names))
         and sum(counts[word] > 1 for word in claim.words) <= _OWN * len(claim.words)
     ]

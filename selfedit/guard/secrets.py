@@ -47,7 +47,9 @@ _WORDS = re.compile(
     r"\b(?:recovery|seed|mnemonic|backup|wallet)\s+(?:phrase|words?)\b\W*(?:\w+\W+){0,3}?(?P<value>(?:[a-z]{3,8}\s+){11,23}[a-z]{3,8})\b"
 )
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s:/@]+:(?P<value>[^\s:/@]+)@", re.IGNORECASE)
-_PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----(?P<body>[^-]{0,200})")
+_PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----\s*(?P<body>[A-Za-z0-9+/=]{24,})")
+_TYPED = re.compile(r"\b(?:typ(?:e|ing)|enter(?:ing)?|say(?:ing)?)\s+[`\"'\u201c]?(?P<value>[^\s`\"'\u201d]{8,})", re.IGNORECASE)
+_LATER = re.compile(r"\b(?:password|passphrase|passcode|secret|credentials?)\b[^.!?\n]{0,60}?[\s\"'`\u201c(](?P<value>[^\s\"'`\u201d)]{8,})", re.I)
 _RANDOM = re.compile(r"(?<![\w/+.-])[A-Za-z0-9_+/=-]{28,}(?![\w/+-])")
 _DIGEST = re.compile(r"(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})", re.I)
 _PINS = re.compile(r"pin|code|combination|passcode", re.IGNORECASE)
@@ -83,6 +85,12 @@ def _by_rules(text: str) -> Iterator[tuple[str, str]]:
         is_assigned = bool(_ASSIGNED.search(text[match.start() : match.start("value")]))
         if _is_secret(value, is_assigned, bool(_PINS.search(match["name"]))):
             yield value, f"'{' '.join(match['name'].split())}' with a value"
+    for pattern in (_TYPED, _LATER):
+        for match in pattern.finditer(text):
+            value = match["value"].rstrip(".,;:)")
+            looks = _classes(value) >= 3 and re.search(r"\d", value) and re.search(r"[^\w\s]|_", value)
+            if looks and _is_secret(value, False, False):
+                yield value, "a value that looks like a password"
     for pattern, what in ((_AS_NAME, "a value as a password"), (_LOGIN, "a login"), (_URL, "a password in an address")):
         for match in pattern.finditer(text):
             value = match["value"].rstrip(".,;:)")
