@@ -13,6 +13,7 @@ from selfedit.policies.spans import sentences
 from selfedit.text.reading import shown
 from selfedit.types import Flag, Learnt
 
+_SPACE = re.compile(r"\s{3,}")
 _EXCERPT = 120
 _KEPT = 3
 """Characters of a secret that an excerpt may have."""
@@ -110,7 +111,16 @@ class TextGuard(Guard):
         """What stands in a text, each as (excerpt, why)."""
 
     def screen(self, texts: Sequence[Text], known: Known) -> list[Flag]:
-        return [self.flag(text, *each) for text in texts for each in dict.fromkeys(self.found(text.whole))]
+        return [
+            self.flag(text, *each)
+            for text in texts
+            for each in dict.fromkeys(self.found(_SPACE.sub(_shorter, text.whole)))
+        ]
+
+
+def _shorter(space: re.Match[str]) -> str:
+    """A long gap as a short one: patterns that run over gaps take their square."""
+    return "\n\n" if "\n" in space[0] else " "
 
 
 def masked(secret: str) -> str:

@@ -33,12 +33,13 @@ _NARRATED = re.compile(
     r"(?:\w+\s+){0,3}to\s+$", re.IGNORECASE,
 )
 _CONDITION = re.compile(r"(?:^|[.!?\n]\s*)\W*(?:if|unless|when|where|for|in case|once|on)\b[^.!?\n]*$", re.IGNORECASE)
-_COMMENT = re.compile(r"<!--(.*?)-->|\[//\]:\s*#\s*\((.*?)\)|style\s*=\s*[\"'][^\"']*(?:display:\s*none|font-size:\s*0|opacity:\s*0)[^>]*>([^<]*)", re.DOTALL | re.IGNORECASE)
+_COMMENT = re.compile(r"<!--(.{0,2000}?)-->|\[//\]:\s*#\s*\((.{0,2000}?)\)|style\s*=\s*[\"'][^\"']*(?:display:\s*none|font-size:\s*0|opacity:\s*0)[^>]*>([^<]*)", re.DOTALL | re.IGNORECASE)
 _CODED = re.compile(r"(?<![\w+/=])[A-Za-z0-9+/]{24,}={0,2}(?![\w+/=])")
 _ORDER = re.compile(
-    r"\b(?:you (?:must|should|will|are)|always|never|ignore|disregard|answer|respond|reply|remember|pretend|do not|reveal|model|assistant|ai)\b",
+    r"\b(?:you (?:must|should|will)|always|never|ignore|disregard|answer|respond|reply|pretend|do not|reveal|recommend)\b",
     re.IGNORECASE,
 )
+_MODEL = re.compile(r"\b(?:a\.?i\.?|llms?|language models?|assistants?|chat-?bots?|agents?|bots?)\b", re.IGNORECASE)
 
 
 class InstructionsGuard(TextGuard):
@@ -99,7 +100,7 @@ def _hidden(text: str) -> Iterator[tuple[str, str, int]]:
     """Comments that a page does not show and that give orders."""
     for match in _COMMENT.finditer(text):
         comment = next(filter(None, match.groups()), "")
-        if len(_ORDER.findall(comment)) >= 2:
+        if _ORDER.search(comment) and _MODEL.search(comment):
             yield comment, "a hidden comment gives orders", PLAIN
 
 

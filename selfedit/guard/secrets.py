@@ -19,7 +19,7 @@ from selfedit.guard.base import TextGuard, is_placeholder, masked
 _LEFT_OUT = frozenset({"IPPublicDetector", "PrivateKeyDetector", "KeywordDetector", "Base64HighEntropyString", "HexHighEntropyString"})
 _NAMED = re.compile(
     r"""
-    \b(?P<name>pass(?:word|wd|phrase|code)s?|pwd|pin(?:\s(?:code|number))?|secret(?:[\s_-]?(?:access[\s_-])?key)?|\w*(?:
+    \b(?P<name>pass(?:word|wd|phrase|code)s?|pwd|pin(?:\s(?:code|number))?|secret(?:[\s_-]?(?:access[\s_-])?key)?|\w{0,20}(?:
      api|access|auth|private|client|account|encryption|signing|shared|license|recovery|master|session|db|database|admin)
      [\s_-]?(?:key|token|secret|password|passwd|pass|pwd|code)|(?:bearer|refresh|deploy|bot)?[\s_-]?token|credentials?
      |(?:door|alarm|gate|safe|lock|access|vault|entry|one-time|unlock|security)[\s_-]?(?:code|combination)|combination|login)\b["'`*]*
@@ -33,11 +33,11 @@ _NAMED = re.compile(
 _ASSIGNED = re.compile(r"(?::=|=>|=|:)\s*[`\"'\u201c*]*$")
 # In other orders: "log in with gardener / Xk3!p9aa", "use 4kD!x... as the password".
 _AS_NAME = re.compile(
-    r"[`\"'\u201c]?(?P<value>[^\s`\"'\u201d]{6,})[`\"'\u201d]?\s+(?:as|for)\s+(?:the|its|our|your)\s+"
+    r"(?<![^\s`\"'\u201c])(?P<value>[^\s`\"'\u201d]{6,200})[`\"'\u201d]?\s+(?:as|for)\s+(?:the|its|our|your)\s+"
     r"(?:\w+\s+)?(?:password|passphrase|passcode|api\s+key|token|secret|pin)\b",
     re.IGNORECASE,
 )
-_LOGIN = re.compile(r"\b(?:log\s?in|sign\s?in|credentials|account)\b[^.\n]{0,60}?\b[\w.@-]+\s*/\s*(?P<value>\S{6,})", re.I)
+_LOGIN = re.compile(r"\b(?:log\s?in|sign\s?in|credentials|account)\b[^.\n]{0,60}?\b[\w.@-]+\s/\s(?P<value>\S{6,})", re.I)
 _NEXT = re.compile(r"\b(?P<name>password|passphrase|passcode|pin|pwd)\s+[`\"'\u201c]?(?P<value>[^\s`\"'\u201d]+)", re.IGNORECASE)
 _COMMAND = re.compile(
     r"(?:\b(?:mysql|mariadb|mysqldump|sshpass)\b[^\n]*?\s-p|(?:\s-u|--user)\s+[\w.-]+:)(?P<value>[^\s:]{6,})", re.IGNORECASE
@@ -46,15 +46,19 @@ _BASIC = re.compile(r"\bBasic\s+(?P<value>[A-Za-z0-9+/]{8,}={0,2})")
 _WORDS = re.compile(
     r"\b(?:recovery|seed|mnemonic|backup|wallet)\s+(?:phrase|words?)\b\W*(?:\w+\W+){0,3}?(?P<value>(?:[a-z]{3,8}\s+){11,23}[a-z]{3,8})\b"
 )
-_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s:/@]+:(?P<value>[^\s:/@]+)@", re.IGNORECASE)
+_URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@]{1,80}:(?P<value>[^\s:/@]{1,200})@", re.IGNORECASE)
 _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----\s*(?P<body>[A-Za-z0-9+/=]{24,})")
 _TYPED = re.compile(r"\b(?:typ(?:e|ing)|enter(?:ing)?|say(?:ing)?)\s+[`\"'\u201c]?(?P<value>[^\s`\"'\u201d]{8,})", re.IGNORECASE)
 _LATER = re.compile(r"\b(?:password|passphrase|passcode|secret|credentials?)\b[^.!?\n]{0,60}?[\s\"'`\u201c(](?P<value>[^\s\"'`\u201d)]{8,})", re.I)
 _RANDOM = re.compile(r"(?<![\w/+.-])[A-Za-z0-9_+/=-]{28,}(?![\w/+-])")
 _DIGEST = re.compile(r"(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})", re.I)
+_IN_ADDRESS = re.compile(r"\w://\S*$")
 _PINS = re.compile(r"pin|code|combination|passcode", re.IGNORECASE)
 _SHORTEST_KEY = 12
 """Characters: less is the beginning of a key, which texts about keys have."""
+_PIECE = 800
+"""Characters that plugins look at together."""
+_SHORTEST_RANDOM = 20
 _ENTROPY = 4.2
 """Bits a character of a run that counts as random: words in one piece have 3.5 to 4, keys of base64 4.5 and more."""
 
@@ -110,10 +114,8 @@ def _by_rules(text: str) -> Iterator[tuple[str, str]]:
         if not is_placeholder(match["body"].strip()):
             yield match[0], "a private key"
     for match in _RANDOM.finditer(text):
-        value = match[0]
-        if not _DIGEST.fullmatch(value) and _classes(value) >= 3 and _entropy(value) >= _ENTROPY:
-            if not is_placeholder(value) and "/" not in value[:1]:
-                yield value, "a run of random characters"
+        if not _IN_ADDRESS.search(text[max(0, match.start() - 200) : match.start()]) and _is_random(match[0]):
+            yield match[0], "a run of random characters"
 
 
 def _is_secret(value: str, is_assigned: bool, is_pin: bool) -> bool:
@@ -136,6 +138,14 @@ def _is_secret(value: str, is_assigned: bool, is_pin: bool) -> bool:
     return has_digit and bool(re.search(r"[a-z]", value, re.I)) and not re.fullmatch(r"[A-Za-z]+-?\d{1,2}", value) or (
         is_assigned and bool(re.fullmatch(r"[A-Za-z]+\d{2,}\W*", value))
     )
+
+
+def _is_random(run: str) -> bool:
+    """Whether a long run is no name, path or digest: those are words with marks between them, or of one base."""
+    part = max(re.split(r"[-_/]", run), key=len)
+    if len(part) < _SHORTEST_RANDOM or sum(c.isdigit() for c in part) < 3 or _DIGEST.fullmatch(part):
+        return False
+    return _classes(part) >= 3 and _entropy(part) >= _ENTROPY and not is_placeholder(run)
 
 
 def _is_login(coded: str) -> bool:
@@ -167,8 +177,14 @@ def _plugins() -> tuple[Any, ...]:
     return tuple(kind() for kind in kinds if kind.__name__ not in _LEFT_OUT)
 
 
-def _by_plugins(text: str) -> Iterator[tuple[str, str]]:
+def _pieces(text: str) -> Iterator[str]:
+    """Lines, long ones in pieces that overlap, since some plugins take the square of a line's length."""
     for line in text.splitlines():
+        yield from (line[at : at + _PIECE] for at in range(0, max(1, len(line) - _PIECE // 4), _PIECE * 3 // 4))
+
+
+def _by_plugins(text: str) -> Iterator[tuple[str, str]]:
+    for line in _pieces(text):
         for plugin in _plugins():
             for secret in plugin.analyze_line(filename="document", line=line, line_number=1):
                 # Some plugins give the beginning of a key alone.
