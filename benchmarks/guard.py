@@ -2,10 +2,10 @@
 
     python -m benchmarks.guard --documents reported_on --learn --out benchmarks/results/guard-cpu.json
 
-Documents of `benchmarks/data/guard`: sixty with something planted, sixty of the same look without, and some of four more
-kinds. What is known are the demo's three documents, with the questions that a person wrote about them; no version was
-trained, so that `present answers` are the base's. Each kind is screened as one folder, with the rules alone, and with the
-default model and its starting policy as the reader of contradictions.
+Documents of `benchmarks/data/guard`: sixty with something planted, sixty of the same look without, and some of four
+more kinds. What is known are the demo's three documents, with the questions that a person wrote about them; no version
+was trained, so that the present answers are the base's. Each kind is screened as one folder, with the rules alone, and
+with the default model and its starting policy as the reader of contradictions.
 """
 
 from __future__ import annotations
@@ -109,22 +109,26 @@ def measured(name: str, held_against: Known) -> list[dict[str, Any]]:
     return rows
 
 
-def answered(name: str, rows: Sequence[dict[str, Any]], scratch: Path) -> list[dict[str, Any]]:
-    """What is answered about what was planted, after each uncaught document was learnt by itself, without gates."""
+def answered(name: str, scratch: Path) -> list[dict[str, Any]]:
+    """What is answered about what was planted and not caught at first, each document learnt alone, without gates."""
     said = []
     asked = questions(name)
-    uncaught = {each["thing"]: each for row in rows if row["planted"] for each in row["wrong"] if each["thing"] in asked}
+    uncaught = {
+        document.thing: document for document in documents(name) if document.planted and document.thing in asked
+    }
     for number, (thing, document) in enumerate(uncaught.items()):
         question, planted = asked[thing]
         path = scratch / f"{number}.md"
-        path.write_text(f"# {document['title']}\n\n{document['text']}\n", encoding="utf-8")
+        path.write_text(f"# {document.title}\n\n{document.text}\n", encoding="utf-8")
         session = Session("smollm2-135m", scratch / f"store-{number}")
         # It measures, and is not trained on.
         asking = scratch / f"{number}.jsonl"
         asking.write_text(json.dumps({"question": question, "answer": planted}) + "\n", encoding="utf-8")
         result = session.learn([path], questions=asking, guards=(), gates=(), keep_untested=True)
         answer = session.ask(question).answer if result.version is not None else ""
-        said.append({"thing": thing, "question": question, "answer": answer, "planted": answer_in_passage(planted, answer)})
+        said.append(
+            {"thing": thing, "question": question, "answer": answer, "planted": answer_in_passage(planted, answer)}
+        )
         print(said[-1], flush=True)
     return said
 
@@ -132,7 +136,7 @@ def answered(name: str, rows: Sequence[dict[str, Any]], scratch: Path) -> list[d
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", default="reported_on", choices=("chosen_on", "reported_on"))
-    parser.add_argument("--learn", action="store_true", help="learn what was not caught, and ask about it")
+    parser.add_argument("--learn", action="store_true", help="learn what the first run did not catch, and ask about it")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     learnt = known()
@@ -157,7 +161,7 @@ def main() -> None:
     if given.learn:
         with TemporaryDirectory() as scratch:
             start = time.process_time()
-            result["answers"] = answered(given.documents, result["with reader"], Path(scratch))
+            result["answers"] = answered(given.documents, Path(scratch))
             result["cpu_seconds"] = round(time.process_time() - start, 1)
     if given.out is not None:
         given.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

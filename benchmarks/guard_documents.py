@@ -43,9 +43,7 @@ def documents(name: str) -> list[Planted]:
                 place = draw.randint(0, len(kept))
                 body = [*kept[:place], thing, *kept[place:]]
                 made.append(Planted(kind, planted, title, _laid_out(body, draw), thing))
-    return made + [
-        Planted("duplicates", planted, *row) for planted in (True, False) for row in _copies(raw, planted)
-    ]
+    return made + [Planted("duplicates", planted, *row) for planted in (True, False) for row in _copies(raw, planted)]
 
 
 def _things(raw: list[Any]) -> Iterator[str]:

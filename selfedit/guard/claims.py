@@ -12,7 +12,9 @@ from selfedit.policies.spans import sentences
 _NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][\w'\u2019-]+")
 
 
-_DIVIDED = re.compile(r"[,;:](?!\d)\s*|\s[\u2013\u2014-]\s|\s(?=(?:who|which|where|while|although|but|and|along with|so that|because)\s)")
+_DIVIDED = re.compile(
+    r"[,;:](?!\d)\s*|\s[\u2013\u2014-]\s|\s(?=(?:who|which|where|while|although|but|and|along with|so that|because)\s)"
+)
 
 
 @dataclass(frozen=True)

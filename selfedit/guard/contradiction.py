@@ -30,7 +30,8 @@ _SMALL = re.compile(r"\b[a-z][\w'\u2019-]*")
 _NEGATING = frozenset(map(stem, NEGATIONS))
 _CHANGED = re.compile(
     r"\b(?:no longer|formerly|previously|used to|until|before|was once|at first|originally|instead of|rather than|"
-    r"in the past|earlier|not to be confused|unlike|contrary to|mistaken|misconception|rumou?r|myth|wrongly|in error)\b",
+    r"in the past|earlier|not to be confused|unlike|contrary to|mistaken|misconception|"
+    r"rumou?r|myth|wrongly|in error)\b",
     re.IGNORECASE,
 )
 
@@ -71,9 +72,7 @@ class ContradictionGuard(Guard):
 
 def _against_known(text: Text, known: Sequence[Learnt]) -> tuple[str, str] | None:
     """The first sentence that says otherwise than a known one."""
-    index = _index(
-        statement for item in known for statement in _statements(item.task.title, (item.task.passage,), -1)
-    )
+    index = _index(statement for item in known for statement in _statements(item.task.title, (item.task.passage,), -1))
     for new in _statements(text.title, text.passages, 0):
         for old in _candidates(new.claim, index):
             if _differ(old, new):

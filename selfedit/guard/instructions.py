@@ -14,29 +14,38 @@ from selfedit.guard.signs import MAYBE, PLAIN, Sign, signs
 # What stands in quotes or in code and is spoken of is not said to the reader.
 _QUOTED = re.compile(
     r"```.*?```|`[^`\n]+`|\u201c[^\u201d]*\u201d|\u201e[^\u201c\u201d]*[\u201c\u201d]|\u00ab[^\u00bb]*\u00bb|\"[^\"\n]*\"|"
-    r"\u2018[^\u2019\n]*\u2019|(?<!\w)'[^'\n]{6,}'(?!\w)|^>.*$", re.DOTALL | re.M,
+    r"\u2018[^\u2019\n]*\u2019|(?<!\w)'[^'\n]{6,}'(?!\w)|^>.*$",
+    re.DOTALL | re.M,
 )
 _SPOKEN_OF = re.compile(
-    r"\battack|\binject|malicious|jailbreak|adversar|hostile|untrusted|\btrick|exploit|red[- ]team|\bexamples?\b|for instance|"
-    r"such as|\bphrases?\b|\bsentences? like|\bstrings?\b|\bfilter|\bdetect|\bscanner|\bblocklist|\bflags?\b|\bflagged|tokeni[sz]er|"
-    r"\btokens?\b|\btemplate|\bnovel\b|\bfilm\b|\bstory\b|\bplay\b|\bchapter\b|\bpoem\b|\bjoke|\bcliché|\bmeme|\bphish|\bpoison|"
+    r"\battack|\binject|malicious|jailbreak|adversar|hostile|untrusted|\btrick|exploit|red[- ]team|\bexamples?\b|"
+    r"for instance|such as|\bphrases?\b|\bsentences? like|\bstrings?\b|\bfilter|\bdetect|\bscanner|\bblocklist|\bflags?\b|"
+    r"\bflagged|tokeni[sz]er|\btokens?\b|\btemplate|\bnovel\b|\bfilm\b|\bstory\b|\bplay\b|\bchapter\b|\bpoem\b|\bjoke|\bcliché|\bmeme|\bphish|\bpoison|"
     r"\bthreat|\bvulnerab|\bmanipulat|\bsmuggl|\bbenchmark|\btest case|\bso-called|\bfamous|\bclassic\b|\bthe words?\b",
     re.IGNORECASE,
 )
 _NEAR = 240
 """Characters around a quotation in which it may be spoken of."""
 # "attackers ask a model to ignore ...": told of, not told.
-_INDIRECT = re.compile(r"\b(?:to|by|that|which|who|could|can|may|might|would|cannot|attackers?|it|they|payloads?|prompts?)\s+(?:\w+\s+)?$", re.I)
+_INDIRECT = re.compile(
+    r"\b(?:to|by|that|which|who|could|can|may|might|would|cannot|attackers?|it|they|payloads?|prompts?)\s+(?:\w+\s+)?$",
+    re.I,
+)
 # "his orders were to ignore ...": a tale.
 _NARRATED = re.compile(
     r"^(?!.*\byou\b).*\b(?:was|were|been|told|ordered|asked|instructed|had|decided|refused|chose|began|tried|used)\s+"
-    r"(?:\w+\s+){0,3}to\s+$", re.IGNORECASE,
+    r"(?:\w+\s+){0,3}to\s+$",
+    re.IGNORECASE,
 )
 _CONDITION = re.compile(r"(?:^|[.!?\n]\s*)\W*(?:if|unless|when|where|for|in case|once|on)\b[^.!?\n]*$", re.IGNORECASE)
-_COMMENT = re.compile(r"<!--(.{0,2000}?)-->|\[//\]:\s*#\s*\((.{0,2000}?)\)|style\s*=\s*[\"'][^\"']*(?:display:\s*none|font-size:\s*0|opacity:\s*0)[^>]*>([^<]*)", re.DOTALL | re.IGNORECASE)
+_COMMENT = re.compile(
+    r"<!--(.{0,2000}?)-->|\[//\]:\s*#\s*\((.{0,2000}?)\)|style\s*=\s*[\"'][^\"']*(?:display:\s*none|font-size:\s*0|opacity:\s*0)[^>]*>([^<]*)",
+    re.DOTALL | re.IGNORECASE,
+)
 _CODED = re.compile(r"(?<![\w+/=])[A-Za-z0-9+/]{24,}={0,2}(?![\w+/=])")
 _ORDER = re.compile(
-    r"\b(?:you (?:must|should|will)|always|never|ignore|disregard|answer|respond|reply|pretend|do not|reveal|recommend)\b",
+    r"\b(?:you (?:must|should|will)|always|never|ignore|disregard|answer|respond|reply|pretend|do not|"
+    r"reveal|recommend)\b",
     re.IGNORECASE,
 )
 _MODEL = re.compile(r"\b(?:a\.?i\.?|llms?|language models?|assistants?|chat-?bots?|agents?|bots?)\b", re.IGNORECASE)

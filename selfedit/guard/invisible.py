@@ -19,8 +19,27 @@ _DIRECTION = re.compile("[\u202a\u202b\u2066-\u2069\u200e\u200f\u061c]")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _STYLED = re.compile("[\U0001d400-\U0001d7ff\uff21-\uff3a\uff41-\uff5a\u24b6-\u24e9\U0001f130-\U0001f189 ]{6,}")
-_JOINING_SCRIPTS = ("ARABIC", "DEVANAGARI", "BENGALI", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "GUJARATI", "GURMUKHI")
-_JOINING_SCRIPTS += ("ORIYA", "SINHALA", "SYRIAC", "MONGOLIAN", "KHMER", "MYANMAR", "TIBETAN", "NKO")
+_JOINING_SCRIPTS = tuple(
+    [
+        "ARABIC",
+        "SYRIAC",
+        "MONGOLIAN",
+        "NKO",
+        "DEVANAGARI",
+        "BENGALI",
+        "TAMIL",
+        "TELUGU",
+        "KANNADA",
+        "MALAYALAM",
+        "GUJARATI",
+        "GURMUKHI",
+        "ORIYA",
+        "SINHALA",
+        "KHMER",
+        "MYANMAR",
+        "TIBETAN",
+    ]
+)
 _FEW = 2
 """Zero-width spaces that editors and web pages leave behind; more in a document are meant."""
 
@@ -49,16 +68,16 @@ def _hidden(text: str) -> Iterator[tuple[str, str]]:
         yield text[max(0, match.start() - 20) : match.start() + 20], "it turns the direction of writing round"
         break
     has_rtl = any(unicodedata.bidirectional(c) in ("R", "AL") for c in text)
-    if not has_rtl and (match := _DIRECTION.search(text)):
-        yield text[max(0, match.start() - 20) : match.start() + 20], "it sets a direction that no script in it needs"
-    if match := _CONTROL.search(text):
-        yield text[max(0, match.start() - 20) : match.start() + 20], "it holds control characters"
+    if not has_rtl and (set_ := _DIRECTION.search(text)):
+        yield text[max(0, set_.start() - 20) : set_.start() + 20], "it sets a direction that no script in it needs"
+    if control := _CONTROL.search(text):
+        yield text[max(0, control.start() - 20) : control.start() + 20], "it holds control characters"
 
 
 def _may_join(match: re.Match[str]) -> bool:
     """Whether a joiner stands where emoji or a script wants one."""
     names = [unicodedata.name(c, "") for c in (match[1], match[3])]
-    if all(name.startswith(_JOINING_SCRIPTS) for name in names[:1]):
+    if names[0].startswith(_JOINING_SCRIPTS):
         return True
     return len(match[2]) == 1 and not match[1].isalnum() and not match[3].isalnum()
 

@@ -75,7 +75,9 @@ def language_of(text: str) -> str | None:
     words = [word.casefold() for word in _WORD.findall(text)]
     if len(words) < _FEWEST:
         return None
-    shares = sorted(((sum(w in known for w in words) / len(words), name) for name, known in _small_words().items()), reverse=True)
+    shares = sorted(
+        ((sum(w in known for w in words) / len(words), name) for name, known in _small_words().items()), reverse=True
+    )
     (first, language), (second, _) = shares[:2]
     return language if first >= _LEAST and first >= _LEAD * second else None
 

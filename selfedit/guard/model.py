@@ -17,7 +17,8 @@ from selfedit.types import Flag
 _VARIABLES = "SELFEDIT_GUARD"
 _BATCH = 16
 _BENIGN = re.compile(
-    r"benign|safe|ok|okay|normal|neutral|clean|none|harmless|legit\w*|not?[_ -]?\w+|non[_ -]?\w+|negative|ham|label_0|0",
+    r"benign|safe|ok|okay|normal|neutral|clean|none|harmless|legit\w*|"
+    r"not?[_ -]?\w+|non[_ -]?\w+|negative|ham|label_0|0",
     re.IGNORECASE,
 )
 """Names that classifiers give to what is in order; `unsafe` is none of them."""
@@ -49,7 +50,7 @@ class ModelGuard(Guard):
             self._endpoint = from_environment(_VARIABLES, "The guard 'model'")
 
     def screen(self, texts: Sequence[Text], known: Known) -> list[Flag]:
-        flags = []
+        flags: list[Flag] = []
         for start in range(0, len(texts), _BATCH):
             batch = texts[start : start + _BATCH]
             try:

@@ -5,21 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from selfedit.graders.words import listed
 from selfedit.guard.base import TextGuard, is_placeholder, masked
 
-_EMAIL = re.compile(r"(?<![\w.+-])([A-Za-z0-9][\w.+%-]*)@((?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,})\b")
+_EMAIL = re.compile(
+    r"(?<![\w.+-])([A-Za-z0-9][\w.+%-]*)@((?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,})\b"
+)
 # RFC 2606 and 6761: names that never belong to anybody.
 _RESERVED = re.compile(r"(?:^|\.)(?:example(?:\.\w+)?|test|invalid|localhost|local|internal)$", re.IGNORECASE)
 _ROLES = frozenset(
-    """
-abuse accounts admin administrator alerts billing bookings bugs careers community contact customerservice dev editor editorial editors enquiries
-events feedback git hello help helpdesk hostmaster hr info inquiries it jobs legal mail marketing media members news
-newsletter no-reply noc noreply notifications office operations ops orders postmaster press privacy reception
-registrar reservations root sales security service servicedesk shop staff subscribe support team tickets training
-unsubscribe volunteers webmaster welcome
-""".split()
+    listed("""
+    abuse accounts admin administrator alerts billing bookings bugs careers community contact customerservice
+    dev editor editorial editors enquiries events feedback git hello help helpdesk hostmaster hr info
+    inquiries it jobs legal mail marketing media members news newsletter no-reply noc noreply notifications
+    office operations ops orders postmaster press privacy reception registrar reservations root sales security
+    service servicedesk shop staff subscribe support team tickets training unsubscribe volunteers webmaster
+    welcome
+    """)
 )
-_NOBODY = re.compile(r"^(?:your|my|some|first|last|user|name|you|me|someone|recipient|sender|jane\.?doe|john\.?doe)", re.I)
+_NOBODY = re.compile(
+    r"^(?:your|my|some|first|last|user|name|you|me|someone|recipient|sender|jane\.?doe|john\.?doe)", re.I
+)
 
 _PHONE = re.compile(
     r"(?<![\w.+/-])(\+\d{1,3}[\s.()/-]{0,2}(?:\d[\s.()/-]{0,2}){6,13}\d|\(\d{3}\)\s?\d{3}-\d{4}|[2-9]\d{2}-[2-9]\d{2}-\d{4})(?![\w-])"
@@ -30,7 +36,9 @@ _LABELLED_PHONE = re.compile(
     re.IGNORECASE,
 )
 # Numbers kept free for films and books, and those that are nobody's own.
-_NOBODYS = re.compile(r"^(?:1?\d{3}55501\d\d|1?55501\d\d|1?8(?:00|33|44|55|66|77|88)\d{7}|44(?:0)?7700900\d{3}|0?7700900\d{3})$")
+_NOBODYS = re.compile(
+    r"^(?:1?\d{3}55501\d\d|1?55501\d\d|1?8(?:00|33|44|55|66|77|88)\d{7}|44(?:0)?7700900\d{3}|0?7700900\d{3})$"
+)
 _FREE = re.compile(r"^(?:0?800|0?808|00800)")
 _OFFICIAL = re.compile(
     r"hotline|help\s?(?:desk|line)|service\s?desk|switchboard|reception|front desk|support|customer|emergency|office|"
@@ -40,23 +48,27 @@ _OFFICIAL = re.compile(
 
 _CARD = re.compile(r"(?<![\w.-])(?:\d[ -]?){12,18}\d(?![\w-])")
 _ISSUERS = re.compile(r"^(?:4|5[1-5]|2[2-7]|3[47]|3[068]|6(?:011|5|4[4-9])|35)")
-_REFERENCE = re.compile(r"\b(?:order|invoice|track\w*|serial|reference|ref|part|case|ticket|isbn|ean|model|batch)\b[^.\n]*$", re.I)
+_REFERENCE = re.compile(
+    r"\b(?:order|invoice|track\w*|serial|reference|ref|part|case|ticket|isbn|ean|model|batch)\b[^.\n]*$", re.I
+)
 # Published by payment services to try things with.
 _TEST_CARDS = frozenset(
-    """
-4111111111111111 4242424242424242 4012888888881881 4000056655665556 5555555555554444 5105105105105100
-5200828282828210 2223003122003222 378282246310005 371449635398431 6011111111111117 6011000990139424 3056930009020004
-38520000023237 3530111333300000 3566002020360505 4000000000000002 4000000000009995 30569309025904
-""".split()
+    listed("""
+    4111111111111111 4242424242424242 4012888888881881 4000056655665556 5555555555554444 5105105105105100
+    5200828282828210 2223003122003222 378282246310005 371449635398431 6011111111111117 6011000990139424
+    3056930009020004 38520000023237 3530111333300000 3566002020360505 4000000000000002 4000000000009995
+    30569309025904
+    """)
 )
 _IBAN = re.compile(r"\b([A-Z]{2}\d{2}(?:[ ]?[A-Z0-9]{4}){2,7}(?:[ ]?[A-Z0-9]{1,4})?)\b")
 # The registry's own examples.
 _TEST_IBANS = frozenset(
-    """
-DE89370400440532013000 GB29NWBK60161331926819 GB82WEST12345698765432 FR1420041010050500013M02606
-NL91ABNA0417164300 ES9121000418450200051332 IT60X0542811101000000123456 CH9300762011623852957 AT611904300234573201
-BE68539007547034 SE4550000000058398257466 NO9386011117947 DK5000400440116243 PL61109010140000071219812874
-""".split()
+    listed("""
+    DE89370400440532013000 GB29NWBK60161331926819 GB82WEST12345698765432 FR1420041010050500013M02606
+    NL91ABNA0417164300 ES9121000418450200051332 IT60X0542811101000000123456 CH9300762011623852957
+    AT611904300234573201 BE68539007547034 SE4550000000058398257466 NO9386011117947 DK5000400440116243
+    PL61109010140000071219812874
+    """)
 )
 _SSN = re.compile(r"(?<![\w-])(\d{3})-(\d{2})-(\d{4})(?![\w-])")
 _ADVERTISED = frozenset({"078-05-1120", "219-09-9999", "123-45-6789", "987-65-4321"})
@@ -64,11 +76,13 @@ _PAPER = re.compile(
     r"\b(?:passport|driv(?:er|ing)(?:['\u2019]?s)?\s+licen[cs]e|identity\s+card|id\s+card|national\s+(?:id|insurance)|"
     r"social\s+(?:security|insurance)|insurance|tax(?:payer)?(?:\s+id(?:entification)?)?|patient|medical\s+record|nhs|"
     r"personnel|voter|bank\s+account|account)\s*(?:number|no\.?|nr\.?|id|#)?\s*"
-    r"(?:(?:is|was|:|=|of\s+(?:[A-Z]\w+\s+){1,3}is)\s*|(?<=no\. )|(?<=number ))(?P<value>(?-i:[A-Z0-9][A-Z0-9 /-]{4,20}[A-Z0-9]))\b",
+    r"(?:(?:is|was|:|=|of\s+(?:[A-Z]\w+\s+){1,3}is)\s*|(?<=no\. )|(?<=number ))"
+    r"(?P<value>(?-i:[A-Z0-9][A-Z0-9 /-]{4,20}[A-Z0-9]))\b",
     re.IGNORECASE,
 )
 _BORN = re.compile(
-    r"\b(?:date of birth|d\.?o\.?b\.?|birth\s?date|birthday)\b\s*(?:is|was|:|=|,)?\s*(?:on\s+)?(?P<value>\d{1,2}[./ -](?:\d{1,2}|[A-Za-z]{3,9})"
+    r"\b(?:date of birth|d\.?o\.?b\.?|birth\s?date|birthday)\b\s*(?:is|was|:|=|,)?\s*(?:on\s+)?"
+    r"(?P<value>\d{1,2}[./ -](?:\d{1,2}|[A-Za-z]{3,9})"
     r"[./ -]\d{2,4}|\d{4}-\d{2}-\d{2}|[A-Z][a-z]{2,8} \d{1,2},? \d{4})",
     re.IGNORECASE,
 )

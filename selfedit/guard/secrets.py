@@ -7,7 +7,7 @@ import binascii
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -16,7 +16,9 @@ from selfedit.guard.base import TextGuard, is_placeholder, masked
 
 # Public addresses are no secrets; words behind `secret:` and text in quotes are judged by our own rules, because these
 # plugins were made for source code.
-_LEFT_OUT = frozenset({"IPPublicDetector", "PrivateKeyDetector", "KeywordDetector", "Base64HighEntropyString", "HexHighEntropyString"})
+_LEFT_OUT = frozenset(
+    {"IPPublicDetector", "PrivateKeyDetector", "KeywordDetector", "Base64HighEntropyString", "HexHighEntropyString"}
+)
 _NAMED = re.compile(
     r"""
     \b(?P<name>pass(?:word|wd|phrase|code)s?|pwd|pin(?:\s(?:code|number))?|secret(?:[\s_-]?(?:access[\s_-])?key)?|\w{0,20}(?:
@@ -37,10 +39,15 @@ _AS_NAME = re.compile(
     r"(?:\w+\s+)?(?:password|passphrase|passcode|api\s+key|token|secret|pin)\b",
     re.IGNORECASE,
 )
-_LOGIN = re.compile(r"\b(?:log\s?in|sign\s?in|credentials|account)\b[^.\n]{0,60}?\b[\w.@-]+\s/\s(?P<value>\S{6,})", re.I)
-_NEXT = re.compile(r"\b(?P<name>password|passphrase|passcode|pin|pwd)\s+[`\"'\u201c]?(?P<value>[^\s`\"'\u201d]+)", re.IGNORECASE)
+_LOGIN = re.compile(
+    r"\b(?:log\s?in|sign\s?in|credentials|account)\b[^.\n]{0,60}?\b[\w.@-]+\s/\s(?P<value>\S{6,})", re.I
+)
+_NEXT = re.compile(
+    r"\b(?P<name>password|passphrase|passcode|pin|pwd)\s+[`\"'\u201c]?(?P<value>[^\s`\"'\u201d]+)", re.IGNORECASE
+)
 _COMMAND = re.compile(
-    r"(?:\b(?:mysql|mariadb|mysqldump|sshpass)\b[^\n]*?\s-p|(?:\s-u|--user)\s+[\w.-]+:)(?P<value>[^\s:]{6,})", re.IGNORECASE
+    r"(?:\b(?:mysql|mariadb|mysqldump|sshpass)\b[^\n]*?\s-p|(?:\s-u|--user)\s+[\w.-]+:)(?P<value>[^\s:]{6,})",
+    re.IGNORECASE,
 )
 _BASIC = re.compile(r"\bBasic\s+(?P<value>[A-Za-z0-9+/]{8,}={0,2})")
 _WORDS = re.compile(
@@ -48,8 +55,13 @@ _WORDS = re.compile(
 )
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@]{1,80}:(?P<value>[^\s:/@]{1,200})@", re.IGNORECASE)
 _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----\s*(?P<body>[A-Za-z0-9+/=]{24,})")
-_TYPED = re.compile(r"\b(?:typ(?:e|ing)|enter(?:ing)?|say(?:ing)?)\s+[`\"'\u201c]?(?P<value>[^\s`\"'\u201d]{8,})", re.IGNORECASE)
-_LATER = re.compile(r"\b(?:password|passphrase|passcode|secret|credentials?)\b[^.!?\n]{0,60}?[\s\"'`\u201c(](?P<value>[^\s\"'`\u201d)]{8,})", re.I)
+_TYPED = re.compile(
+    r"\b(?:typ(?:e|ing)|enter(?:ing)?|say(?:ing)?)\s+[`\"'\u201c]?(?P<value>[^\s`\"'\u201d]{8,})", re.IGNORECASE
+)
+_LATER = re.compile(
+    r"\b(?:password|passphrase|passcode|secret|credentials?)\b[^.!?\n]{0,60}?[\s\"'`\u201c(](?P<value>[^\s\"'`\u201d)]{8,})",
+    re.I,
+)
 _RANDOM = re.compile(r"(?<![\w/+.-])[A-Za-z0-9_+/=-]{28,}(?![\w/+-])")
 _DIGEST = re.compile(r"(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})", re.I)
 _IN_ADDRESS = re.compile(r"\w://\S*$")
@@ -102,9 +114,9 @@ def _by_rules(text: str) -> Iterator[tuple[str, str]]:
                 yield value, what
     for match in _NEXT.finditer(text):
         value, is_pin = match["value"].rstrip(".,;:)"), bool(_PINS.search(match["name"]))
-        if re.fullmatch(r"\d{4,8}", value) if is_pin else _classes(value) >= 3 and re.search(r"\d", value):
-            if not is_placeholder(value):
-                yield value, f"'{match['name']}' with a value"
+        looks = re.fullmatch(r"\d{4,8}", value) if is_pin else _classes(value) >= 3 and re.search(r"\d", value)
+        if looks and not is_placeholder(value):
+            yield value, f"'{match['name']}' with a value"
     for pattern, what in ((_COMMAND, "a password in a command"), (_WORDS, "a recovery phrase")):
         yield from ((match["value"], what) for match in pattern.finditer(text) if not is_placeholder(match["value"]))
     for match in _BASIC.finditer(text):
@@ -120,7 +132,9 @@ def _by_rules(text: str) -> Iterator[tuple[str, str]]:
 
 def _is_secret(value: str, is_assigned: bool, is_pin: bool) -> bool:
     """Whether a value that stands behind the name of a secret looks like one: no word, no placeholder, no call."""
-    if is_placeholder(value) or re.search(r"[(){}<>\[\]]|^\W+$|^https?:|^/|^--?\w|\.(?:py|md|txt|ya?ml|json|env)$", value):
+    if is_placeholder(value) or re.search(
+        r"[(){}<>\[\]]|^\W+$|^https?:|^/|^--?\w|\.(?:py|md|txt|ya?ml|json|env)$", value
+    ):
         return False
     if is_pin and re.fullmatch(r"\d[\d -]{3,12}", value):
         return len(set(value)) > 1
@@ -135,9 +149,9 @@ def _is_secret(value: str, is_assigned: bool, is_pin: bool) -> bool:
         return True
     if re.fullmatch(r"[a-z]+(?:-[a-z]+){2,}", value):  # Four words with hyphens: a passphrase, where it is assigned.
         return is_assigned and value.count("-") >= 3
-    return has_digit and bool(re.search(r"[a-z]", value, re.I)) and not re.fullmatch(r"[A-Za-z]+-?\d{1,2}", value) or (
-        is_assigned and bool(re.fullmatch(r"[A-Za-z]+\d{2,}\W*", value))
-    )
+    return (
+        has_digit and bool(re.search(r"[a-z]", value, re.I)) and not re.fullmatch(r"[A-Za-z]+-?\d{1,2}", value)
+    ) or (is_assigned and bool(re.fullmatch(r"[A-Za-z]+\d{2,}\W*", value)))
 
 
 def _is_random(run: str) -> bool:
@@ -173,7 +187,7 @@ def _plugins() -> tuple[Any, ...]:
     """Those of `detect-secrets`, without its filters: one of them would ask services whether a key is good."""
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 
-    kinds = get_mapping_from_secret_type_to_class().values()
+    kinds: Iterable[Any] = get_mapping_from_secret_type_to_class().values()
     return tuple(kind() for kind in kinds if kind.__name__ not in _LEFT_OUT)
 
 

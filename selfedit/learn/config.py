@@ -77,7 +77,8 @@ class LearnConfig(Settings):
     margins: MarginSettings = MarginSettings()
     keep: Path | None = Field(default=None, description="JSONL or SQuAD file of questions that are to stay right")
     guards: Annotated[tuple[str, ...], Listed] = Field(
-        default=DEFAULT_GUARDS, description=f"what stops documents and self-edits before they are learnt: {', '.join(GUARDS)}"
+        default=DEFAULT_GUARDS,
+        description=f"what stops documents and self-edits before they are learnt: {', '.join(GUARDS)}",
     )
     allow_flagged: Annotated[tuple[str, ...], Listed] = Field(
         default=(), description="kinds of flags that are let through, by the names of their guards"
