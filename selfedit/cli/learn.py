@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from selfedit.cli import options, output
+from selfedit.cli.guard import AllowFlagged, Guards, Languages, guard_settings, print_flags
 from selfedit.errors import UserError
 from selfedit.estimate import MAX_HOURS
 from selfedit.graders import GRADERS
-from selfedit.guard import GUARDS
 from selfedit.learn.config import LearnConfig, final_default
 from selfedit.memory import DEFAULT_MEMORY, MEMORIES
 from selfedit.policies.formats import FORMATS
@@ -24,10 +24,9 @@ from selfedit.store import BASE
 
 if TYPE_CHECKING:
     from selfedit.learn.run import LearnResult
-    from selfedit.types import Flag, GateFigure
+    from selfedit.types import GateFigure
 
 _WRITING, _TRAINING, _LINEAGE = "Writing self-edits and questions", "Training", "What was learnt before"
-_GUARD = "What is not learnt"
 _MAX_ROWS = 24
 
 
@@ -117,37 +116,6 @@ Keep = Annotated[
         help="Questions that are to stay right.",
         show_default=False,
         rich_help_panel=_LINEAGE,
-    ),
-]
-Guards = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--guard",
-        metavar="NAME",
-        help=f"What stops documents before they are learnt, once a name: {', '.join(GUARDS)}, or none. "
-        "\\[default: all but model]",
-        show_default=False,
-        rich_help_panel=_GUARD,
-    ),
-]
-AllowFlagged = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow-flagged",
-        metavar="KIND",
-        help="Learn what this guard flags, too; once a kind, or all.",
-        show_default=False,
-        rich_help_panel=_GUARD,
-    ),
-]
-Languages = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--language",
-        metavar="CODE",
-        help="Learn documents in this language, once a language. \\[default: those of what is known]",
-        show_default=False,
-        rich_help_panel=_GUARD,
     ),
 ]
 Again = Annotated[
@@ -245,9 +213,7 @@ def _learn(
         "memory": memory,
         "keep": keep,
         "again": again or None,
-        "guards": None if guard is None else [name for name in guard if name != "none"],
-        "allow_flagged": [*GUARDS] if allow_flagged and "all" in allow_flagged else allow_flagged or None,
-        "languages": language or None,
+        **guard_settings(guard, allow_flagged, language),
     }
     training = {"epochs": epochs, "learning_rate": learning_rate, "rank": rank, "batch_size": batch_size}
     session = Session(model, store, device, make_progress(quiet))
@@ -319,15 +285,6 @@ def print_summary(result: LearnResult, store: Path, model: str | None) -> None:
     first = next((probe.question for task in result.tasks for probe in task.probes), "...")
     output.say("  " + options.again("ask", first, "--compare", store=store, model=model))
     output.say("  " + options.again("show", result.version.id, store=store))
-
-
-def print_flags(flags: Sequence[Flag]) -> None:
-    """Say what waits for a person, and why, a line each."""
-    for index, flag in enumerate(flags):
-        what = f"{flag.title} ({flag.path})" if flag.path else f"a self-edit about {flag.title}"
-        output.say(f"{'' if index else 'Waiting':<10} {flag.kind}: {what}: {flag.why}: {flag.excerpt}")
-    if flags:
-        output.say(f"{'':<10} Nothing of these was learnt. --allow-flagged KIND lets a kind of them through.")
 
 
 def print_gates(figures: Sequence[GateFigure]) -> None:

@@ -19,8 +19,9 @@ _QUOTED = re.compile(
 )
 _SPOKEN_OF = re.compile(
     r"\battack|\binject|malicious|jailbreak|adversar|hostile|untrusted|\btrick|exploit|red[- ]team|\bexamples?\b|"
-    r"for instance|such as|\bphrases?\b|\bsentences? like|\bstrings?\b|\bfilter|\bdetect|\bscanner|\bblocklist|\bflags?\b|"
-    r"\bflagged|tokeni[sz]er|\btokens?\b|\btemplate|\bnovel\b|\bfilm\b|\bstory\b|\bplay\b|\bchapter\b|\bpoem\b|\bjoke|\bcliché|\bmeme|\bphish|\bpoison|"
+    r"for instance|such as|\bphrases?\b|\bsentences? like|\bstrings?\b|\bfilter|\bdetect|\bscanner|\bblocklist|"
+    r"\bflags?\b"
+    r"|\bflagged|tokeni[sz]er|\btokens?\b|\btemplate|\bnovel\b|\bfilm\b|\bstory\b|\bplay\b|\bchapter\b|\bpoem\b|\bjoke|\bcliché|\bmeme|\bphish|\bpoison|"
     r"\bthreat|\bvulnerab|\bmanipulat|\bsmuggl|\bbenchmark|\btest case|\bso-called|\bfamous|\bclassic\b|\bthe words?\b",
     re.IGNORECASE,
 )

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from selfedit.graders.words import listed
 from selfedit.guard.base import TextGuard
 from selfedit.guard.folding import CONFUSABLE, tag_text
 
@@ -20,25 +21,10 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _STYLED = re.compile("[\U0001d400-\U0001d7ff\uff21-\uff3a\uff41-\uff5a\u24b6-\u24e9\U0001f130-\U0001f189 ]{6,}")
 _JOINING_SCRIPTS = tuple(
-    [
-        "ARABIC",
-        "SYRIAC",
-        "MONGOLIAN",
-        "NKO",
-        "DEVANAGARI",
-        "BENGALI",
-        "TAMIL",
-        "TELUGU",
-        "KANNADA",
-        "MALAYALAM",
-        "GUJARATI",
-        "GURMUKHI",
-        "ORIYA",
-        "SINHALA",
-        "KHMER",
-        "MYANMAR",
-        "TIBETAN",
-    ]
+    listed("""
+    ARABIC SYRIAC MONGOLIAN NKO DEVANAGARI BENGALI TAMIL TELUGU KANNADA MALAYALAM GUJARATI GURMUKHI ORIYA
+    SINHALA KHMER MYANMAR TIBETAN
+    """)
 )
 _FEW = 2
 """Zero-width spaces that editors and web pages leave behind; more in a document are meant."""
