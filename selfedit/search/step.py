@@ -196,12 +196,12 @@ class Search:
 
     def _job(self, task: Task, edit: SelfEdit, hyperparameters: Hyperparameters, seed: int) -> TrialJob | Trial:
         """What is to be trained; or a failure for an edit that cannot be used, or whose worth nothing can tell."""
-        if refusal := self.stages.reward.refusal(task, edit):
-            return Trial(edit.id, task.id, seed, failure=refusal)
         try:
             recipe = self.stages.domain.recipe(task, edit, hyperparameters, seed)
         except ValueError as error:
             return Trial(edit.id, task.id, seed, failure=str(error))
+        if refusal := self.stages.reward.refusal(task, edit):
+            return Trial(edit.id, task.id, seed, failure=refusal)
         if not task.probes:
             return Trial(edit.id, task.id, seed, failure=UNASKED)
         return TrialJob(task, edit.id, replace(recipe, id=f"{edit.id}.s{seed}"))
