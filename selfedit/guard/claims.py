@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from selfedit.graders.words import STOP_WORDS, content, numbers, with_digits, words
 from selfedit.guard.base import Text
@@ -52,6 +53,7 @@ def clauses(passage: str, title: str) -> list[Claim]:
     return [made for part in parts if len((made := claim(part, title)).words) > 1]
 
 
-def stems_of(text: str) -> set[str]:
+@lru_cache(maxsize=1 << 15)
+def stems_of(text: str) -> frozenset[str]:
     """The stems of the words that carry meaning."""
-    return set(content(with_digits(words(text)))) - set(STOP_WORDS)
+    return frozenset(content(with_digits(words(text)))) - STOP_WORDS

@@ -8,7 +8,7 @@ hand: another answer of the same kind is the opposite of what is known. No rule 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -17,12 +17,14 @@ from selfedit.guard.asking import asked_again
 from selfedit.guard.base import Guard, Known, Text
 from selfedit.guard.claims import Claim, clauses, stems_of
 from selfedit.text.reading import shown
-from selfedit.types import Flag, Learnt
+from selfedit.types import Flag
 
 _ALIKE = 0.6
 """The share of the shorter sentence's words that the other one has, if both are about the same."""
 _FEWEST = 3
 """Words that two clauses have in common at least, where neither a name nor a number stands for another."""
+_COMMON = 500
+"""Clauses: a word that more of them have finds none."""
 _RUN = 3
 """Words that may stand in the place of others."""
 _NAMED = re.compile(r"\b([a-z]+)\s+((?:[A-Z][\w'\u2019-]+\s?)+)")
@@ -38,20 +40,44 @@ _CHANGED = re.compile(
 
 @dataclass(frozen=True)
 class _Statement:
-    """A clause of a document, `owner` its number, -1 for a known one.
+    """A clause of a document.
 
     Attributes:
-        topic: the words of the document's title that are names.
+        source: the document's path and title.
+        topic: the words of its title that are names.
+        number: the place among new documents; -1 for a known one.
     """
 
     claim: Claim
     title: str
+    source: tuple[str, str]
     topic: frozenset[str]
-    owner: int
+    number: int = -1
 
     @property
     def order(self) -> list[str]:
         return content(with_digits(words(self.claim.sentence)))
+
+
+class _Index:
+    """Statements by their words."""
+
+    def __init__(self, statements: Iterable[_Statement]) -> None:
+        self.statements = list(statements)
+        self._places: dict[str, list[int]] = {}
+        for place, statement in enumerate(self.statements):
+            for word in statement.claim.words:
+                self._places.setdefault(word, []).append(place)
+
+    def alike(self, claim: Claim) -> Iterator[_Statement]:
+        """Those that have enough words in common with a claim, found by its rarer ones."""
+        rare = (self._places.get(word, []) for word in claim.words)
+        for place in sorted({place for places in rare if len(places) <= _COMMON for place in places}):
+            statement = self.statements[place]
+            shared = len(claim.words & statement.claim.words)
+            least = min(len(statement.claim.words), len(claim.words)) - 1
+            if shared > 1 and shared >= _ALIKE * least:
+                yield statement
 
 
 class ContradictionGuard(Guard):
@@ -60,63 +86,54 @@ class ContradictionGuard(Guard):
     name = "contradiction"
 
     def screen(self, texts: Sequence[Text], known: Known) -> list[Flag]:
-        flags = {}
+        flags: dict[int, Flag] = {}
+        learnt = _Index(
+            each
+            for item in known.learnt
+            for each in _statements(item.task.title, (item.document.path, item.document.title), (item.task.passage,))
+        )
+        new = _Index(
+            each
+            for number, text in enumerate(texts)
+            for each in _statements(text.title, (text.path, text.title), text.passages, number)
+        )
+        for statement, why in (*_against(new, learnt), *_among(new)):
+            number = statement.number
+            flags.setdefault(number, self.flag(texts[number], statement.claim.sentence, why))
         for number, text in enumerate(texts):
-            others = known.besides(text)
-            if found := _against_known(text, others) or asked_again(text, others, known.reader):
+            if number not in flags and (found := asked_again(text, known.besides(text), known.reader)):
                 flags[number] = self.flag(text, *found)
-        for number, (sentence, why) in _among(texts).items():
-            flags.setdefault(number, self.flag(texts[number], sentence, why))
         return [flags[number] for number in sorted(flags)]
 
 
-def _against_known(text: Text, known: Sequence[Learnt]) -> tuple[str, str] | None:
-    """The first sentence that says otherwise than a known one."""
-    index = _index(statement for item in known for statement in _statements(item.task.title, (item.task.passage,), -1))
-    for new in _statements(text.title, text.passages, 0):
-        for old in _candidates(new.claim, index):
-            if _differ(old, new):
-                why = f"'{shown(old.title)}', which is known, says otherwise: {shown(old.claim.sentence, 160)}"
-                return new.claim.sentence, why
-    return None
-
-
-def _statements(title: str, passages: Sequence[str], owner: int) -> list[_Statement]:
+def _statements(title: str, source: tuple[str, str], passages: Sequence[str], number: int = -1) -> Iterator[_Statement]:
     # A word of the title that is also written small is no name.
     small = stems_of(" ".join(_SMALL.findall(" ".join(passages))))
-    topic = frozenset(stems_of(title.partition(" - ")[0]) - small)
-    return [_Statement(claim, title, topic, owner) for passage in passages for claim in clauses(passage, title)]
+    topic = stems_of(source[1]) - small
+    for passage in passages:
+        yield from (_Statement(claim, title, source, topic, number) for claim in clauses(passage, title))
 
 
-def _among(texts: Sequence[Text]) -> dict[int, tuple[str, str]]:
-    """Sentences of new documents that contradict each other, by the documents' numbers."""
-    statements = [each for n, text in enumerate(texts) for each in _statements(text.title, text.passages, n)]
-    index = _index(statements)
-    found: dict[int, tuple[str, str]] = {}
-    for new in statements:
-        for other in _candidates(new.claim, index):
-            if other.owner > new.owner and _differ(other, new):
-                for one, two in ((new, other), (other, new)):
-                    why = f"'{shown(two.title)}', which is new, too, says otherwise: {shown(two.claim.sentence, 160)}"
-                    found.setdefault(one.owner, (one.claim.sentence, why))
-    return found
+def _against(new: _Index, learnt: _Index) -> Iterator[tuple[_Statement, str]]:
+    """New statements that say otherwise than known ones."""
+    for statement in new.statements:
+        for old in learnt.alike(statement.claim):
+            if old.source != statement.source and _differ(old, statement):
+                yield statement, _otherwise(old, "is known")
+                break
 
 
-def _index(statements: Iterable[_Statement]) -> dict[str, list[_Statement]]:
-    index: dict[str, list[_Statement]] = {}
-    for statement in statements:
-        for word in statement.claim.words:
-            index.setdefault(word, []).append(statement)
-    return index
+def _among(new: _Index) -> Iterator[tuple[_Statement, str]]:
+    """New statements that contradict each other."""
+    for statement in new.statements:
+        for other in new.alike(statement.claim):
+            if other.number > statement.number and _differ(other, statement):
+                yield statement, _otherwise(other, "is new, too")
+                yield other, _otherwise(statement, "is new, too")
 
 
-def _candidates(claim: Claim, index: dict[str, list[_Statement]]) -> list[_Statement]:
-    """Statements that have enough words in common with a claim."""
-    counts: dict[_Statement, int] = {}
-    for word in claim.words:
-        for statement in index.get(word, ()):
-            counts[statement] = counts.get(statement, 0) + 1
-    return [s for s, n in counts.items() if n >= 2 and n >= _ALIKE * (min(len(s.claim.words), len(claim.words)) - 1)]
+def _otherwise(other: _Statement, what: str) -> str:
+    return f"'{shown(other.title)}', which {what}, says otherwise: {shown(other.claim.sentence, 160)}"
 
 
 def _differ(old: _Statement, new: _Statement) -> bool:

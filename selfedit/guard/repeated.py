@@ -64,7 +64,7 @@ def _planted(said: Sequence[Claim], taught: Sequence[frozenset[str]]) -> list[Cl
         if len(claim.words) >= _FEWEST
         and (claim.names or claim.numbers)
         and not _FOOTER.search(claim.sentence)
-        and not any(len(claim.words - words) < _NEW * len(claim.words) for words in taught)
         and not (claim.names and all(counts[name] > 1 for name in claim.names))
         and sum(counts[word] > 1 for word in claim.words) <= _OWN * len(claim.words)
+        and not any(len(claim.words - words) < _NEW * len(claim.words) for words in taught)
     ]
