@@ -151,7 +151,7 @@ def hostile(folder: Path, names: int, draw: random.Random) -> dict[str, Any]:
             documents=(DocumentRef(name, name, "a" * 64),),
             base=ModelRef(name, "f" * 64),
             tasks=tuple(replace(task, title=name) for task in make_version().tasks),
-            flags=(Flag(name, name, name),) if i % 2 else (),
+            flags=(Flag(name, name, name, name, name, name),) if i % 2 else (),
         )
         calls: tuple[Callable[[], object], ...] = (
             lambda v=version: store.commit(v),  # type: ignore[misc]

@@ -446,27 +446,31 @@ class Knowledge:
 
 
 @dataclass(frozen=True)
+class Flag:
+    """Why a text waits for a person instead of being learnt.
+
+    Attributes:
+        kind: the guard that stopped it.
+        where: the id of the document or self-edit.
+        title: of the document, and its `path`.
+        excerpt: what was found, as one line that no terminal acts on, secrets cut short.
+    """
+
+    kind: str
+    where: str
+    title: str
+    path: str
+    excerpt: str
+    why: str
+
+
+@dataclass(frozen=True)
 class GateFigure:
     """What one gate saw: its name, whether it let the update through, and its figures in words."""
 
     gate: str
     passed: bool
     text: str
-
-
-@dataclass(frozen=True)
-class Flag:
-    """Something about a document or an edit that a person should look at before it is learnt.
-
-    Attributes:
-        kind: of finding, in a word or two.
-        where: the document, passage or edit.
-        why: what was found.
-    """
-
-    kind: str
-    where: str
-    why: str
 
 
 Action = Literal["learn", "forget", "consolidate"]

@@ -43,7 +43,7 @@ FACTS = {
     ),
 }
 
-# A random model's answers are noise, so that no gate looks at them unless a test says which.
+# A random model's answers and edits are noise, so that no gate nor guard looks at them unless a test says which.
 TRAINING = {"rank": 2, "alpha": 4, "epochs": 3, "learning_rate": 0.02}
 SETTINGS: dict[str, Any] = {
     "format": "none",
@@ -51,6 +51,7 @@ SETTINGS: dict[str, Any] = {
     "final_training": TRAINING,
     "max_answer_tokens": 4,
     "gates": (),
+    "guards": (),
 }
 
 

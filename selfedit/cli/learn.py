@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from selfedit.cli import options, output
+from selfedit.cli.guard import AllowFlagged, Guards, Languages, guard_settings, print_flags
 from selfedit.errors import UserError
 from selfedit.estimate import MAX_HOURS
 from selfedit.graders import GRADERS
@@ -190,6 +191,9 @@ def _learn(
     fresh: Fresh = False,
     keep: Keep = None,
     again: Again = False,
+    guard: Guards = None,
+    allow_flagged: AllowFlagged = None,
+    language: Languages = None,
     yes: Annotated[bool, typer.Option("--yes", help="Also if it takes more than 12 hours by the estimate.")] = False,
     json: options.Json = False,
     seed: options.Seed = None,
@@ -223,6 +227,7 @@ def _learn(
         "keep": keep,
         "again": again or None,
         "budget": parse_budget(budget) if budget is not None else None,
+        **guard_settings(guard, allow_flagged, language),
     }
     training = {"epochs": epochs, "learning_rate": learning_rate, "rank": rank, "batch_size": batch_size}
     session = Session(model, store, device, make_progress(quiet))
@@ -234,6 +239,7 @@ def _learn(
     if json:
         output.print_json(as_json(result, session.model_name, store))
     elif not result.tasks:
+        print_flags(result.flags)
         output.say(f"No version was committed: {result.reason}.")
     else:
         output.table(*_accuracies(result), totals=True)
@@ -251,6 +257,7 @@ def as_json(result: LearnResult, model: str, store: Path) -> dict[str, Any]:
         "pending": result.pending.id if result.pending else None,
         "gates": [asdict(figure) for figure in result.figures],
         "already_known": list(result.known),
+        "flags": [asdict(flag) for flag in result.flags],
         "passages": len(result.tasks),
         "edits": len(result.rollouts),
         "usable_edits": _usable(result),
@@ -278,6 +285,7 @@ def print_summary(result: LearnResult, store: Path, model: str | None) -> None:
     output.say(f"Self-edits {len(result.rollouts)} written: " + ", ".join(f"{n} {fate}" for fate, n in fates.items()))
     if result.known:
         output.say(f"Left out   {len(result.known)} documents that are known as they are (--again learns them anew)")
+    print_flags(result.flags)
     print_gates(result.figures)
     output.say(f"Took       {result.seconds:.1f} s")
     output.say()

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
-from urllib.parse import urlsplit
 
 from selfedit.errors import UserError
 from selfedit.files.disk import write_whole, writing
-from selfedit.judge.chat import Endpoint, UnreachableError
+from selfedit.judge.chat import Endpoint, UnreachableError, brief, from_environment
 from selfedit.paths import judge_cache
 
 _ASKED_AGAIN = 3
@@ -48,7 +46,7 @@ class Judge:
 
     def __init__(self, form: Form, needed_by: str, endpoint: Endpoint | None = None, concurrency: int = 8) -> None:
         self._form, self._concurrency = form, concurrency
-        self.endpoint = endpoint or _from_environment(needed_by)
+        self.endpoint = endpoint or from_environment("SELFEDIT_JUDGE", f"The {needed_by}")
 
     def ask_all(self, prompts: Sequence[str]) -> list[str]:
         """The reply to each prompt, in their order.
@@ -88,7 +86,7 @@ class Judge:
                 self._keep(prompt, read)
                 return read
         raise UserError(
-            f"The judge {endpoint.model} at {endpoint.url} {self._form.fault}, but '{_short(reply)}'. What was "
+            f"The judge {endpoint.model} at {endpoint.url} {self._form.fault}, but '{brief(reply)}'. What was "
             "graded is kept; name another model in SELFEDIT_JUDGE_MODEL."
         )
 
@@ -107,28 +105,3 @@ class Judge:
         with writing(judge_cache(), "set SELFEDIT_HOME to another folder"):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, reply.encode())
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 60 else f"{line[:57]}..."
-
-
-def _has_host(url: str) -> bool:
-    try:
-        return bool(urlsplit(url).hostname)
-    except ValueError:
-        return False
-
-
-def _from_environment(needed_by: str) -> Endpoint:
-    url, model = (os.environ.get(f"SELFEDIT_JUDGE_{name}", "").strip() for name in ("URL", "MODEL"))
-    if not url or not model:
-        missing = "SELFEDIT_JUDGE_URL" if not url else "SELFEDIT_JUDGE_MODEL"
-        raise UserError(
-            f"The {needed_by} needs {missing}: export SELFEDIT_JUDGE_URL=http://localhost:8000/v1 "
-            "SELFEDIT_JUDGE_MODEL=NAME, and SELFEDIT_JUDGE_KEY where the endpoint asks for one."
-        )
-    if not url.startswith(("http://", "https://")) or not _has_host(url):
-        raise UserError(f"SELFEDIT_JUDGE_URL is '{_short(url)}': it must begin with http:// or https:// and a host.")
-    return Endpoint(url, model, os.environ.get("SELFEDIT_JUDGE_KEY", "").strip())

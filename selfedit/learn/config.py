@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from selfedit.errors import UserError, nearest
 from selfedit.gates import make_gate
+from selfedit.guard import DEFAULT_GUARDS, GUARDS, check_languages, make_guard
 from selfedit.imports import load_named
 from selfedit.memory import DEFAULT_MEMORY, DEFAULT_ROUTER, MEMORIES, load_memory
 from selfedit.rules import Rules
@@ -81,6 +82,16 @@ class LearnConfig(Settings):
     )
     margins: MarginSettings = MarginSettings()
     keep: Path | None = Field(default=None, description="JSONL or SQuAD file of questions that are to stay right")
+    guards: Annotated[tuple[str, ...], Listed] = Field(
+        default=DEFAULT_GUARDS,
+        description=f"what stops documents and self-edits before they are learnt: {', '.join(GUARDS)}",
+    )
+    allow_flagged: Annotated[tuple[str, ...], Listed] = Field(
+        default=(), description="kinds of flags that are let through, by the names of their guards"
+    )
+    languages: Annotated[tuple[str, ...], Listed] = Field(
+        default=(), description="codes of the languages that may be learnt; by default those of the store"
+    )
     again: bool = Field(default=False, description="learn documents anew that are as they were when they were learnt")
     held_out: bool = Field(default=True, description="questions that choose among edits do not measure the version")
     keep_untested: bool = Field(default=False, description="learn passages that no question asks about, too")
@@ -98,6 +109,12 @@ class LearnConfig(Settings):
                 raise UserError(f"{name}.full: a version is an adapter. Full finetuning is for `selfedit eval`.")
         for gate in self.gates:
             make_gate(gate)
+        for guard in self.guards:
+            make_guard(guard)
+        for kind in self.allow_flagged:
+            if kind not in (*GUARDS, *self.guards):
+                raise UserError(f"No flag is called '{kind}'. {nearest(kind, GUARDS)}")
+        check_languages(self.languages)
         load_memory(self.memory or DEFAULT_MEMORY)
         if self.router != DEFAULT_ROUTER:
             from selfedit.routing import ROUTERS, Router  # Which takes its time.
@@ -131,11 +148,13 @@ class LearnConfig(Settings):
 
 
 def held_to(config: LearnConfig, rules: Rules) -> LearnConfig:
-    """The settings with the gates and margins that the rules of a store demand, where its own are less strict."""
+    """The settings with the gates, margins and guards that the rules of a store demand, where they are less strict."""
     demanded = rules.margins.given
     margins = {name: min(most, getattr(config.margins, name)) for name, most in demanded.items()}
     gates = (*config.gates, *(name for name in demanded if name not in config.gates))
-    return config.model_copy(update={"gates": gates, "margins": config.margins.model_copy(update=margins)})
+    guards = dict.fromkeys((*(DEFAULT_GUARDS if rules.guard else ()), *config.guards))
+    strict = {"gates": gates, "margins": config.margins.model_copy(update=margins), "guards": tuple(guards)}
+    return config.model_copy(update=strict)
 
 
 def learn_config(**settings: Any) -> LearnConfig:

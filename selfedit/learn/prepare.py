@@ -12,7 +12,8 @@ from selfedit.learn.config import LearnConfig
 from selfedit.release_0_1 import later_settings
 from selfedit.types import DocumentRef, Probe, ProbeSource, Task
 
-_NOT_IN_KEY = ("memory", "router", "replay", "gates", "margins", "keep", "again", "policy")
+_LATER_WORK = ("memory", "router", "replay", "gates", "margins", "keep", "again", "policy")
+_GUARDING = ("guards", "allow_flagged", "languages")  # What they stop is not there when the key is made.
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def work_key(material: Material, config: LearnConfig, fingerprint: str, grader: 
     digest = hashlib.sha256((fingerprint + policy).encode())
     # `slots` and `token_budget` say how fast, not what; paths may change while contents stay; and what the memory makes
     # of it is recorded under keys of its own.
-    ignored = dict.fromkeys((*_NOT_IN_KEY, "slots", "token_budget", "questions", "edits_from"), True)
+    ignored = dict.fromkeys((*_LATER_WORK, *_GUARDING, "slots", "token_budget", "questions", "edits_from"), True)
     digest.update(config.model_dump_json(exclude=later_settings(config) | ignored).encode())
     digest.update(repr(material.tasks).encode())
     digest.update(grader.encode())

@@ -62,6 +62,7 @@ class LearnResult:
         rejected: what was set aside because the gates did not let it through.
         pending: what waits for approval.
         known: titles of documents that were left out because they are known as they are.
+        flags: why documents wait for a person, and self-edits were not learnt.
     """
 
     version: Version | None
@@ -77,6 +78,7 @@ class LearnResult:
     rejected: Version | None = None
     known: tuple[str, ...] = ()
     pending: Version | None = None
+    flags: tuple[Flag, ...] = ()
 
 
 class LearnRun:
@@ -267,7 +269,8 @@ class LearnRun:
     def _with_one_usable(self, task: Task, edits: list[SelfEdit]) -> list[SelfEdit]:
         """Where nothing usable was written about a passage, training on its text is tried."""
         training = self._config.edit_training.hyperparameters()
-        if any(self._stages.domain.is_usable(task, edit, training) for edit in edits):
+        domain, reward = self._stages.domain, self._stages.reward
+        if any(domain.is_usable(task, edit, training) and not reward.refusal(task, edit) for edit in edits):
             return edits
         return [*edits, SelfEdit(f"{task.id}.passage", task.id, "none", "", "", self._config.seed)]
 
@@ -349,11 +352,13 @@ class LearnRun:
         )
 
 
-def nothing_new(known: Sequence[DocumentRef]) -> LearnResult:
-    """What comes of documents that are all known as they are."""
+def nothing_new(known: Sequence[DocumentRef], flags: tuple[Flag, ...] = ()) -> LearnResult:
+    """What comes of documents that are all known as they are, or wait."""
     reason = "nothing is new: all documents are known as they are; --again learns them anew"
+    if flags:
+        reason = "all that is new was flagged and waits; --allow-flagged KIND lets it through"
     titles = tuple(document.title for document in known)
-    return LearnResult(None, reason, (), (), "documents", 0, (), (), 0.0, known=titles)
+    return LearnResult(None, reason, (), (), "documents", 0, (), (), 0.0, known=titles, flags=flags)
 
 
 def waits(version: Version) -> LearnResult:

@@ -15,19 +15,24 @@ from selfedit.domains.knowledge import KnowledgeDomain
 from selfedit.files.hashing import update_sha256
 from selfedit.generate.base import Generator
 from selfedit.graders import GRADERS
+from selfedit.guard import Known, make_guard
 from selfedit.learn.budget import EFFORTS, fitted, plan, with_effort
 from selfedit.learn.config import DEFAULT_FORMAT, LearnConfig, held_to
 from selfedit.learn.prepare import Material, Sources, read_keep, split_sources, with_paths, without_known, work_key
 from selfedit.learn.run import LearnResult, LearnRun, nothing_new, waits
+from selfedit.learn.screen import ModelReader, Screened, screened, without
 from selfedit.learn.update import Updater
 from selfedit.learn.window import check_questions, passage_limit
 from selfedit.memory import DEFAULT_MEMORY, load_memory
+from selfedit.memory.recall import Recall
 from selfedit.models.load import BaseModel
 from selfedit.models.prompt import Prompter
 from selfedit.multilora.model import layer_shapes, resolve_targets
 from selfedit.policies.answer_first import FORMAT as ANSWER_FIRST
 from selfedit.policies.file import FilePolicy
 from selfedit.progress import Progress
+from selfedit.rewards.guarded import GuardedReward
+from selfedit.rules import Rules
 from selfedit.store import BASE, Journal, Store, check_base
 from selfedit.types import Adapter, DocumentRef, Flag, Knowledge, Model, Task, Version
 
@@ -85,13 +90,16 @@ class Learner:
         if request.file is not None:
             request.file.check(material.tasks)
         known = self._known(request.parent)
-        taught = update_sha256(policy) if policy is not None else ""
-        key = work_key(material, config, self._base.fingerprint, GRADERS[config.grader]().identity, taught)
         left, same = without_known(material, () if config.again else known.documents)
+        found = self._screened(left, held_to(config, self._rules), known, policy)
+        left, flags = found.material, found.held
+        taught = update_sha256(policy) if policy is not None else ""
+        learnt = without(material, {flag.where for flag in flags})
+        key = work_key(learnt, config, self._base.fingerprint, GRADERS[config.grader]().identity, taught)
         # Work that was killed after its commit finds its documents known, and is to say what came of it.
         if not (self._path / "work" / key).exists():
             if not left.tasks:
-                return nothing_new(same)
+                return nothing_new(same, flags)
             if not config.again and (waiting := self._waiting(left, request.parent)) is not None:
                 return waits(waiting)
         request.check(left, config)
@@ -104,12 +112,15 @@ class Learner:
             if (begun := journal.get("known", "documents", tuple[DocumentRef, ...])) is None:
                 journal.put("known", "documents", same)
             else:
-                left, same = without_known(material, begun)
+                left, same = without_known(learnt, begun)
             if config.budget is not None:
                 config = self._within_budget(journal, request.seconds(left), config)
             generator = self._generator if config.generator == "batched" else None
             composition = replace(config.composition, taught=policy is not None)
             stages = compose(self._base, composition, self._progress.note, request.file, generator)
+            guards = [make_guard(name) for name in config.guards]
+            reward = GuardedReward(stages.reward, guards, config.allow_flagged)
+            stages = replace(stages, reward=reward)
             base = Model(self._base.ref)
             run = LearnRun(
                 stages,
@@ -121,12 +132,26 @@ class Learner:
                 request.parent,
                 request.keep,
                 policy,
-                request.flags,
+                (*request.flags, *found.passed),
             )
             result = run.run(left)
             store.clear_journal(key)
         store.prune()
-        return replace(result, known=tuple(document.title for document in same))
+        task_of = {task.id: task for task in result.tasks}
+        edits = [rollout.edit for rollout in result.rollouts]
+        flags += tuple(flag for edit in edits for flag in reward.flags(task_of[edit.task_id], edit))
+        return replace(result, known=tuple(document.title for document in same), flags=flags)
+
+    def _screened(self, material: Material, config: LearnConfig, known: Knowledge, policy: Adapter | None) -> Screened:
+        """The documents that no guard stops, and what was said of them and of the others."""
+        reader = None
+        if known.learnt:
+            base = Model(self._base.ref)
+            domain = compose_domain(self._base, "knowledge", {})
+            assert isinstance(domain, KnowledgeDomain)
+            recall = Recall(known, base, Store.open(self._path).adapters.load, config.router)
+            reader = ModelReader(self._generator, domain, recall, base.merge(policy) if policy is not None else base)
+        return screened(material, config, Known(known.learnt, config.languages, reader), self._progress)
 
     @contextmanager
     def updating(self, config: LearnConfig, what: str, version: str | None = None) -> Iterator[Updater]:
@@ -160,6 +185,10 @@ class Learner:
         assert config.budget is not None
         self._progress.note(f"Within {duration(config.budget)}: {plan(config)}.")
         return config
+
+    @property
+    def _rules(self) -> Rules:
+        return self._open().rules if (self._path / "store.json").exists() else Rules()
 
     def _open(self, *, create: bool = False) -> Store:
         return Store.open(self._path, create=create, actor=self._actor, note=self._progress.note)

@@ -8,6 +8,7 @@ from selfedit.rewards.accuracy import AccuracyReward
 from selfedit.rewards.base import Reward
 from selfedit.rewards.function import own_reward
 from selfedit.rewards.gain import GainReward
+from selfedit.rewards.guarded import PREFIX, GuardedReward
 from selfedit.rewards.judged_rubric import JudgedRubricReward
 from selfedit.rewards.logprob import LogprobReward
 from selfedit.rewards.retaining import RetainingReward
@@ -26,9 +27,13 @@ def make_reward(name: str, wording: Wording | None = None) -> Reward:
 
     A user's own is a function of a task and its answers, or a subclass of `Reward`.
 
+    Behind `guarded-`, it is for edits that no guard refuses.
+
     Raises:
         UserError: there is none; the nearest is suggested.
     """
+    if name.startswith(PREFIX):
+        return GuardedReward(make_reward(name.removeprefix(PREFIX)))
     if ":" in name:
         return own_reward(name)
     if name not in REWARDS:

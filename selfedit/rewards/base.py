@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from statistics import fmean
 
-from selfedit.types import Evaluation, Group, Task
+from selfedit.types import Evaluation, Group, SelfEdit, Task
 
 
 class Reward(ABC):
@@ -35,6 +35,10 @@ class Reward(ABC):
 
     def shown(self, task: Task, text: str) -> str:
         """What another model is asked about a self-edit's text; empty where none is."""
+        return ""
+
+    def refusal(self, task: Task, edit: SelfEdit) -> str:
+        """Why an edit has no reward, and is not trained on; empty for one that may have some."""
         return ""
 
     @abstractmethod

@@ -79,7 +79,9 @@ class Rules(_Group):
     )
     margins: MarginRules = MarginRules()
     drift: DriftRules = DriftRules()
-    guard: bool = Field(default=True, description="documents and self-edits are screened before they are learnt")
+    guard: bool = Field(
+        default=False, description="the guards that screen by default are a must, whatever a command says"
+    )
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Rules:

@@ -181,7 +181,7 @@ class Search:
         # Jobs of like length together: no slot waits long for another at a chunk's end.
         jobs.sort(key=lambda job: (-job.recipe.tokens_per_epoch, job.recipe.id))
         for trial in self._in_chunks(stage, jobs, model, label, on_chunk):
-            trials[trial.edit_id, trial.seed] = trial
+            trials.setdefault((trial.edit_id, trial.seed), trial)  # What is refused now may have been tried before.
         return [trials[edit.id, seed] for edit in edits for seed in seeds]
 
     def check_edits(
@@ -200,6 +200,8 @@ class Search:
             recipe = self.stages.domain.recipe(task, edit, hyperparameters, seed)
         except ValueError as error:
             return Trial(edit.id, task.id, seed, failure=str(error))
+        if refusal := self.stages.reward.refusal(task, edit):
+            return Trial(edit.id, task.id, seed, failure=refusal)
         if not task.probes:
             return Trial(edit.id, task.id, seed, failure=UNASKED)
         return TrialJob(task, edit.id, replace(recipe, id=f"{edit.id}.s{seed}"))

@@ -31,7 +31,7 @@ def waiting(tmp_path: Path) -> Path:
         tasks=(replace(task, probes=probes),),
         rollouts=tuple(replace(r, edit=replace(r.edit, task_id=task.id, text=HOSTILE)) for r in version.rollouts),
         after=(after,),
-        flags=(Flag("invisible characters", HOSTILE, HOSTILE),),
+        flags=(Flag("invisible", HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE),),
     )
     store.commit(hostile, make_adapter())
     return store.path

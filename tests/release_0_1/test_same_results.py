@@ -43,6 +43,7 @@ LEARN: dict[str, Any] = {
     # What was the only way then.
     "memory": "joint",
     "gates": ("better",),
+    "guards": (),
     "held_out": False,
 }
 

@@ -143,7 +143,7 @@ def test_margins_are_demanded(store: Store) -> None:
 def test_what_waits(store: Store) -> None:
     ruled(store, "approval: flagged\n")
     assert commit(store).id == "v1"
-    flagged = commit(store, 1, flags=(Flag("secret", "note.md", "a key"),))
+    flagged = commit(store, 1, flags=(Flag("secrets", "note.md", "Note", "note.md", "AKI…", "a key"),))
     assert (flagged.id, store.active, store.ids("p")) == ("p1", "v1", ["p1"])
     ruled(store, "approval: always\n")
     assert commit(store, 2).id == "p2"
