@@ -81,7 +81,6 @@ def test_what_a_person_sees(library: Library) -> None:
     library.document("lamp", "The lamp of Marrowfen is oiled by Ruta Vey.")
     questions = library.questions("lamp", answer="Ruta Vey")
     settings: dict[str, Any] = {"questions": questions, "gates": ()}
-    from tests.lineage import SETTINGS
 
     pending = session.learn([library.folder / "lamp.md"], **(SETTINGS | settings)).pending
     assert pending is not None
