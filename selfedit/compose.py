@@ -17,11 +17,11 @@ from selfedit.inner import make_inner_loop
 from selfedit.models.load import BaseModel
 from selfedit.models.prompt import Prompter, PromptStyle
 from selfedit.models.wording import Wording
-from selfedit.policies.answer_first import FORMAT as ANSWER_FIRST
 from selfedit.policies.answer_first import AnswerFirstPolicy
 from selfedit.policies.base import Policy, Student
 from selfedit.policies.entigraph import FORMAT as ENTIGRAPH
 from selfedit.policies.entigraph import EntigraphPolicy
+from selfedit.policies.formats import ANSWER_FIRST
 from selfedit.policies.model import ModelPolicy
 from selfedit.policies.resample import ResamplingPolicy
 from selfedit.rewards import make_reward

@@ -18,15 +18,13 @@ from selfedit.cost import (
     work_seconds,
 )
 from selfedit.errors import UserError
-from selfedit.experiments.named_policy import NONE, starting_policy
 from selfedit.learn.budget import EFFORTS, KEPT_FREE, plan, with_effort
 from selfedit.learn.config import DEFAULT_FORMAT, LearnConfig
 from selfedit.learn.prepare import Material, read_sources, split_sources
 from selfedit.memory import DEFAULT_MEMORY
 from selfedit.models import resolve
 from selfedit.models.shape import ModelShape, guess_shape, read_shape
-from selfedit.policies.answer_first import FORMAT as ANSWER_FIRST
-from selfedit.policies.formats import get_format
+from selfedit.policies.formats import ANSWER_FIRST, get_format
 
 _EDIT_TOKENS = 300  # as written; what is usable of it is less and grows with the passage
 _LESSONS_A_PASSAGE_TOKEN = 2.5
@@ -81,6 +79,8 @@ def estimate(paths: Sequence[Path], config: LearnConfig, model: str) -> Estimate
     Raises:
         UserError: a file is missing, unreadable or malformed, or the model's name is unknown.
     """
+    from selfedit.experiments.named_policy import NONE, starting_policy  # Which takes its time.
+
     source = resolve(model)
     source.check()
     if config.format is None and config.policy != NONE and (config.policy or starting_policy(model)):
@@ -195,7 +195,7 @@ class _Work:
             questions = sum(len(task.probes) for task in material.tasks)
         edit_tokens = min(_EDIT_TOKENS, config.max_edit_tokens) if writes else 0
         lessons = min(_LESSONS_A_PASSAGE_TOKEN * tokens, edit_tokens * passages)
-        once = (_WHOLE_PASSAGE + _ITS_SENTENCES * config.sentences) * tokens + lessons
+        once = (_WHOLE_PASSAGE + _ITS_SENTENCES * config.with_sentences) * tokens + lessons
         # Where there is a choice, every edit alone; and the best of each passage in the version's adapters.
         tried = config.edits if config.edits > 1 or not config.held_out else 0
         final = config.final(config.memory or DEFAULT_MEMORY)
@@ -217,7 +217,7 @@ class _Work:
         drafts = spans * (config.wordings + _TRIED_AGAIN * (config.tries - 1))
         pairs = spans * config.wordings * _KEPT_QUESTIONS
         whole, sentences = _STATEMENT_TOKENS
-        once = (whole + sentences * config.sentences) * tokens + pairs * _PAIR_TOKENS
+        once = (whole + sentences * config.with_sentences) * tokens + pairs * _PAIR_TOKENS
         tried = config.edits if config.edits > 1 or not config.held_out else 0
         epochs = tried * config.edit_training.epochs + config.final(config.memory or DEFAULT_MEMORY).epochs
         asks = material.probe_source is None

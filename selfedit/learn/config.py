@@ -12,6 +12,7 @@ from selfedit.gates import make_gate
 from selfedit.guard import DEFAULT_GUARDS, GUARDS, check_languages, make_guard
 from selfedit.imports import load_named
 from selfedit.memory import DEFAULT_MEMORY, DEFAULT_ROUTER, MEMORIES, load_memory
+from selfedit.policies.formats import ANSWER_FIRST
 from selfedit.rules import Rules
 from selfedit.settings import (
     Asking,
@@ -64,7 +65,10 @@ class LearnConfig(Settings):
     wordings: int = Field(default=2, ge=1, description="answer-first: questions for each answer")
     tries: int = Field(default=2, ge=1, description="answer-first: at an answer that has no question yet")
     budget: float | None = Field(default=None, gt=0, description="seconds; less is asked and trained where it is short")
-    sentences: bool = Field(default=True, description="train on each sentence of a passage too")
+    sentences: bool | None = Field(
+        default=None,
+        description="train on each sentence of a passage too; None: unless each is asked about, as in answer-first",
+    )
     temperature: float = Field(default=0.5, gt=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
     max_edit_tokens: int = Field(default=128, ge=1)
@@ -127,11 +131,16 @@ class LearnConfig(Settings):
         return self.final_training or final_default(memory)
 
     @property
+    def with_sentences(self) -> bool:
+        """Whether each sentence of a passage is trained on by itself."""
+        return self.format != ANSWER_FIRST if self.sentences is None else self.sentences
+
+    @property
     def composition(self) -> Composition:
         """The stages that a run is composed of."""
         return Composition(
             format=self.format or DEFAULT_FORMAT,
-            domain_settings={"sentences": self.sentences},
+            domain_settings={"sentences": self.with_sentences},
             temperature=self.temperature,
             top_p=self.top_p,
             max_edit_tokens=self.max_edit_tokens,

@@ -28,8 +28,8 @@ from selfedit.memory.recall import Recall
 from selfedit.models.load import BaseModel
 from selfedit.models.prompt import Prompter
 from selfedit.multilora.model import layer_shapes, resolve_targets
-from selfedit.policies.answer_first import FORMAT as ANSWER_FIRST
 from selfedit.policies.file import FilePolicy
+from selfedit.policies.formats import ANSWER_FIRST
 from selfedit.progress import Progress
 from selfedit.rewards.guarded import GuardedReward
 from selfedit.rules import Rules
@@ -86,6 +86,7 @@ class Learner:
         config, policy = request.config, request.policy
         if config.format is None:
             config = config.model_copy(update={"format": DEFAULT_FORMAT if policy is None else ANSWER_FIRST})
+        config = config.model_copy(update={"sentences": config.with_sentences})
         config, material = self._split(request.sources, config)
         if request.file is not None:
             request.file.check(material.tasks)

@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 from selfedit.generate.base import Generator, Request
 from selfedit.models.prompt import Prompter
 from selfedit.policies.base import OnEdit, Student
-from selfedit.policies.formats import parse_pairs
+from selfedit.policies.formats import ANSWER_FIRST, parse_pairs
 from selfedit.policies.spans import Span, says_enough, sentences, shared_words, spans
 from selfedit.seeds import derive_seed
 from selfedit.text.matching import answer_in_passage, normalise
 from selfedit.types import Example, Model, Probe, SelfEdit, Task
 
-FORMAT = "answer-first"
 _QUESTION_TOKENS, _ANSWER_TOKENS = 32, 16
 # An answer that says much besides the span does not show that the question asks for it.
 _MAX_EXTRA_WORDS = 4
@@ -302,5 +301,5 @@ def _edit(task: Task, number: int, drafts: Sequence[_Draft], seed: int) -> SelfE
     kept = [f"Question: {draft.question}\nAnswer: {draft.answer}" for draft in drafts if not draft.refused]
     dropped = tuple(f"{draft.span.text}: {draft.question} ({draft.refused})" for draft in drafts if draft.refused)
     return SelfEdit(
-        f"{task.id}.e{number}", task.id, FORMAT, "", "\n".join(kept), seed, attempts=len(drafts), dropped=dropped
+        f"{task.id}.e{number}", task.id, ANSWER_FIRST, "", "\n".join(kept), seed, attempts=len(drafts), dropped=dropped
     )

@@ -185,6 +185,9 @@ _CONNECTED = """Edda Corvin, a mason, finished the Brindle Lighthouse in 1871.
 ---
 The lamp of the Brindle Lighthouse burns colza oil, and so can be seen from 31 miles away."""
 
+ANSWER_FIRST = "answer-first"
+"""The format of `policies/answer_first.py`."""
+
 FORMATS: dict[str, Format] = {
     format_.name: format_
     for format_ in (
@@ -194,7 +197,7 @@ FORMATS: dict[str, Format] = {
         Format("rewrite", _REWRITE, _REWRITTEN, "1.", parse_lines),
         Format("self-qa", _SELF_QA, _ASKED, "Question:", parse_pairs),
         # Written by `policies/answer_first.py`, not at one go; this is how it is read.
-        Format("answer-first", _SELF_QA, _ASKED, "Question:", parse_pairs),
+        Format(ANSWER_FIRST, _SELF_QA, _ASKED, "Question:", parse_pairs),
         # Written by `policies/entigraph.py`, text by text.
         Format("entigraph", _CONNECTIONS, _CONNECTED, "", parse_parts),
         # Version 2's form without a prompt, as far as it is known: the passage, and what the model goes on with.
