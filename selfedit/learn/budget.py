@@ -2,8 +2,8 @@
 
 What is left out first is what adds least: a second attempt at a span, questions that only measure, further answers of a
 sentence; epochs and the second wording last. With half of the pairs the demo falls from 24 to 19 of 30
-(`python -m benchmarks.options --documents demo --seeds 0`). The choice is made by the estimate before anything is written, and the
-epochs once more when it is known how much was written and how fast this machine trains.
+(`python -m benchmarks.options --documents demo --seeds 0`). The choice is made by the estimate before anything is
+written, and the epochs once more when it is known how much was written and how fast this machine trains.
 """
 
 from __future__ import annotations
