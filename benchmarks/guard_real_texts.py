@@ -1,7 +1,6 @@
 """What do the guards stop in texts that nobody planted anything in?
 
-    python -m benchmarks.guard_real_texts ../shared/data/squad/val.json \\
-        --out benchmarks/results/guard_real_texts-cpu.json
+    python -m benchmarks.guard_real_texts ../shared/data/squad/val.json --out FILE
 
 Files as `learn` reads them, each passage of a SQuAD file a text of its own; by the guards that look at one text, and by
 that of languages with English allowed. Prints what was stopped and why.
