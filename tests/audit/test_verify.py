@@ -99,4 +99,4 @@ def test_no_line_makes_it_fall_over(tmp_path: Path) -> None:
         b"\xff\xfe",
         b'{"time":"x"}',
     ):
-        assert verify(odd + b"\n", Kept(kept.head, "", 0) if kept else None)  # type: ignore[union-attr]
+        assert verify(odd + b"\n", Kept(kept.head, "", 0) if kept else None)
