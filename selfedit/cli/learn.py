@@ -94,8 +94,13 @@ Grader = Annotated[
 ]
 MaxEditTokens = Annotated[int | None, _writing_option("max_edit_tokens", "Longest self-edit, in tokens.")]
 KeepUntested = Annotated[
-    bool,
-    typer.Option("--keep-untested", help="Learn passages that no question asks about, too.", rich_help_panel=_WRITING),
+    bool | None,
+    typer.Option(
+        "--keep-untested/--drop-untested",
+        help="Learn passages that no question asks about, too. \\[default: where each has one self-edit]",
+        show_default=False,
+        rich_help_panel=_WRITING,
+    ),
 ]
 Memory = Annotated[
     str | None,
@@ -185,7 +190,7 @@ def _learn(
     learning_rate: LearningRate = None,
     rank: Rank = None,
     batch_size: BatchSize = None,
-    keep_untested: KeepUntested = False,
+    keep_untested: KeepUntested = None,
     memory: Memory = None,
     from_: From = None,
     fresh: Fresh = False,
@@ -222,7 +227,7 @@ def _learn(
         "max_edit_tokens": max_edit_tokens,
         "grader": grader,
         "seed": seed,
-        "keep_untested": keep_untested or None,
+        "keep_untested": keep_untested,
         "memory": memory,
         "keep": keep,
         "again": again or None,

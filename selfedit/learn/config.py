@@ -98,7 +98,10 @@ class LearnConfig(Settings):
     )
     again: bool = Field(default=False, description="learn documents anew that are as they were when they were learnt")
     held_out: bool = Field(default=True, description="questions that choose among edits do not measure the version")
-    keep_untested: bool = Field(default=False, description="learn passages that no question asks about, too")
+    keep_untested: bool | None = Field(
+        default=None,
+        description="learn passages that no question asks about, too; None: where each has one edit, as by default",
+    )
     edit_training: TrainingSettings = TrainingSettings()
     final_training: TrainingSettings | None = Field(default=None, description="None: as suits the memory")
     inner_loop: InnerLoopName = Field(default="batched", description="what trains the adapters")
@@ -129,6 +132,11 @@ class LearnConfig(Settings):
     def final(self, memory: str) -> TrainingSettings:
         """How the adapters of a memory are trained."""
         return self.final_training or final_default(memory)
+
+    @property
+    def keeps_untested(self) -> bool:
+        """Whether passages are learnt that no question asks about."""
+        return self.edits == 1 if self.keep_untested is None else self.keep_untested
 
     @property
     def with_sentences(self) -> bool:

@@ -279,7 +279,7 @@ class LearnRun:
         if any(rollout.kept for rollout in group.rollouts) or group.task.probes:
             return group
         usable = [r.edit.id for r in group.rollouts if r.failure in (None, UNASKED)]
-        if not measured and not self._config.keep_untested:
+        if not measured and not self._config.keeps_untested:
             unasked = tuple(r if r.failure else replace(r, trials=(self._unasked(r.edit),)) for r in group.rollouts)
             return replace(group, rollouts=unasked)
         rollouts = tuple(replace(r, kept=r.edit.id in usable[:1]) for r in group.rollouts)

@@ -86,7 +86,8 @@ class Learner:
         config, policy = request.config, request.policy
         if config.format is None:
             config = config.model_copy(update={"format": DEFAULT_FORMAT if policy is None else ANSWER_FIRST})
-        config = config.model_copy(update={"sentences": config.with_sentences})
+        chosen = {"sentences": config.with_sentences, "keep_untested": config.keeps_untested}
+        config = config.model_copy(update=chosen)
         config, material = self._split(request.sources, config)
         if request.file is not None:
             request.file.check(material.tasks)

@@ -122,3 +122,12 @@ def test_without_any_question_nothing_is_committed(library: Library, tmp_path: P
     )
     with pytest.raises(UserError, match=r"Unknown setting 'heldout'\. Did you mean 'held_out'"):
         library.session().learn([path], heldout=True)
+
+
+def test_what_no_question_asks_about_is_learnt_where_there_is_nothing_to_choose(library: Library) -> None:
+    paths = [library.document(name) for name in ("lamp", "bird")]
+    settings = SETTINGS | {"questions": library.questions("lamp"), "gates": ()}
+    cases: list[tuple[dict[str, Any], int]] = [({}, 2), ({"keep_untested": False}, 1)]
+    for more, learnt in cases:
+        version = library.session(f"store{learnt}").learn(paths, **(settings | more)).version
+        assert version is not None and len(version.knowledge.learnt) == learnt
