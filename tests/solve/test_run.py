@@ -26,7 +26,8 @@ from selfedit.progress import QuietProgress
 from selfedit.rewards import make_reward
 from selfedit.search.evaluator import Evaluator
 from selfedit.search.stages import Stages
-from selfedit.solve.run import Solver, check_window, is_solved, leave_one_out, left_out_right
+from selfedit.solve.leave_one_out import leave_one_out, left_out_right
+from selfedit.solve.run import Solver, check_window, is_solved
 from selfedit.types import Demonstration, Hyperparameters, LoraSpec, Model, SelfEdit, Task
 from tests.engine import BARE, load_tiny
 from tests.tiny import make_tiny_tokenizer
