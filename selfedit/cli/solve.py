@@ -128,6 +128,8 @@ def _solve(
     composition = _composition(config, sets or [], free, vote, temperature)
     resolve(model).check()
     adapter = load_policy_for(model, policy, progress)
+    if adapter is not None:
+        progress.note(f"Policy: {policy or 'the one that comes with the model'}.")
     solver = TaskSolver(
         model, device, composition, progress, policy=adapter, max_tokens=max_tokens, compare_tokens=compare_tokens
     )
