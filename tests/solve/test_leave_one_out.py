@@ -48,20 +48,6 @@ def test_the_own_edit_has_to_be_better(own: tuple[int, float], place: int, said:
 
 def test_of_several_own_edits_the_best_is_compared() -> None:
     own = [tried("settings", 1, -3.0), tried("settings", 1, -0.5), unusable("settings", "x")]
-    choice = choose([tried(FIXED, 1, -1.0), tried("settings", *own)])
-    assert choice is not None
-    assert choice.place == place
-    assert said in choice.why
-    assert ("a tie" in choice.why) == (own == (1, -0.999))
-
-
-def test_of_several_own_edits_the_best_is_compared() -> None:
-    rollouts = [
-        tried(FIXED, 1, -1.0),
-        tried("settings", 1, -3.0),
-        tried("settings", 1, -0.5),
-        unusable("settings", "x"),
-    ]
     choice = choose([tried(FIXED, 1, -1.0), *own])
     assert choice is not None
     assert choice.place == 2
