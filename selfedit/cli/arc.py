@@ -101,12 +101,12 @@ def _filter(
     settings = {"model": model, "seed": seed or 0, "vote": vote, "max_tokens": max_tokens}
     done = _done(out, settings)
     progress = make_progress(quiet)
-    solver = TaskSolver(model, device, default_composition(vote=vote), progress, fixed=True, max_tokens=max_tokens)
+    solver = TaskSolver(model, device, default_composition(vote=vote), progress, max_tokens=max_tokens)
     chosen = [task for task in tasks if solver.prompt_length(task) <= max_prompt and solver.fits(task)][:limit]
     with progress.bar("Tasks", len(chosen), "tasks") as bar:
         for task in chosen:
             if task.id not in done:
-                solution = solver.solver.solve(task, 1, seed or 0)
+                solution = solver.solver.solve(task, 0, seed or 0)
                 done[task.id] = as_json(solution) | settings
                 with out.open("a", encoding="utf-8") as file:
                     file.write(json_module.dumps(done[task.id]) + "\n")

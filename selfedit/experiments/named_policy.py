@@ -16,6 +16,7 @@ from selfedit.types import Adapter, LoraFactors
 
 if TYPE_CHECKING:
     from selfedit.models.load import BaseModel
+    from selfedit.progress import Progress
 
 NONE, BUNDLED = "none", "bundled"
 START = "policy.start"
@@ -65,6 +66,20 @@ def load_policy(name: str | None, base: BaseModel, runs: Path = RUNS) -> Adapter
         policy = _of_run(name, base, runs)
     _check_layers(name, policy, base)
     return policy
+
+
+def load_policy_for(model: str, name: str | None, progress: Progress, runs: Path = RUNS) -> Adapter | None:
+    """As `load_policy`, before the weights of the model are loaded: what does not fit it is said at once."""
+    if name == NONE:
+        return None
+    from selfedit.models import fingerprint, resolve
+    from selfedit.models.load import outline
+
+    base = outline(model, progress=progress)
+    is_run = name not in (None, BUNDLED) and not (Path(str(name)) / CONFIG_FILE).is_file()
+    if is_run:  # The hash of a base is over its weights.
+        base = replace(base, fingerprint=fingerprint(resolve(model).folder(progress)))
+    return load_policy(name, base, runs)
 
 
 def _run(name: str, runs: Path) -> tuple[Path, RunRecords, str]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, TypeVar
 from selfedit.files.journal import Records
 from selfedit.policies.base import Policy
 from selfedit.progress import Progress
-from selfedit.search.evaluator import Evaluator
 from selfedit.search.executor import Executor, LocalExecutor, TrialJob
 from selfedit.search.keys import Kind, RecordKey
 from selfedit.search.stages import Stages
@@ -57,11 +56,6 @@ class Search:
         self._executor: Executor = LocalExecutor(
             stages.inner, stages.evaluator, progress, stages.general if stages.reward.needs_general else None
         )
-
-    def with_evaluator(self, evaluator: Evaluator) -> Search:
-        """The same with another evaluator."""
-        stages = replace(self.stages, evaluator=evaluator)
-        return Search(stages, self._records, self._progress, self._max_adapters)
 
     def propose(
         self,

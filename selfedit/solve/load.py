@@ -12,10 +12,14 @@ from selfedit.models import resolve
 from selfedit.progress import Progress
 from selfedit.settings import Composition
 from selfedit.solve.run import HYPERPARAMETERS, Solver, check_window
-from selfedit.types import Model, Task
+from selfedit.types import Adapter, Model, Task
 
 CPU_TOKENS = 16000
 """Training tokens of an edit on a CPU, so that a task takes minutes. On a GPU there is no bound but the paper's."""
+
+COMPARED_SHARE = 6
+"""Of these tokens an adapter that is compared has a sixth: two recipes without each of three demonstrations then take
+no more than the training at the end."""
 
 
 def default_composition(*, constrained: bool = True, vote: bool = False, temperature: float = 1.0) -> Composition:
@@ -45,9 +49,10 @@ class TaskSolver:
     """One loaded model, ready to solve tasks with `solver`.
 
     Args:
-        fixed: train by the fixed recipe; no self-edit is written.
+        policy: what writes self-edits, and what is trained on top of; None is the bare base.
         max_tokens: training tokens of an edit, 0 for no bound; None for what the composition says, or else suits the
             device.
+        compare_tokens: of an adapter that leave-one-out compares; None for a share of those.
     """
 
     def __init__(
@@ -57,8 +62,9 @@ class TaskSolver:
         composition: Composition,
         progress: Progress,
         *,
-        fixed: bool = False,
+        policy: Adapter | None = None,
         max_tokens: int | None = None,
+        compare_tokens: int | None = None,
     ) -> None:
         resolve(model).check()
         # torch is only imported once all that needs no model was checked.
@@ -68,22 +74,20 @@ class TaskSolver:
 
         base = load(model, device=device, progress=progress)
         self.name, self.window = base.name, base.context_window
-        suited = {"max_tokens": CPU_TOKENS if base.model.device.type == "cpu" else 0}
-        asked = {} if max_tokens is None else {"max_tokens": max_tokens}
         training = composition.training
         try:
             resolve_targets(base.model, training.lora.target_modules)
         except UserError:  # A model whose layers have other names, as GPT-2's.
             training = replace(training, lora=replace(training.lora, target_modules="all-linear"))
-        composition = replace(
-            composition, training=training, domain_settings={**suited, **composition.domain_settings, **asked}
-        )
-        if fixed:
-            composition = replace(composition, format="none", attempts=1)
-        stages = compose(base, composition, progress.note)
+        settings = {"max_tokens": CPU_TOKENS if base.device.type == "cpu" else 0, **composition.domain_settings}
+        if max_tokens is not None:
+            settings["max_tokens"] = max_tokens
+        stages = compose(base, replace(composition, training=training, domain_settings=settings), progress.note)
         assert isinstance(stages.domain, FewshotDomain)
         self._domain = stages.domain
-        self.solver = Solver(stages, self._domain, Model(base.ref), progress, training, composition.slots)
+        self.compare_tokens = settings["max_tokens"] // COMPARED_SHARE if compare_tokens is None else compare_tokens
+        start = Model(base.ref).merge(policy) if policy is not None else Model(base.ref)
+        self.solver = Solver(stages, self._domain, start, progress, training, composition.slots, self.compare_tokens)
 
     def prompt_length(self, task: Task) -> int:
         """Tokens of the task's longest prompt."""

@@ -1,14 +1,14 @@
-"""Solves one few-shot task: write self-edits, choose one by leave-one-out, train on it, predict."""
+"""Solves one few-shot task: write self-edits, choose a recipe by leave-one-out, train by it, predict."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from selfedit.domains.fewshot.choices import without_paraphrases
 from selfedit.domains.fewshot.domain import FewshotDomain
-from selfedit.domains.fewshot.problem import demonstrations_of, input_of, make_task
+from selfedit.domains.fewshot.problem import demonstrations_of, input_of
 from selfedit.errors import UserError
 from selfedit.files.journal import Unrecorded
 from selfedit.graders.exact import ExactGrader
@@ -16,7 +16,8 @@ from selfedit.progress import Progress
 from selfedit.search.evaluator import Evaluator, guessed
 from selfedit.search.stages import Stages
 from selfedit.search.step import Search
-from selfedit.types import Hyperparameters, LoraSpec, Model, Rollout, SelfEdit, Task, Trial
+from selfedit.solve.leave_one_out import FIXED, Choice, choose, leave_one_out, useless
+from selfedit.types import Hyperparameters, LoraSpec, Model, Recipe, Rollout, SelfEdit, Task, Trial
 
 TARGETS = ("q_proj", "v_proj", "gate_proj", "up_proj", "down_proj")
 HYPERPARAMETERS = Hyperparameters(
@@ -24,33 +25,45 @@ HYPERPARAMETERS = Hyperparameters(
 )
 """The paper's for this domain (appendix A). Learning rate and epochs are the self-edit's."""
 
-_MAX_FOLDS = 3
-
 
 @dataclass(frozen=True)
 class Solution:
-    """What was predicted for each of a task's inputs, after training on the chosen self-edit.
+    """What was predicted for each of a task's inputs, after training by the chosen recipe.
 
     Attributes:
-        rollouts: a trial for each demonstration that was left out; none where there was nothing to choose.
-        chosen: the place of the edit; None if none could be used, and nothing was predicted.
+        rollouts: the fixed recipe, if it was set beside the model's self-edits, and these; with a trial for each
+            demonstration that was left out, and none where there was nothing to choose.
+        choice: which of them was taken, and why; None if none could be used, and nothing was predicted.
         guesses: at each output, the best first; one, unless the domain makes more.
-        solved: whether a guess at every output is exactly right; None where an answer is not known.
     """
 
     task: Task
     rollouts: tuple[Rollout, ...]
-    chosen: int | None
+    choice: Choice | None
     guesses: tuple[tuple[str, ...], ...]
-    solved: bool | None
     examples: int
     losses: tuple[float, ...]
     seconds: float
 
     @property
+    def chosen(self) -> int | None:
+        """The place of the recipe that was taken."""
+        return self.choice.place if self.choice is not None else None
+
+    @property
     def predictions(self) -> tuple[str, ...]:
         """The best guess at each output."""
         return tuple(made[0] for made in self.guesses)
+
+    @property
+    def right(self) -> tuple[bool | None, ...]:
+        """Whether a guess at each output is exactly right; None where the answer is not known."""
+        return marks(self.task, self.guesses) if self.guesses else ()
+
+    @property
+    def solved(self) -> bool | None:
+        """Whether all outputs are right; None where an answer is not known, or nothing was predicted."""
+        return is_solved(self.task, self.guesses) if self.guesses else None
 
 
 class Solver:
@@ -58,7 +71,9 @@ class Solver:
 
     Args:
         domain: that of the stages, which predicts, too.
+        model: what writes self-edits, is trained and predicts: a base, perhaps with a policy in its weights.
         slots: adapters trained at once.
+        compare_tokens: training tokens of an adapter that leave-one-out compares; 0 for as many as at the end.
     """
 
     def __init__(
@@ -69,43 +84,58 @@ class Solver:
         progress: Progress,
         hyperparameters: Hyperparameters = HYPERPARAMETERS,
         slots: int = 8,
+        compare_tokens: int = 0,
     ) -> None:
         self._stages, self._domain, self._model = stages, domain, model
         self._progress, self._hyperparameters = progress, hyperparameters
-        self._search = Search(stages, Unrecorded(), progress, 2 * slots)
+        self._max_adapters, self._compare_tokens = 2 * slots, compare_tokens
+        self._search = Search(stages, Unrecorded(), progress, self._max_adapters)
 
-    def solve(self, task: Task, edits: int, seed: int) -> Solution:
-        """Adapt to the task and predict. The known answers are looked at when all is done, to say `solved`."""
+    def solve(self, task: Task, edits: int, seed: int, *, fixed: bool = True) -> Solution:
+        """Adapt to the task and predict. The known answers are only looked at to mark the predictions.
+
+        Args:
+            edits: self-edits that the model writes; 0 for the fixed recipe alone.
+            fixed: set the fixed recipe beside them. Where nothing can be compared it is taken, and none is written.
+        """
         started = time.monotonic()
-        written = self._search.propose("", [task], edits, self._model, seed)
-        failures = {
-            failure.edit_id: failure
-            for failure in self._search.check_edits("", [task], written, self._hyperparameters, seed)
-        }
-        usable = [edit for edit in written if edit.id not in failures]
-        trials = self._held_out(task, usable, seed) if len(usable) > 1 else {}
-        rollouts = tuple(
-            Rollout(edit, trials.get(edit.id, (failures[edit.id],) if edit.id in failures else ())) for edit in written
-        )
-        if not usable:
-            return Solution(task, rollouts, None, (), None, 0, (), time.monotonic() - started)
-        chosen = max(
-            (place for place, rollout in enumerate(rollouts) if rollout.edit.id not in failures),
-            key=lambda place: (left_out_right(rollouts[place]), rollouts[place].gold_logprob, -place),
-        )
-        recipe = self._domain.recipe(task, written[chosen], self._hyperparameters, seed)
+        folds = leave_one_out(task)
+        is_written = edits > 0 and (bool(folds) or not fixed)
+        written = self._search.propose("", [task], edits, self._model, seed) if is_written else []
+        candidates = [*([SelfEdit(f"{task.id}.fixed", task.id, FIXED, "", "", seed)] if fixed else []), *written]
+        recipes, failures = self._recipes(task, candidates, seed)
+        usable = [edit for edit in candidates if edit.id in recipes]
+        trials = self._held_out(task, folds, usable, seed) if len(usable) > 1 else {}
+        rollouts = tuple(Rollout(edit, failures.get(edit.id, trials.get(edit.id, ()))) for edit in candidates)
+        choice = choose(rollouts)
+        if choice is None:
+            return Solution(task, rollouts, None, (), 0, (), time.monotonic() - started)
+        recipe = recipes[candidates[choice.place].id]
         update = self._search.train(recipe, self._model, "Training", "the self-edit's learning rate")
         guesses = self.predict(task, self._model.with_update(update))
-        return Solution(
-            task,
-            rollouts,
-            chosen,
-            guesses,
-            is_solved(task, guesses),
-            len(recipe.examples),
-            update.losses,
-            time.monotonic() - started,
-        )
+        seconds = time.monotonic() - started
+        return Solution(task, rollouts, choice, guesses, len(recipe.examples), update.losses, seconds)
+
+    def _recipes(
+        self, task: Task, edits: Sequence[SelfEdit], seed: int
+    ) -> tuple[dict[str, Recipe], dict[str, tuple[Trial, ...]]]:
+        """What is worth being tried, by edit; and for each other edit a trial that says why it is not."""
+        recipes: dict[str, Recipe] = {}
+        failures: dict[str, tuple[Trial, ...]] = {}
+        fixed: Recipe | None = None
+        for edit in edits:
+            try:
+                recipe = self._domain.recipe(task, edit, self._hyperparameters, seed)
+                failure = useless(recipe, fixed) if fixed is not None else None
+            except ValueError as error:
+                failure = str(error)
+            if failure is not None:
+                failures[edit.id] = (Trial(edit.id, task.id, seed, failure=failure),)
+                continue
+            recipes[edit.id] = recipe
+            if edit.format == FIXED:
+                fixed = recipe
+        return recipes, failures
 
     def predict(self, task: Task, model: Model | None = None) -> tuple[tuple[str, ...], ...]:
         """The guesses at each output, the best first, by an adapted model or by the bare one."""
@@ -116,24 +146,25 @@ class Solver:
             made = guessed(generator, inquiries, models, domain.stop, self._longest(task), lambda _: bar.advance())
         return tuple(made)
 
-    def _held_out(self, task: Task, edits: Sequence[SelfEdit], seed: int) -> dict[str, tuple[Trial, ...]]:
-        """Train each edit without each of some demonstrations, and ask for it: the trials by edit."""
-        folds = leave_one_out(task)
+    def _held_out(
+        self, task: Task, folds: Sequence[Task], edits: Sequence[SelfEdit], seed: int
+    ) -> Mapping[str, tuple[Trial, ...]]:
+        """Train each edit without each of some demonstrations, all at once, and ask for it: the trials by edit."""
         jobs = {
             f"{place}.{number}": (edit, fold) for place, edit in enumerate(edits) for number, fold in enumerate(folds)
         }
         without = [replace(without_paraphrases(edit), id=name, task_id=fold.id) for name, (edit, fold) in jobs.items()]
-        once = self._domain.looking_once()
-        evaluator = Evaluator(self._stages.generator, once, ExactGrader(), self._longest(task))
-        search = self._search.with_evaluator(evaluator)
+        cheap = self._domain.cheaply(self._compare_tokens)
+        evaluator = Evaluator(self._stages.generator, cheap, ExactGrader(), self._longest(task))
+        stages = replace(self._stages, domain=cheap, evaluator=evaluator)
+        search = Search(stages, Unrecorded(), self._progress, self._max_adapters)
         trials = search.evaluate_edits(
-            "", folds, without, self._model, self._hyperparameters, (seed,), "Comparing self-edits"
+            "", folds, without, self._model, self._hyperparameters, (seed,), "Comparing recipes"
         )
         of_edit: dict[str, tuple[Trial, ...]] = {edit.id: () for edit in edits}
         for trial in trials:
             edit, _ = jobs[trial.edit_id]
-            if trial.after is not None:  # Else it takes more steps than are allowed, say.
-                of_edit[edit.id] += (trial,)
+            of_edit[edit.id] += (trial,)
         return of_edit
 
     def _longest(self, task: Task) -> int:
@@ -143,29 +174,17 @@ class Solver:
         return 2 * max(len(self._domain.written(kind, value)) for value in values) + 8
 
 
-def left_out_right(rollout: Rollout) -> int:
-    """Demonstrations predicted exactly when left out, of as many as `afters` has."""
-    return sum(after.answers[0].verdict.correct for after in rollout.afters)
-
-
-def leave_one_out(task: Task) -> list[Task]:
-    """Tasks that ask for one of the demonstrations, each from all others; at most 3, and none of a single one."""
-    kind, pairs = demonstrations_of(task)
-    if len(pairs) < 2:
-        return []
-    return [
-        make_task(
-            f"{task.id}-{place}", task.title, kind, [*pairs[:place], *pairs[place + 1 :]], [(pair.input, pair.output)]
-        )
-        for place, pair in enumerate(pairs[:_MAX_FOLDS])
-    ]
+def marks(task: Task, guesses: Sequence[Sequence[str]]) -> tuple[bool | None, ...]:
+    """Whether a guess at each output is exactly the gold one; None where that is not known."""
+    return tuple(
+        probe.answers[0] in made if probe.answers else None for made, probe in zip(guesses, task.probes, strict=True)
+    )
 
 
 def is_solved(task: Task, guesses: Sequence[Sequence[str]]) -> bool | None:
     """Whether a guess at every output is exactly the gold one; None where one is not known."""
-    if not all(probe.answers for probe in task.probes):
-        return None
-    return all(probe.answers[0] in made for made, probe in zip(guesses, task.probes, strict=True))
+    right = marks(task, guesses)
+    return None if None in right else all(right)
 
 
 def check_window(domain: FewshotDomain, task: Task, window: int) -> None:

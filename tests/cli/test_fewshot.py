@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from selfedit.domains.fewshot.choices import parse
+from selfedit.files.peft_folder import save_adapter
 from tests.cli.run import Cli, error_of
+from tests.experiments.data import write_config
+from tests.store.make import make_adapter
 
 ROWS = [{"input": text, "output": text[::-1]} for text in ("ab", "cd", "ef")]
 
@@ -33,23 +37,89 @@ def test_solve_text(cli: Cli, tiny: Path) -> None:
     said = cli.inside("solve", name, "--model", tiny, "--edits", "2", "--max-tokens", "200", "--json").json
     assert said["task"] == "turned"
     assert len(said["predictions"]) == 2
-    assert said["solved"] is None
-    assert len(said["edits"]) == 2
-    for edit in said["edits"]:
+    assert (said["solved"], said["right"]) == (None, [said["predictions"][0] == "hg", None])
+    assert [edit["recipe"] for edit in said["edits"]] == ["fixed", "own", "own"]
+    for edit in said["edits"][1:]:
         parse("text", edit["text"])
-    usable = [edit for edit in said["edits"] if edit["failure"] is None]
     assert [edit["chosen"] for edit in said["edits"]].count(True) == 1
-    assert all(edit["left_out_asked"] == 3 for edit in usable) or len(usable) == 1
+    (chosen,) = (edit for edit in said["edits"] if edit["chosen"])
+    assert said["taken"] == {"fixed": "the fixed recipe", "own": "the model's own self-edit"}[chosen["recipe"]]
+    compared = [edit for edit in said["edits"] if edit["failure"] is None]
+    for edit in compared if len(compared) > 1 else ():
+        assert edit["left_out_asked"] == 3
+        assert f"{chosen['left_out_right']} of 3 left-out demonstrations are right" in said["why"]
+    assert said["compare_tokens"] == 200 // 6
+    assert said["policy"] is None
     assert said["seconds"] > 0
+
+
+def test_known_answers_are_marked(cli: Cli, tiny: Path) -> None:
+    name = write_rows(cli.folder, {"input": "gh", "answer": "hg"}, {"input": "ij"})
+    shown = cli.inside("solve", name, "--model", tiny, "--max-tokens", "100", "--seed", "1").out
+    assert re.search(r"0 of 1 known answers right; \d+ training problems", shown)
+    assert len(re.findall(r"\b(right|wrong) *\n", shown)) == 1
+    assert re.search(r"Taken: (the fixed recipe|the model's own self-edit): ", shown)
+
+
+def test_a_policy_is_trained_on(cli: Cli, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = write_rows(cli.folder, {"input": "gh", "answer": "hg"})
+    solve = ("solve", name, "--model", tiny, "--fixed", "--max-tokens", "100", "--json")
+    shapes = {"model.layers.0.mlp.up_proj": widths(tiny)}
+    save_policy(cli.folder / "taught", shapes)
+    bare = cli.inside(*solve, "--policy", "none").json
+    taught = cli.inside(*solve, "--policy", "taught").json
+    assert bare["policy"] is None
+    assert taught["policy"]["name"] == "taught"
+    assert re.fullmatch(r"[0-9a-f]{64}", taught["policy"]["sha256"])
+    assert taught["losses"] != bare["losses"]
+
+    # What does not fit is said before weights are loaded.
+    monkeypatch.setattr(sys.modules["selfedit.models.load"], "_read", None)
+    save_policy(cli.folder / "other", {"model.layers.9.mlp.up_proj": (8, 16)})
+    save_policy(cli.folder / "wide", {"model.layers.0.mlp.up_proj": (7, 7)})
+    unknown = refused(cli, *solve[:-1], "--policy", "other", torch=True)
+    assert "has no layer model.layers.9.mlp.up_proj" in unknown
+    assert "is of another size" in refused(cli, *solve[:-1], "--policy", "wide", torch=True)
+
+
+def test_a_policy_that_a_run_trained(cli: Cli, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_config(cli.folder)
+    small = ("--set", "outer.rounds=1", "--set", "outer.training_seeds=1", "--set", "evaluation.conditions=[base]")
+    assert cli.inside("train", "config.yaml", *small, "--device", "cpu", "--quiet", "--json").json["id"] == "config"
+    name = write_rows(cli.folder, {"input": "gh", "answer": "hg"})
+    solve = ("solve", name, "--fixed", "--max-tokens", "100", "--policy")
+    own = cli.inside(*solve, "config:r1", "--model", "model", "--json").json
+    assert own["policy"]["name"] == "config:r1"
+    assert (
+        cli.inside(*solve, "config", "--model", "model", "--json").json["policy"]["sha256"] == own["policy"]["sha256"]
+    )
+    monkeypatch.setattr(sys.modules["selfedit.models.load"], "_read", None)
+    other = refused(cli, *solve, "config", "--model", tiny, torch=True)
+    assert re.search(r"The policy config was made for model, not for .*; use --model model", other)
+    assert "has no policy 'r7': it has r1" in refused(cli, *solve, "config:r7", "--model", "model", torch=True)
+
+
+def widths(model: Path) -> tuple[int, int]:
+    """Input and output width of a feed-forward layer."""
+    config = json.loads((model / "config.json").read_text())
+    return config["hidden_size"], config["intermediate_size"]
+
+
+def save_policy(folder: Path, shapes: dict[str, tuple[int, int]]) -> None:
+    folder.mkdir()
+    save_adapter(make_adapter(shapes), folder, "a model")
 
 
 def test_solve_a_puzzle_by_the_fixed_recipe(cli: Cli, tiny: Path) -> None:
     shown = cli.inside("solve", "25ff71a9", "--model", tiny, "--fixed", "--max-tokens", "400")
     assert shown.code == 0, shown.err
     assert "fixed recipe" in shown.out
-    assert "Not solved; " in shown.out
+    assert "Taken: the fixed recipe: nothing was set beside it" in shown.out
+    assert "0 of 2 known answers right; " in shown.out
+    assert len(re.findall(r"\bwrong\b", shown.out)) == 2
     said = cli.inside("solve", "25ff71a9", "--model", tiny, "--fixed", "--max-tokens", "400", "--vote", "--json").json
     assert said["solved"] is False
+    assert said["right"] == [False, False]
     assert said["edits"][0]["text"] == "none"
 
 
@@ -73,9 +143,9 @@ def test_a_configuration_and_options_do_not_mix(cli: Cli, tiny: Path) -> None:
 def test_one_demonstration_says_what_is_done_instead(cli: Cli, tiny: Path) -> None:
     path = cli.folder / "one.jsonl"
     path.write_text('{"input": "a", "output": "b"}\n{"input": "c"}\n')
-    done = cli.inside("solve", "one.jsonl", "--model", tiny, "--fixed", "--json")
-    assert done.json["examples"] == 1
-    assert "One demonstration cannot be left out: it is trained on by itself" in done.err
+    done = cli.inside("solve", "one.jsonl", "--model", tiny, "--json")
+    assert (done.json["examples"], done.json["taken"]) == (1, "the fixed recipe")
+    assert "One demonstration cannot be left out, so that nothing is compared: the fixed recipe is taken" in done.err
 
 
 def test_show(cli: Cli) -> None:
@@ -122,6 +192,8 @@ def test_filter_goes_on_where_it_was(cli: Cli, tiny: Path) -> None:
         (["solve", "nothing.jsonl"], r"nothing\.jsonl has nothing to predict"),
         (["solve", "a85d4709,25ff71a9"], r"holds 2 tasks; name one of them"),
         (["solve", "25ff71a9", "--fixed", "--edits", "2"], r"--fixed writes no self-edits"),
+        (["solve", "25ff71a9", "--fixed", "--own"], r"leave --own out"),
+        (["solve", "25ff71a9", "--policy", "nowhere"], r"nowhere"),
         (["solve", "25ff71a9", "--model", "smollm"], r"smollm"),
         (["arc", "filter", "arc1-test", "--out", "x.jsonl"], r"Unknown set 'arc1-test'. Did you mean 'arc"),
         (["arc", "show", "arc9:25ff71a9"], r"Unknown dataset 'arc9'"),

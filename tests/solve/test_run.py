@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from selfedit.progress import QuietProgress
 from selfedit.rewards import make_reward
 from selfedit.search.evaluator import Evaluator
 from selfedit.search.stages import Stages
-from selfedit.solve.run import Solver, check_window, is_solved, leave_one_out, left_out_right
+from selfedit.solve.leave_one_out import is_fixed, leave_one_out, left_out_right
+from selfedit.solve.run import Solver, check_window, is_solved
 from selfedit.types import Demonstration, Hyperparameters, LoraSpec, Model, SelfEdit, Task
 from tests.engine import BARE, load_tiny
 from tests.tiny import make_tiny_tokenizer
@@ -57,6 +59,20 @@ class Written(Policy):
 def with_rate(rate: float, epochs: int = 10) -> str:
     training = FIXED["grid"].training.model_copy(update={"learning_rate": rate, "num_train_epochs": epochs})
     return write(FIXED["grid"].model_copy(update={"training": training}))
+
+
+def trained_together(solver: Solver) -> list[int]:
+    """How many adapters each training has, filled as it goes."""
+    calls: list[int] = []
+    inner = solver._stages.inner
+    real = inner.adapt
+
+    def spy(recipes: Any, *rest: Any, **named: Any) -> Any:
+        calls.append(len(recipes))
+        return real(recipes, *rest, **named)
+
+    inner.adapt = spy  # type: ignore[method-assign]
+    return calls
 
 
 @pytest.fixture(scope="module")
@@ -98,29 +114,87 @@ def task() -> Task:
 def test_trained_it_predicts_what_it_could_not(make_solver: Callable[..., Solver], task: Task) -> None:
     solver = make_solver(with_rate(1e-2))
     assert not is_solved(task, solver.predict(task))
-    solution = solver.solve(task, 1, 0)
+    solution = solver.solve(task, 1, 0, fixed=False)
     assert solution.predictions == ("5",)
-    assert solution.solved is True
+    assert (solution.solved, solution.right) == (True, (True,))
     assert solution.losses[-1] < solution.losses[0]
     assert solution.rollouts[0].trials == ()
 
 
 def test_the_edit_is_chosen_by_the_demonstrations(make_solver: Callable[..., Solver], task: Task) -> None:
-    solution = make_solver("nothing", with_rate(1e-6, 1), with_rate(1e-2)).solve(task, 3, 0)
+    texts = ("nothing", with_rate(1e-6, 1), with_rate(1e-2))
+    solution = make_solver(*texts).solve(task, 3, 0, fixed=False)
     assert solution.rollouts[0].failure is not None
     assert list(map(left_out_right, solution.rollouts)) == [0, 0, 3]
     assert solution.chosen == 2
     unknown = make_task("t", "t", GRIDS, PAIRS, [(((7,),), None)])
-    blind = make_solver("nothing", with_rate(1e-6, 1), with_rate(1e-2)).solve(unknown, 3, 0)
+    blind = make_solver(*texts).solve(unknown, 3, 0, fixed=False)
     assert blind.rollouts == solution.rollouts
     assert blind.predictions == solution.predictions
-    assert blind.solved is None
+    assert (blind.solved, blind.right) == (None, (None,))
 
 
 def test_without_a_usable_edit_nothing_is_predicted(make_solver: Callable[..., Solver], task: Task) -> None:
-    solution = make_solver("no", "still no").solve(task, 2, 0)
-    assert (solution.chosen, solution.predictions, solution.solved) == (None, (), None)
+    solution = make_solver("no", "still no").solve(task, 2, 0, fixed=False)
+    assert (solution.chosen, solution.predictions, solution.solved, solution.right) == (None, (), None, ())
     assert all(rollout.failure for rollout in solution.rollouts)
+
+
+def test_the_better_of_own_edit_and_fixed_recipe_is_taken(make_solver: Callable[..., Solver], task: Task) -> None:
+    """Both are left out and asked in the same passes. The fixed recipe, at 0.001, learns too little here."""
+    solver = make_solver(with_rate(1e-2))
+    calls = trained_together(solver)
+    solution = solver.solve(task, 1, 0)
+    assert [is_fixed(rollout) for rollout in solution.rollouts] == [True, False]
+    fixed, own = map(left_out_right, solution.rollouts)
+    assert fixed < own == 3
+    assert calls == [6, 1]
+    assert solution.choice is not None
+    assert solution.choice.place == 1
+    assert "3 of 3 left-out demonstrations are right" in solution.choice.why
+    assert f"by the fixed recipe {fixed} of 3" in solution.choice.why
+    assert solution.predictions == ("5",)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("nothing", "the model's own is not used, since the edit: invalid JSON"),
+        (with_rate(1e-6, 10), r"it would train next to nothing: \d+ steps at 1e-06 come to 0\.\d% of what the fixed"),
+        (write(FIXED["grid"]), "the model's own is not used, since it is the fixed recipe"),
+    ],
+)
+def test_nothing_is_spent_on_an_edit_that_can_win_nothing(
+    make_solver: Callable[..., Solver], task: Task, text: str, why: str
+) -> None:
+    solver = make_solver(text)
+    calls = trained_together(solver)
+    solution = solver.solve(task, 1, 0)
+    assert calls == [1]
+    assert solution.choice is not None
+    assert solution.choice.place == 0
+    assert re.search(why, solution.choice.why)
+    assert solution.rollouts[0].trials == ()
+    assert solution.rollouts[1].failure is not None
+    # What is taken is what the fixed recipe alone comes to.
+    alone = make_solver(text).solve(task, 0, 0)
+    assert (alone.predictions, alone.losses) == (solution.predictions, solution.losses)
+
+
+def test_a_single_demonstration_is_trained_on_by_the_fixed_recipe(make_solver: Callable[..., Solver]) -> None:
+    task = make_task("t", "t", GRIDS, PAIRS[:1], [(((7,),), None)])
+    solution = make_solver(with_rate(1e-2)).solve(task, 2, 0)
+    assert [is_fixed(rollout) for rollout in solution.rollouts] == [True]
+    assert make_solver(with_rate(1e-2)).solve(task, 1, 0, fixed=False).chosen == 0
+
+
+def test_what_is_compared_trains_on_fewer_tokens(make_solver: Callable[..., Solver], task: Task) -> None:
+    solver = make_solver(with_rate(1e-2))
+    solver._compare_tokens = 100
+    solution = solver.solve(task, 1, 0)
+    compared = [len(trial.losses) for rollout in solution.rollouts for trial in rollout.trials]
+    assert len(compared) == 6
+    assert max(compared) < len(solution.losses)
 
 
 def test_views_are_turned_back_before_they_vote(make_solver: Callable[..., Solver], task: Task) -> None:
@@ -135,7 +209,7 @@ def test_views_are_turned_back_before_they_vote(make_solver: Callable[..., Solve
 
     solver._stages.generator.generate = spy  # type: ignore[method-assign,assignment]
     try:
-        predictions = solver.solve(task, 1, 0).predictions
+        predictions = solver.solve(task, 1, 0, fixed=False).predictions
     finally:
         del solver._stages.generator.generate
     assert len(seen[-1]) == 8

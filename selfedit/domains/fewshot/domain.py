@@ -66,10 +66,12 @@ class FewshotDomain(Domain):
         self._most_examples, self._most_steps, self._most_tokens = max_examples, max_steps, max_tokens
         self._most_problem_tokens = max_problem_tokens
 
-    def looking_once(self) -> FewshotDomain:
-        """The same with one view: for asking much, cheaply."""
+    def cheaply(self, max_tokens: int) -> FewshotDomain:
+        """The same with one view, and training on fewer tokens: for trying much. 0 leaves training as it is."""
         other = copy(self)
         other._views, other._has_official_vote = VIEWS["once"], False
+        bounds = [bound for bound in (self._most_tokens, max_tokens) if bound]
+        other._most_tokens = min(bounds, default=0)
         return other
 
     def lessons(self, task: Task, edit: SelfEdit) -> tuple[Lesson, ...]:

@@ -129,7 +129,7 @@ def test_views_that_are_too_long_are_left_out(prompter: Prompter, task: Task) ->
     texts = ["04\n00"] * 4 + ["x"] * (len(lengths) - 4)
     assert domain.inquiry(task, probe).guesses(texts) == ("04\n00",)
     assert domain.inquiry(task, probe).guesses(["x"] * len(lengths)) == ("x",)
-    assert len(domain.looking_once().inquiry(task, probe).prompts) == 1
+    assert len(domain.cheaply(0).inquiry(task, probe).prompts) == 1
 
 
 def test_the_recipe_is_what_the_edit_asks_for(prompter: Prompter, task: Task) -> None:
