@@ -473,11 +473,11 @@ class GateFigure:
     text: str
 
 
-Action = Literal["learn", "forget", "consolidate"]
+Action = Literal["learn", "forget", "consolidate", "feedback"]
 """What made a version."""
 
-ProbeSource = Literal["file", "documents", "model"]
-"""Who asked: a question file, questions that came with the documents, or the model itself."""
+ProbeSource = Literal["file", "documents", "model", "feedback"]
+"""Who asked: a question file, questions that came with the documents, the model itself, or people who saw answers."""
 
 
 @dataclass(frozen=True)
@@ -495,6 +495,7 @@ class Version:
         rejected: why it was not committed but kept aside; empty if it was.
         flags: what a person should look at before it takes effect.
         approved_by: who let it take effect; empty where nobody had to.
+        feedback: the ids of the feedback that was new in it.
     """
 
     id: str
@@ -520,6 +521,7 @@ class Version:
     rejected: str = ""
     flags: tuple[Flag, ...] = ()
     approved_by: str = ""
+    feedback: tuple[str, ...] = ()
 
     @property
     def questions(self) -> int:

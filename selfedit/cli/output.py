@@ -25,6 +25,7 @@ ASKED_BY = {
     "file": "the question file",
     "documents": "questions that came with the documents",
     "model": "the model itself",
+    "feedback": "people who saw its answers",
 }
 
 

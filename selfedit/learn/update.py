@@ -13,7 +13,7 @@ from selfedit.gates import Compared, GateCase, all_figures, first_reason, make_g
 from selfedit.inner.checkpoint import work_key
 from selfedit.learn.budget import epochs_left
 from selfedit.learn.config import LearnConfig
-from selfedit.memory import Means, Memory, load_memory
+from selfedit.memory import Means, Memory, Same, load_memory, same_document
 from selfedit.memory.recall import Recall
 from selfedit.progress import Progress
 from selfedit.search.exam import Exam, divergence
@@ -40,7 +40,7 @@ TRIES = 5
 _REPLAYS = (2.0, 4.0)
 # Where the gates ask nothing of them, the bundled questions are not asked.
 _GENERAL_GATES, _TEXT_GATES = {"general"}, {"divergence"}
-_NEW_GATES = {"improved", "better"}
+_NEW_GATES = {"improved", "better", "corrected"}
 
 
 @dataclass(frozen=True)
@@ -141,20 +141,27 @@ class Updater:
         return load_memory(name)(means)
 
     def learn(
-        self, name: str, parent: Knowledge, new: Sequence[Learnt], tasks: Sequence[Task], before: tuple[Evaluation, ...]
+        self,
+        name: str,
+        parent: Knowledge,
+        new: Sequence[Learnt],
+        tasks: Sequence[Task],
+        before: tuple[Evaluation, ...],
+        same: Same = same_document,
     ) -> Candidate:
         """A candidate that knows `new`, as strong as the gates let it be.
 
         Args:
             tasks: what is asked about what is new.
             before: the answers of the base.
+            same: whether what is new takes the place of something.
 
         Raises:
             DivergedError: training diverged.
         """
         before = self.before(parent, tasks, before)
         memory = self.memory(name)
-        candidate = self.judged(parent, memory.learn(parent, new, "final"), tasks, before)
+        candidate = self.judged(parent, memory.learn(parent, new, "final", same), tasks, before)
         if candidate.reason and self._is_loss(candidate):
             candidate = self._weakened(memory, parent, parent, candidate, tasks)
         for replay in _REPLAYS if name == "replay" and parent.learnt else ():
@@ -162,7 +169,7 @@ class Updater:
                 break
             self._progress.note(f"{candidate.reason}. Trying {replay:g} old edits for each new one.")
             memory = self.memory(name, replay)
-            candidate = self.judged(parent, memory.learn(parent, new, f"final-{replay:g}"), tasks, before)
+            candidate = self.judged(parent, memory.learn(parent, new, f"final-{replay:g}", same), tasks, before)
         new_adapters = [sha for sha in candidate.knowledge.adapters if sha not in parent.adapters]
         losses = self._store.adapters.load(new_adapters[-1]).losses if new_adapters else ()
         return replace(candidate, losses=losses)
@@ -176,6 +183,10 @@ class Updater:
         memory = self.memory(name)
         candidate = self.judged(known, memory.add(Knowledge(name), known.learnt, "final"), (), ())
         return self._weakened(memory, known, Knowledge(name), candidate, ()) if candidate.reason else candidate
+
+    def ask(self, knowledge: Knowledge, tasks: Sequence[Task], label: str) -> tuple[Evaluation, ...]:
+        """What is answered under some knowledge."""
+        return self._exam.evaluate(self.recall(knowledge), tasks, label)
 
     def compare(self, before: Knowledge, after: Knowledge, tasks: Sequence[Task]) -> Compared:
         """The answers of two versions."""
@@ -241,7 +252,7 @@ class Updater:
     def _is_loss(self, candidate: Candidate) -> bool:
         """Whether a weaker update could help: something besides what is new got worse, and that got better."""
         passed = {figure.gate: figure.passed for figure in candidate.figures}
-        return passed.get("improved", passed.get("better", True)) and not all(passed.values())
+        return all(passed.get(name, True) for name in _NEW_GATES) and not all(passed.values())
 
     def _weakened(
         self, memory: Memory, parent: Knowledge, start: Knowledge, strong: Candidate, tasks: Sequence[Task]

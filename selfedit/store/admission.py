@@ -10,6 +10,7 @@ from typing import Any
 from selfedit.audit import AuditLog
 from selfedit.errors import UserError
 from selfedit.rules import LimitError, Rules, RulesFiles, check_reading, check_update
+from selfedit.store.feedback import DISAGREEMENT
 from selfedit.store.version_folders import Letter, letter_of
 from selfedit.text.reading import shown
 from selfedit.types import DocumentRef, Version
@@ -48,7 +49,8 @@ class Admission:
     def version(self, version: Version) -> Letter:
         """Where a version goes that the gates let through: it takes effect, or waits for approval.
 
-        Forgetting is never held back: whoever wants something gone wants it gone.
+        Forgetting is never held back: whoever wants something gone wants it gone. Where people disagree about an
+        answer, it waits whatever the rules say.
 
         Raises:
             LimitError: the rules allow no update now.
@@ -59,7 +61,8 @@ class Admission:
             return "v"
         check_parent(version.parent)
         check_margins(rules, version)
-        if rules.approval == "always" or (rules.approval == "flagged" and version.flags):
+        disputed = any(flag.kind == DISAGREEMENT for flag in version.flags)
+        if disputed or rules.approval == "always" or (rules.approval == "flagged" and version.flags):
             return "p"
         self.update()
         return "v"

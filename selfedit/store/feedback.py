@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,11 @@ from selfedit.files.serialize import decode, encode
 from selfedit.text.matching import normalise
 from selfedit.text.reading import read_json_lines, shown
 
-LONGEST = 2000
+LONGEST = 500
 """Characters of a question or an answer."""
+
+DISAGREEMENT = "disagreement"
+"""The flag on a version for which one of several answers was taken: it waits for approval, whatever the rules."""
 
 FORM = '{"question": "...", "answer": "the right one"} or {"question": "...", "wrong": true}'
 
@@ -163,8 +166,8 @@ class FeedbackFile:
 
     def _log(self, added: Iterable[Feedback]) -> None:
         for each in added:
-            said = {"who": each.who, "answered": bool(each.answer)}
-            self._audit.record("feedback", each.id, hashes={"feedback": [sha256(each)]}, **said)
+            hashes = {"feedback": [sha256(each)]}
+            self._audit.record("feedback", each.id, hashes=hashes, who=each.who, answered=bool(each.answer))
 
 
 def logged_feedback(audit: AuditLog) -> dict[str, str]:
@@ -188,6 +191,44 @@ def latest(all: Sequence[Feedback]) -> dict[str, list[Feedback]]:
     for (about, _), each in by_person.items():
         found.setdefault(about, []).append(each)
     return found
+
+
+@dataclass(frozen=True)
+class Case:
+    """What people say of one question now.
+
+    Attributes:
+        given: what each last said, oldest first.
+        open: whether no update has seen to it yet.
+    """
+
+    given: tuple[Feedback, ...]
+    open: bool
+
+    @property
+    def newest(self) -> Feedback:
+        """What was said last; what has an answer goes before what has none."""
+        return max(enumerate(self.given), key=lambda each: (bool(each[1].answer), each[0]))[1]
+
+    @property
+    def answers(self) -> dict[str, Feedback]:
+        """The different answers that are called right."""
+        return {normalise(each.answer): each for each in self.given if each.answer}
+
+    @property
+    def disputed(self) -> bool:
+        """Whether people disagree: about the right answer, or one calls wrong what another one calls right."""
+        wrong = {normalise(each.said) for each in self.given if not each.answer and each.said}
+        return len(self.answers) > 1 or bool(wrong & self.answers.keys())
+
+
+def cases(all: Sequence[Feedback], seen: Set[str]) -> list[Case]:
+    """What people say, a case a question.
+
+    Args:
+        seen: the ids of what updates have seen to.
+    """
+    return [Case(tuple(given), any(each.id not in seen for each in given)) for given in latest(all).values()]
 
 
 def _content(each: Feedback) -> tuple[str, str, str]:

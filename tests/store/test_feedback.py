@@ -54,7 +54,7 @@ def test_what_a_kill_left_half_done_is_mended(store: Store) -> None:
         ({"question": WHO, "answer": 3}, "'answer' is not a text"),
         ({"question": WHO, "answr": "x"}, "answer"),
         ({"question": WHO, "wrong": True, "who": "a\nb"}, "actor"),
-        ({"question": "q" * 3000, "wrong": True}, "2000 at most"),
+        ({"question": "q" * 3000, "wrong": True}, "500 at most"),
     ],
 )
 def test_what_is_no_feedback(fields: object, why: str) -> None:
