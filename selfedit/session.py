@@ -20,7 +20,7 @@ from selfedit.rewards import make_reward
 from selfedit.rules import LimitError
 from selfedit.store import BASE, Feedback, Store, ancestors, approve, check_base, reject
 from selfedit.store.admission import check_folders, check_parent
-from selfedit.types import Adapter, Knowledge, Model, Task, Version
+from selfedit.types import Adapter, DriftFigures, Knowledge, Model, Task, Version
 
 if TYPE_CHECKING:
     from selfedit.domains.knowledge import KnowledgeDomain
@@ -399,6 +399,32 @@ class Session:
             return difference(one, other, None)
         with self._updating(learn_config(), "diff", before if after == BASE else after) as updater:
             return difference(one, other, updater)
+
+    def drift(self, *, measure: bool = True) -> list[tuple[Version, tuple[DriftFigures, ...]]]:
+        """How the active version and those that it builds on answer a fixed set of prompts, oldest first.
+
+        Args:
+            measure: ask what was not asked before, which loads the model; otherwise what is known is returned.
+        """
+        store = self.store
+        if store.active is None:
+            return []
+        known = {head.id: head for head in store.heads()}
+        path = [known[id] for id in reversed(ancestors(list(known.values()), store.active)) if id in known]
+        if not measure:
+            return [(head, store.known_drift(head)) for head in path]
+        from selfedit.learn.drift import drift_of
+        from selfedit.search.drift import DriftMeter
+
+        found = []
+        with self._progress.bar("Asking the fixed prompts", len(path), "versions") as bar:
+            for head in path:
+                version = store.get(head.id)
+                recall, base = self._recall(version), Model(self.base.ref)
+                meter = DriftMeter(self._generator, self._domain.ask, base)
+                found.append((head, drift_of(meter, store, version, recall, base, recall.only)))
+                bar.advance()
+        return found
 
     def _updating(self, config: LearnConfig, what: str, version: str | None = None) -> AbstractContextManager[Updater]:
         return self._learner.updating(config, what, version)

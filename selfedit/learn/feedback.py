@@ -139,6 +139,7 @@ class FeedbackRun:
             knowledge=candidate.knowledge,
             gates=candidate.figures,
             scale=candidate.scale,
+            drift=candidate.drift,
             flags=(*flags, *disputed),
             feedback=tuple(id for each in given for id in each.ids),
         )

@@ -171,6 +171,7 @@ class LearnRun:
                 after=candidate.after,
                 gates=candidate.figures,
                 scale=candidate.scale,
+                drift=candidate.drift,
                 losses=candidate.losses,
                 seconds=self._seconds,
             )

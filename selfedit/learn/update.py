@@ -8,14 +8,17 @@ from copy import copy
 from dataclasses import dataclass, replace
 
 from selfedit.documents.general import general_tasks, general_texts
+from selfedit.domains.knowledge import KnowledgeDomain
 from selfedit.files.journal import Journal
 from selfedit.gates import Compared, GateCase, all_figures, first_reason, make_gate
 from selfedit.inner.checkpoint import work_key
 from selfedit.learn.budget import epochs_left
 from selfedit.learn.config import LearnConfig
+from selfedit.learn.drift import measured
 from selfedit.memory import Means, Memory, Same, load_memory, same_document
 from selfedit.memory.recall import Recall
 from selfedit.progress import Progress
+from selfedit.search.drift import DriftMeter
 from selfedit.search.exam import Exam, divergence
 from selfedit.search.stages import Stages
 from selfedit.search.step import Search
@@ -23,6 +26,7 @@ from selfedit.search.training import DIVERGED, DivergedError, is_sound
 from selfedit.store import Store
 from selfedit.types import (
     Adapter,
+    DriftFigures,
     Evaluation,
     Example,
     GateFigure,
@@ -40,6 +44,7 @@ TRIES = 5
 _REPLAYS = (2.0, 4.0)
 # Where the gates ask nothing of them, the bundled questions are not asked.
 _GENERAL_GATES, _TEXT_GATES = {"general"}, {"divergence"}
+_DRIFT_GATE = "drift"
 _NEW_GATES = {"improved", "better", "corrected"}
 
 
@@ -52,6 +57,7 @@ class Candidate:
         reason: why it must not take effect; empty if it may.
         scale: by which the update was made weaker; 1 where it was not.
         losses: of the last adapter trained for it.
+        drift: how it answers the fixed set of prompts, where that was asked for or cheap.
     """
 
     knowledge: Knowledge
@@ -61,6 +67,7 @@ class Candidate:
     reason: str
     scale: float = 1.0
     losses: tuple[float, ...] = ()
+    drift: tuple[DriftFigures, ...] = ()
 
 
 class Updater:
@@ -86,6 +93,8 @@ class Updater:
         self.config, self._progress, self._keep = config, progress, keep
         self._search = Search(stages, journal, progress, 2 * config.slots)
         self._exam = Exam(stages.evaluator, journal, progress)
+        assert isinstance(stages.domain, KnowledgeDomain)
+        self._meter = DriftMeter(stages.generator, stages.domain.ask, base)
         self._gates = [make_gate(name) for name in config.gates]
         self._policy = policy
 
@@ -208,6 +217,7 @@ class Updater:
         worths = [reward.overall(tasks, before, each) if tasks else None for each in (before, after)]
         # Where nothing is new, nothing has to be better.
         gates = [gate for gate in self._gates if tasks or gate.name not in _NEW_GATES]
+        drift = measured(self._meter, self._store, new, self._base, cheap=_DRIFT_GATE not in self.config.gates)
         than = "the version before" if parent.learnt else "the base model"
         case = GateCase(
             before,
@@ -221,9 +231,11 @@ class Updater:
             keep=self._exam.compare(old, new, self._keep, "Asking what is to stay right") if self._keep else None,
             divergence=self._divergence(new),
             margins=self.config.margins.margins(),
+            drift=drift,
+            drift_limits=self.config.drift,
         )
         reason = first_reason(gates, case) or ""
-        return Candidate(knowledge, before, after, all_figures(gates, case), reason)
+        return Candidate(knowledge, before, after, all_figures(gates, case), reason, drift=drift)
 
     def recall(self, knowledge: Knowledge) -> Recall:
         """Who answers under some knowledge."""

@@ -119,3 +119,10 @@ def check_margins(rules: Rules, version: Version) -> None:
                 f"The rules of this store demand the gate '{name}' with a margin of {most:g}, and this update was made "
                 "under others. Run the same command again: what was trained is kept."
             )
+    for name, most in rules.drift.model_dump(exclude_none=True).items():
+        given = (settings.get("drift") or {}).get(name)
+        if "drift" not in gates or given is None or given > most:
+            raise UserError(
+                f"The rules of this store limit drift ({name} {most:g}), and this update was made under others. Run "
+                "the same command again: what was trained is kept."
+            )
