@@ -140,12 +140,17 @@ def corrected_before(known: Knowledge) -> dict[str, Learnt]:
 
 
 def _corrected(item: Learnt, corrections: Sequence[Correction]) -> Learnt:
-    """A passage with corrections: whatever else it taught about the same questions goes."""
+    """A passage with corrections: what else it taught about the same questions goes, and what was called wrong."""
+    wrong = {normalise(each.feedback.said) for each in corrections if each.feedback.said}
     about = {normalise(q) for each in corrections for q in (each.feedback.question, *each.rewordings, *each.held_out)}
     edits, lines = [], item.task.passage.split("\n")
     for edit in item.edits:
         lessons = parse_pairs(edit.text)
-        left = [lesson for lesson in lessons if normalise(lesson.question) not in about]
+        left = [
+            lesson
+            for lesson in lessons
+            if normalise(lesson.question) not in about and normalise(lesson.text) not in wrong
+        ]
         if len(left) == len(lessons):
             edits.append(edit)
         elif edit.id.startswith(_EDIT) and lessons[0] not in left:
@@ -157,7 +162,11 @@ def _corrected(item: Learnt, corrections: Sequence[Correction]) -> Learnt:
     id = item.task.id
     edits += [correction.edit(id) for correction in corrections]
     # A question that is taught measures nothing, and `lessons` would not teach what a probe asks.
-    probes = tuple(probe for probe in item.task.probes if normalise(probe.question) not in about)
+    probes = tuple(
+        probe
+        for probe in item.task.probes
+        if normalise(probe.question) not in about and not wrong & set(map(normalise, probe.answers))
+    )
     passage = "\n".join([*lines, *(correction.statement for correction in corrections)])
     return replace(item, task=replace(item.task, context=passage, probes=probes), edits=tuple(edits), version="")
 

@@ -220,7 +220,7 @@ class Learner:
         flags: tuple[Flag, ...],
     ) -> FeedbackResult:
         store = self._open()
-        memory = config.memory or self._known(None).memory or DEFAULT_MEMORY
+        memory = self._known(None).memory or config.memory or DEFAULT_MEMORY
         sha256 = store.put_adapter(policy, self._base.ref.name) if policy is not None else ""
         generator = self._generator if config.generator == "batched" else None
         composition = replace(config.composition, taught=policy is not None)

@@ -246,8 +246,9 @@ class Updater:
     ) -> Compared | None:
         """The questions about what was learnt before and still is, and is not what is learnt now."""
         asked_now = {task.id for task in tasks}
-        still = {item.task.id for item in knowledge.learnt} - asked_now
-        kept = [item.task for item in parent.learnt if item.task.id in still]
+        old_ids = {item.task.id for item in parent.learnt} - asked_now
+        # As it is known now: what was corrected is no longer asked as it was before.
+        kept = [item.task for item in knowledge.learnt if item.task.id in old_ids]
         return self._exam.compare(old, new, kept, "Asking about what was learnt before") if kept else None
 
     def _general(self, new: Recall) -> Compared | None:

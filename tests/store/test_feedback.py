@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from selfedit.errors import UserError
-from selfedit.store import Feedback, Store, parse_feedback, read_feedback
+from selfedit.store import Feedback, Store, differences, parse_feedback, read_feedback
 from selfedit.store.feedback import latest, logged_feedback
 
 WHO = "Who keeps the tower?"
@@ -41,6 +41,10 @@ def test_what_a_kill_left_half_done_is_mended(store: Store) -> None:
     stored = store.feedback.all()
     assert [each.answer for each in stored] == ["Ana", "Ben", "Stone"]
     assert list(logged_feedback(store.audit)) == [each.id for each in stored]
+    assert differences(store) == []
+    store.feedback.path.write_bytes(store.feedback.path.read_bytes().replace(b"Stone", b"Straw"))
+    (found,) = differences(store)
+    assert "is not what was said" in found.text
 
 
 @pytest.mark.parametrize(
