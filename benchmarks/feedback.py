@@ -3,9 +3,9 @@
     python -m benchmarks.feedback --store /tmp/selfedit-learning/held_out-0 --out benchmarks/results/feedback-cpu.json
 
 The store is what `python -m benchmarks.learning --documents held_out --seeds 0` leaves (the default model).
-It is copied first. Of the questions with other wordings (benchmarks/data/feedback, written before any of them was corrected, never
-trained on) those count that are answered wrongly, at most 20. Asked as `selfedit ask` asks. Elsewhere: the other
-questions about the documents; what the bundled general ones lose is in the gate's figures.
+It is copied first. Of the questions with other wordings (benchmarks/data/feedback, written before any of them was
+corrected, never trained on) those count that are answered wrongly, at most 20. Asked as `selfedit ask` asks. Elsewhere:
+the other questions about the documents; what the bundled general ones lose is in the gate's figures.
 """
 
 from __future__ import annotations

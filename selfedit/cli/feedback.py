@@ -11,7 +11,7 @@ import typer
 
 from selfedit.cli import options, output
 from selfedit.cli.guard import print_flags
-from selfedit.cli.learn import print_gates
+from selfedit.cli.output import print_gates
 from selfedit.cli.show import print_questions
 from selfedit.errors import UserError
 from selfedit.progress import make_progress
@@ -114,7 +114,7 @@ def _list(store: Store) -> None:
     if not said:
         output.say(f"Nothing was said of answers in {store.path}.")
         return
-    made = {id: head.id for letter in ("r", "p", "v") for head in store.heads(letter) for id in head.feedback}  # type: ignore[arg-type]
+    made = {id: head.id for letter in ("r", "p", "v") for head in store.heads(letter) for id in head.feedback}
     current = {each.id for given in latest(said).values() for each in given}
     rows = []
     for each in said:

@@ -8,7 +8,7 @@ from typing import Any
 
 from selfedit.cli import output
 from selfedit.cli.drift import in_words
-from selfedit.cli.learn import print_gates
+from selfedit.cli.output import print_gates
 from selfedit.policies.coverage import coverage
 from selfedit.types import DriftFigures, Rollout, Version
 
