@@ -17,14 +17,16 @@ from selfedit.models import DEFAULT_MODEL, resolve
 from selfedit.policies.formats import get_format
 from selfedit.progress import Progress, QuietProgress
 from selfedit.rewards import make_reward
-from selfedit.store import BASE, Store, ancestors, approve, check_base, reject
+from selfedit.rules import LimitError
+from selfedit.store import BASE, Feedback, Store, ancestors, approve, check_base, reject
 from selfedit.store.admission import check_folders, check_parent
-from selfedit.types import Adapter, Knowledge, Model, Version
+from selfedit.types import Adapter, DriftFigures, Knowledge, Model, Task, Version
 
 if TYPE_CHECKING:
     from selfedit.domains.knowledge import KnowledgeDomain
     from selfedit.generate.base import Generator
     from selfedit.learn.change import Change, Difference
+    from selfedit.learn.feedback import FeedbackResult
     from selfedit.learn.prepare import Material
     from selfedit.learn.run import LearnResult
     from selfedit.learn.start import Learner
@@ -37,6 +39,8 @@ DEFAULT_STORE = Path(".selfedit")
 
 _HOW = ("sentences", "seed", "edit_training", "final_training", "router", "replay", "margins", "grader", "reward")
 """Settings of a version by which what is left of it is trained again."""
+
+_ASKED_SO = ("max_answer_tokens", "policy", "languages")
 
 _LOADED = 64
 """Adapters of a routed version that stay in memory: of the default model some 10 MB each."""
@@ -170,7 +174,24 @@ class Session:
             return seconds_of(material, self._learner.count_tokens, self.base.parameters)
 
         policy = load_policy(config.policy, self.base)
-        return self._learner.learn(Request(sources, config, file, policy, parent, keep, check, seconds))
+        result = self._learner.learn(Request(sources, config, file, policy, parent, keep, check, seconds))
+        if parent is not None or result.pending is not None or not (self._store_path / "store.json").exists():
+            return result  # Feedback is about what is active.
+        return replace(result, feedback=self._with_feedback(config, policy, keep))
+
+    def _with_feedback(
+        self, config: LearnConfig, policy: Adapter | None, keep: tuple[Task, ...]
+    ) -> FeedbackResult | None:
+        """What came of feedback after documents were learnt; what stands against it now is said, and it stays open."""
+        from selfedit.learn.corrections import open_cases
+
+        if not any(case.newest.answer for case in open_cases(self.store)):
+            return None
+        try:
+            return self._learner.learn_feedback(config, policy, keep)
+        except LimitError as error:
+            self._progress.note(f"What people said of answers is not learnt yet: {error}")
+            return None
 
     def ask(
         self,
@@ -278,6 +299,41 @@ class Session:
         self._adapters.move_to_end(sha256)
         return self._adapters[sha256]
 
+    def feedback(self, given: Sequence[Feedback]) -> list[Feedback]:
+        """Store what people said of answers, for the next update, and return it as it is stored.
+
+        Safe to do again: what a person last said about a question already is not stored twice.
+
+        Args:
+            given: question, and the right answer or none; `who` left empty is whoever acts.
+        """
+        return self.store.add_feedback(given)
+
+    def learn_feedback(self, *, again: bool = False, **settings: Any) -> FeedbackResult:
+        """Make the update out of all feedback that none has seen to, trained as the active version was.
+
+        Args:
+            again: also what an update saw to that is not in force: it was rejected, rolled back, or waits.
+            settings: fields of `selfedit.learn.config.LearnConfig`.
+        """
+        from selfedit.experiments.named_policy import check_policy, load_policy
+        from selfedit.learn.corrections import open_cases
+        from selfedit.learn.feedback import FeedbackResult
+        from selfedit.learn.prepare import read_keep
+
+        store = self.store
+        active = store.get() if store.active is not None else None
+        before = {} if active is None else {k: v for k, v in active.settings.items() if k in (*_HOW, *_ASKED_SO)}
+        config = learn_config(**(before | settings))
+        keep = read_keep(config.keep)
+        check_policy(config.policy)
+        if active is not None:
+            check_base(active, self.base.fingerprint, self.model_name)
+        cases = open_cases(store, again=again)
+        if not any(case.newest.answer for case in cases):
+            return FeedbackResult(unanswered=tuple(case.newest for case in cases))
+        return self._learner.learn_feedback(config, load_policy(config.policy, self.base), keep, again=again)
+
     def versions(self) -> list[Version]:
         """All versions, oldest first."""
         return self.store.versions()
@@ -343,6 +399,32 @@ class Session:
             return difference(one, other, None)
         with self._updating(learn_config(), "diff", before if after == BASE else after) as updater:
             return difference(one, other, updater)
+
+    def drift(self, *, measure: bool = True) -> list[tuple[Version, tuple[DriftFigures, ...]]]:
+        """How the active version and those that it builds on answer a fixed set of prompts, oldest first.
+
+        Args:
+            measure: ask what was not asked before, which loads the model; otherwise what is known is returned.
+        """
+        store = self.store
+        if store.active is None:
+            return []
+        known = {head.id: head for head in store.heads()}
+        path = [known[id] for id in reversed(ancestors(list(known.values()), store.active)) if id in known]
+        if not measure:
+            return [(head, store.known_drift(head)) for head in path]
+        from selfedit.learn.drift import drift_of
+        from selfedit.search.drift import DriftMeter
+
+        found = []
+        with self._progress.bar("Asking the fixed prompts", len(path), "versions") as bar:
+            for head in path:
+                version = store.get(head.id)
+                recall, base = self._recall(version), Model(self.base.ref)
+                meter = DriftMeter(self._generator, self._domain.ask, base)
+                found.append((head, drift_of(meter, store, version, recall, base, recall.only)))
+                bar.advance()
+        return found
 
     def _updating(self, config: LearnConfig, what: str, version: str | None = None) -> AbstractContextManager[Updater]:
         return self._learner.updating(config, what, version)

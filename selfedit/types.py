@@ -473,11 +473,36 @@ class GateFigure:
     text: str
 
 
-Action = Literal["learn", "forget", "consolidate"]
+@dataclass(frozen=True)
+class DriftFigures:
+    """How a model answers the fixed set of prompts.
+
+    Attributes:
+        of: the base, a version as `ask` routes it, or one whose only adapter is always on.
+        moved: how many prompts are answered by something else than the base.
+        divergence: KL(base || model) along each prompt and the base's answer to it, nats a token, the mean over
+            prompts; None where the generator cannot say.
+        declined: the share of answers with words of declining, of the prompts that a careful model declines.
+        declined_plain: and of the others.
+        words: of an answer, the mean.
+        repeats: the share of answers in which three words in a row come twice.
+    """
+
+    of: Literal["base", "routed", "always on"]
+    prompts: int
+    moved: int
+    divergence: float | None
+    declined: float
+    declined_plain: float
+    words: float
+    repeats: float
+
+
+Action = Literal["learn", "forget", "consolidate", "feedback"]
 """What made a version."""
 
-ProbeSource = Literal["file", "documents", "model"]
-"""Who asked: a question file, questions that came with the documents, or the model itself."""
+ProbeSource = Literal["file", "documents", "model", "feedback"]
+"""Who asked: a question file, questions that came with the documents, the model itself, or people who saw answers."""
 
 
 @dataclass(frozen=True)
@@ -495,6 +520,8 @@ class Version:
         rejected: why it was not committed but kept aside; empty if it was.
         flags: what a person should look at before it takes effect.
         approved_by: who let it take effect; empty where nobody had to.
+        feedback: the ids of the feedback that was new in it.
+        drift: how it answers the fixed set of prompts, and how the base does; empty where that was not measured.
     """
 
     id: str
@@ -520,6 +547,8 @@ class Version:
     rejected: str = ""
     flags: tuple[Flag, ...] = ()
     approved_by: str = ""
+    feedback: tuple[str, ...] = ()
+    drift: tuple[DriftFigures, ...] = ()
 
     @property
     def questions(self) -> int:

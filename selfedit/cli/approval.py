@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from selfedit.cli import options, output
-from selfedit.cli.learn import print_gates
+from selfedit.cli.output import print_gates
 from selfedit.cli.show import print_questions
 from selfedit.session import Session
 from selfedit.store import DocumentDiff, Store, document_diffs, pending

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from selfedit.cli import options, output
+from selfedit.cli.feedback import as_json as feedback_json
+from selfedit.cli.feedback import print_result as print_feedback
 from selfedit.cli.guard import AllowFlagged, Guards, Languages, guard_settings, print_flags
+from selfedit.cli.output import print_gates
 from selfedit.errors import UserError
 from selfedit.estimate import MAX_HOURS
 from selfedit.graders import GRADERS
@@ -25,7 +28,6 @@ from selfedit.store import BASE
 
 if TYPE_CHECKING:
     from selfedit.learn.run import LearnResult
-    from selfedit.types import GateFigure
 
 _WRITING, _TRAINING, _LINEAGE = "Writing self-edits and questions", "Training", "What was learnt before"
 _MAX_ROWS = 24
@@ -243,12 +245,17 @@ def _learn(
     result = session.learn(paths, parent=parent, max_hours=None if yes else MAX_HOURS, **settings)
     if json:
         output.print_json(as_json(result, session.model_name, store))
-    elif not result.tasks:
+        return
+    if not result.tasks:
         print_flags(result.flags)
         output.say(f"No version was committed: {result.reason}.")
     else:
         output.table(*_accuracies(result), totals=True)
         print_summary(result, store, model)
+    if result.feedback is not None:
+        output.say()
+        output.say("What people said of answers:")
+        print_feedback(result.feedback, store)
 
 
 def as_json(result: LearnResult, model: str, store: Path) -> dict[str, Any]:
@@ -273,6 +280,7 @@ def as_json(result: LearnResult, model: str, store: Path) -> dict[str, Any]:
         "base_accuracy": output.accuracy(result.before),
         "adapted_accuracy": output.accuracy(result.after),
         "seconds": round(result.seconds, 2),
+        "feedback": feedback_json(result.feedback) if result.feedback is not None else None,
         "store": str(store),
         "model": model,
     }
@@ -309,12 +317,6 @@ def print_summary(result: LearnResult, store: Path, model: str | None) -> None:
     first = next((probe.question for task in result.tasks for probe in task.probes), "...")
     output.say("  " + options.again("ask", first, "--compare", store=store, model=model))
     output.say("  " + options.again("show", result.version.id, store=store))
-
-
-def print_gates(figures: Sequence[GateFigure]) -> None:
-    """Say what each gate saw, a line each."""
-    for index, figure in enumerate(figures):
-        output.say(f"{'' if index else 'Gates':<10} {output.mark(figure.passed)} {figure.gate}: {figure.text}")
 
 
 def _accuracies(result: LearnResult) -> tuple[Sequence[str], list[Sequence[str]]]:

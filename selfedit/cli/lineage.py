@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from selfedit.cli import options, output
-from selfedit.cli.learn import print_gates
+from selfedit.cli.output import print_gates
 from selfedit.memory import MEMORIES
 from selfedit.progress import make_progress
 from selfedit.session import Session

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from selfedit.text.harmless import harmless, harmless_json
-from selfedit.types import Evaluation
+from selfedit.types import Evaluation, GateFigure
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _WIDE = 110
@@ -25,6 +25,7 @@ ASKED_BY = {
     "file": "the question file",
     "documents": "questions that came with the documents",
     "model": "the model itself",
+    "feedback": "people who saw its answers",
 }
 
 
@@ -93,6 +94,12 @@ def curve(values: Sequence[float], width: int = 60) -> str:
     low, high = min(means), max(means)
     steps = len(_BLOCKS) - 1
     return "".join(_BLOCKS[round((mean - low) / ((high - low) or 1) * steps)] for mean in means)
+
+
+def print_gates(figures: Sequence[GateFigure]) -> None:
+    """Say what each gate saw, a line each."""
+    for index, figure in enumerate(figures):
+        say(f"{'' if index else 'Gates':<10} {mark(figure.passed)} {figure.gate}: {figure.text}")
 
 
 def _is_number(text: str) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from selfedit.cli import output
-from selfedit.cli.learn import print_gates
+from selfedit.cli.drift import in_words
+from selfedit.cli.output import print_gates
 from selfedit.policies.coverage import coverage
-from selfedit.types import Rollout, Version
+from selfedit.types import DriftFigures, Rollout, Version
 
 _INDENT = "    "
 
@@ -25,9 +26,9 @@ def as_json(version: Version) -> dict[str, Any]:
     }
 
 
-def print_version(version: Version) -> None:
-    """Print a version for people."""
-    _print_head(version)
+def print_version(version: Version, drift: Sequence[DriftFigures] = ()) -> None:
+    """Print a version for people, with what was measured of its drift since it was made."""
+    _print_head(version, drift)
     for number, rollout in enumerate(version.rollouts, 1):
         _print_rollout(version, number, rollout)
     output.say()
@@ -53,7 +54,7 @@ def print_questions(version: Version) -> None:
     output.table(("question", "answer", "base", "adapted"), rows, totals=True)
 
 
-def _print_head(version: Version) -> None:
+def _print_head(version: Version, drift: Sequence[DriftFigures]) -> None:
     dropped = f", {version.probes_dropped} more dropped" if version.probes_dropped else ""
     base, adapted = output.percent(version.base_accuracy), output.percent(version.adapted_accuracy)
     asked, sentences = coverage(version)
@@ -68,6 +69,7 @@ def _print_head(version: Version) -> None:
         "coverage": f"{asked} of {sentences} sentences have a question in the kept self-edits",
         "settings": _settings(version.settings),
     }
+    facts["drift"] = in_words(drift or version.drift)
     if version.approved_by:
         facts["approved"] = f"by {version.approved_by}"
     for number, flag in enumerate(version.flags, 1):

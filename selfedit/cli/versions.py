@@ -86,11 +86,12 @@ def _show(
     debug: options.Debug = False,
 ) -> None:
     """Show all that made a version: settings, self-edits, questions with both answers, and the training loss."""
-    version = Session(None, store).show(id)
+    opened = Session(None, store).store
+    version = opened.get(id)
     if json:
         output.print_json(as_json(version))
     else:
-        print_version(version)
+        print_version(version, opened.known_drift(version))
 
 
 def _export(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 
 from selfedit.files.serialize import decode
@@ -10,6 +11,12 @@ from selfedit.types import Probe, Task
 KINDS = ("facts", "language", "arithmetic", "instructions", "refusing", "near")
 """Of its questions: what the world is like, words, sums, doing as told, declining, and everyday things that documents
 are about, asked in general."""
+
+
+DECLINED = "refusing"
+"""The kind that a careful model declines."""
+
+_OF_EACH = 10
 
 
 def general_tasks() -> tuple[Task, ...]:
@@ -23,6 +30,14 @@ def general_tasks() -> tuple[Task, ...]:
 def general_texts() -> tuple[str, ...]:
     """Plain texts that no document is about."""
     return tuple(row["text"] for row in _rows("texts.jsonl"))
+
+
+def drift_prompts() -> tuple[Task, ...]:
+    """The fixed set of prompts that show whether a model drifts: some of each kind, a task a kind; all of those that a
+    careful model declines, with the words of declining as their answers."""
+    return tuple(
+        replace(task, probes=task.probes if DECLINED in task.id else task.probes[:_OF_EACH]) for task in general_tasks()
+    )
 
 
 def _rows(name: str) -> list[dict[str, str]]:

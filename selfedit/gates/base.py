@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from selfedit.gates.paired import Change
-from selfedit.types import Answer, Evaluation, GateFigure
+from selfedit.rules import DriftRules
+from selfedit.types import Answer, DriftFigures, Evaluation, GateFigure
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class GateCase:
         general: questions about the world.
         keep: the user's own, which are to stay right.
         divergence: from the base on plain texts, nats a token.
+        drift: how the base and the version answer the fixed set of prompts; empty where nobody asked.
+        drift_limits: what the version may differ by.
     """
 
     before: tuple[Evaluation, ...]
@@ -90,6 +93,8 @@ class GateCase:
     keep: Compared | None = None
     divergence: float | None = None
     margins: Margins = field(default_factory=Margins)
+    drift: tuple[DriftFigures, ...] = ()
+    drift_limits: DriftRules = field(default_factory=DriftRules)
 
 
 class Gate(ABC):

@@ -68,10 +68,10 @@ class GeneralGate(_NotWorseGate):
 
 
 class KeepGate(_NotWorseGate):
-    """The user's own questions: none that was answered rightly may be lost."""
+    """The user's own questions, and those that people corrected: none that was answered rightly may be lost."""
 
     name = "keep"
-    what = "what --keep names"
+    what = "what is to stay right"
 
     def compared(self, case: GateCase) -> Compared | None:
         return case.keep

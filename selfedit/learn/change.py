@@ -163,4 +163,5 @@ def _version(
         knowledge=candidate.knowledge,
         gates=candidate.figures,
         scale=candidate.scale,
+        drift=candidate.drift,
     )

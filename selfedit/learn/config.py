@@ -13,7 +13,7 @@ from selfedit.guard import DEFAULT_GUARDS, GUARDS, check_languages, make_guard
 from selfedit.imports import load_named
 from selfedit.memory import DEFAULT_MEMORY, DEFAULT_ROUTER, MEMORIES, load_memory
 from selfedit.policies.formats import ANSWER_FIRST
-from selfedit.rules import Rules
+from selfedit.rules import DriftRules, Rules
 from selfedit.settings import (
     Asking,
     Composition,
@@ -85,6 +85,7 @@ class LearnConfig(Settings):
         default=DEFAULT_GATES, description="what a version has to pass; package.module:Class is one of your own"
     )
     margins: MarginSettings = MarginSettings()
+    drift: DriftRules = Field(default=DriftRules(), description="most by which answers may drift, by the gate `drift`")
     keep: Path | None = Field(default=None, description="JSONL or SQuAD file of questions that are to stay right")
     guards: Annotated[tuple[str, ...], Listed] = Field(
         default=DEFAULT_GUARDS,
@@ -169,8 +170,18 @@ def held_to(config: LearnConfig, rules: Rules) -> LearnConfig:
     demanded = rules.margins.given
     margins = {name: min(most, getattr(config.margins, name)) for name, most in demanded.items()}
     gates = (*config.gates, *(name for name in demanded if name not in config.gates))
+    drift = {
+        name: most if (own := getattr(config.drift, name)) is None else min(own, most)
+        for name, most in rules.drift.model_dump(exclude_none=True).items()
+    }
+    gates = (*gates, "drift") if drift and "drift" not in gates else gates
     guards = dict.fromkeys((*(DEFAULT_GUARDS if rules.guard else ()), *config.guards))
-    strict = {"gates": gates, "margins": config.margins.model_copy(update=margins), "guards": tuple(guards)}
+    strict = {
+        "gates": gates,
+        "margins": config.margins.model_copy(update=margins),
+        "drift": config.drift.model_copy(update=drift),
+        "guards": tuple(guards),
+    }
     return config.model_copy(update=strict)
 
 

@@ -12,7 +12,7 @@ from selfedit.learn.config import LearnConfig
 from selfedit.release_0_1 import later_settings
 from selfedit.types import DocumentRef, Probe, ProbeSource, Task
 
-_LATER_WORK = ("memory", "router", "replay", "gates", "margins", "keep", "again", "policy")
+_LATER_WORK = ("memory", "router", "replay", "gates", "margins", "drift", "keep", "again", "policy")
 _GUARDING = ("guards", "allow_flagged", "languages")  # What they stop is not there when the key is made.
 
 

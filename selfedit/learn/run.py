@@ -14,9 +14,11 @@ from datetime import datetime, timezone
 
 from selfedit.learn.budget import KEPT_FREE
 from selfedit.learn.config import LearnConfig
+from selfedit.learn.corrections import carried
+from selfedit.learn.feedback import FeedbackResult
 from selfedit.learn.prepare import Material
 from selfedit.learn.update import Candidate, Updater
-from selfedit.memory import DEFAULT_MEMORY
+from selfedit.memory import DEFAULT_MEMORY, same_document
 from selfedit.policies.answer_first import AnswerFirstPolicy
 from selfedit.policies.questions import QuestionWriter
 from selfedit.progress import Progress
@@ -63,6 +65,7 @@ class LearnResult:
         pending: what waits for approval.
         known: titles of documents that were left out because they are known as they are.
         flags: why documents wait for a person, and self-edits were not learnt.
+        feedback: what came of what people said of answers, which is learnt after the documents; None where nothing was.
     """
 
     version: Version | None
@@ -79,6 +82,7 @@ class LearnResult:
     known: tuple[str, ...] = ()
     pending: Version | None = None
     flags: tuple[Flag, ...] = ()
+    feedback: FeedbackResult | None = None
 
 
 class LearnRun:
@@ -150,6 +154,8 @@ class LearnRun:
                 self._progress.note(f"{on} is kept in another way: all that it knows is trained anew as '{memory}'.")
             version = self._version(material, result, None if parent is None else parent.id)
             new = newly_learnt(version)
+            gone = [item for item in known.learnt if any(same_document(item, other) for other in new)]
+            new = (*new, *carried(gone, self._config.seed))
             try:
                 updater = self._updater
                 if self._config.budget is not None:
@@ -165,6 +171,7 @@ class LearnRun:
                 after=candidate.after,
                 gates=candidate.figures,
                 scale=candidate.scale,
+                drift=candidate.drift,
                 losses=candidate.losses,
                 seconds=self._seconds,
             )

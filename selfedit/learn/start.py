@@ -18,6 +18,9 @@ from selfedit.graders import GRADERS
 from selfedit.guard import Known, make_guard
 from selfedit.learn.budget import EFFORTS, fitted, plan, with_effort
 from selfedit.learn.config import DEFAULT_FORMAT, LearnConfig, held_to
+from selfedit.learn.corrections import Correction, kept, open_cases
+from selfedit.learn.corrections import screened as screened_corrections
+from selfedit.learn.feedback import FeedbackResult, FeedbackRun, with_corrected
 from selfedit.learn.prepare import Material, Sources, read_keep, split_sources, with_paths, without_known, work_key
 from selfedit.learn.run import LearnResult, LearnRun, nothing_new, waits
 from selfedit.learn.screen import ModelReader, Screened, screened, without
@@ -28,6 +31,7 @@ from selfedit.memory.recall import Recall
 from selfedit.models.load import BaseModel
 from selfedit.models.prompt import Prompter
 from selfedit.multilora.model import layer_shapes, resolve_targets
+from selfedit.policies.answer_first import AnswerFirstPolicy
 from selfedit.policies.file import FilePolicy
 from selfedit.policies.formats import ANSWER_FIRST
 from selfedit.progress import Progress
@@ -132,7 +136,7 @@ class Learner:
                 config,
                 self._progress,
                 request.parent,
-                request.keep,
+                (*request.keep, *kept(store)),
                 policy,
                 (*request.flags, *found.passed),
             )
@@ -166,7 +170,7 @@ class Learner:
         store = self._open()
         config = held_to(config, store.rules)
         chosen = store.get(version)
-        keep = read_keep(config.keep)
+        keep = (*read_keep(config.keep), *kept(store))
         check_base(chosen, self._base.fingerprint, self._base.ref.name)
         stages = compose(self._base, config.composition, self._progress.note, None, self._generator)
         key = hashlib.sha256(f"{what}/{chosen.id}/{config.model_dump_json()}".encode()).hexdigest()[:32]
@@ -174,6 +178,67 @@ class Learner:
         with store.journal(key) as journal:
             yield Updater(stages, store, journal, Model(self._base.ref), config, self._progress, keep, policy)
             store.clear_journal(key)
+
+    def learn_feedback(
+        self, config: LearnConfig, policy: Adapter | None, keep: tuple[Task, ...] = (), *, again: bool = False
+    ) -> FeedbackResult:
+        """Learn what people said of answers and no update has seen to; what they agree on first, and by itself.
+
+        Args:
+            keep: the user's questions that are to stay right.
+            again: also what an update saw to that did not take effect.
+
+        Raises:
+            UserError: the store or the machine does not allow it; nothing was changed.
+        """
+        store = self._open()
+        cases = open_cases(store, again=again)
+        config = config.model_copy(update={"gates": with_corrected(config.gates), "format": ANSWER_FIRST})
+        config = held_to(config, store.rules)
+        given = [Correction(case) for case in cases if case.newest.answer]
+        guards = [make_guard(name) for name in config.guards]
+        flags = screened_corrections(guards, given, ())
+        held = [flag for flag in flags if flag.kind not in config.allow_flagged]
+        waiting = {flag.where for flag in held}
+        passed = tuple(flag for flag in flags if flag.where not in waiting)
+        result = FeedbackResult(
+            flags=tuple(held), unanswered=tuple(case.newest for case in cases if not case.newest.answer)
+        )
+        given = [each for each in given if each.feedback.id not in waiting]
+        for disputed in (False, True):
+            part = [each for each in given if each.case.disputed is disputed]
+            if part:
+                ids = {each.feedback.id for each in part}
+                mine = tuple(flag for flag in passed if flag.where in ids)
+                result = result.and_then(self._learn_corrections(part, config, policy, keep, mine))
+        return result
+
+    def _learn_corrections(
+        self,
+        given: list[Correction],
+        config: LearnConfig,
+        policy: Adapter | None,
+        keep: tuple[Task, ...],
+        flags: tuple[Flag, ...],
+    ) -> FeedbackResult:
+        store = self._open()
+        memory = self._known(None).memory or config.memory or DEFAULT_MEMORY
+        sha256 = store.put_adapter(policy, self._base.ref.name) if policy is not None else ""
+        generator = self._generator if config.generator == "batched" else None
+        composition = replace(config.composition, taught=policy is not None)
+        stages = compose(self._base, composition, self._progress.note, None, generator)
+        assert isinstance(stages.policy, AnswerFirstPolicy)
+        what = f"feedback/{[each.ids for each in given]}/{store.active}/{sha256}/{config.model_dump_json()}"
+        key = hashlib.sha256(what.encode()).hexdigest()[:32]
+        base = Model(self._base.ref)
+        writer = base.merge(policy) if policy is not None else base
+        Store.check(self._path, self._adapter_bytes(config, len(given)))
+        with store.journal(key) as journal:
+            stays = (*keep, *kept(store))
+            updater = Updater(stages, store, journal, base, config, self._progress, stays, sha256)
+            result = FeedbackRun(store, updater, journal, stages.policy, writer).run(given, memory, flags)
+            store.clear_journal(key)
+        return result
 
     def _within_budget(
         self, journal: Journal, seconds: Callable[[LearnConfig], float], config: LearnConfig

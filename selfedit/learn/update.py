@@ -8,14 +8,17 @@ from copy import copy
 from dataclasses import dataclass, replace
 
 from selfedit.documents.general import general_tasks, general_texts
+from selfedit.domains.knowledge import KnowledgeDomain
 from selfedit.files.journal import Journal
 from selfedit.gates import Compared, GateCase, all_figures, first_reason, make_gate
 from selfedit.inner.checkpoint import work_key
 from selfedit.learn.budget import epochs_left
 from selfedit.learn.config import LearnConfig
-from selfedit.memory import Means, Memory, load_memory
+from selfedit.learn.drift import measured
+from selfedit.memory import Means, Memory, Same, load_memory, same_document
 from selfedit.memory.recall import Recall
 from selfedit.progress import Progress
+from selfedit.search.drift import DriftMeter
 from selfedit.search.exam import Exam, divergence
 from selfedit.search.stages import Stages
 from selfedit.search.step import Search
@@ -23,6 +26,7 @@ from selfedit.search.training import DIVERGED, DivergedError, is_sound
 from selfedit.store import Store
 from selfedit.types import (
     Adapter,
+    DriftFigures,
     Evaluation,
     Example,
     GateFigure,
@@ -40,7 +44,8 @@ TRIES = 5
 _REPLAYS = (2.0, 4.0)
 # Where the gates ask nothing of them, the bundled questions are not asked.
 _GENERAL_GATES, _TEXT_GATES = {"general"}, {"divergence"}
-_NEW_GATES = {"improved", "better"}
+_DRIFT_GATE = "drift"
+_NEW_GATES = {"improved", "better", "corrected"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Candidate:
         reason: why it must not take effect; empty if it may.
         scale: by which the update was made weaker; 1 where it was not.
         losses: of the last adapter trained for it.
+        drift: how it answers the fixed set of prompts, where that was asked for or cheap.
     """
 
     knowledge: Knowledge
@@ -61,6 +67,7 @@ class Candidate:
     reason: str
     scale: float = 1.0
     losses: tuple[float, ...] = ()
+    drift: tuple[DriftFigures, ...] = ()
 
 
 class Updater:
@@ -86,6 +93,8 @@ class Updater:
         self.config, self._progress, self._keep = config, progress, keep
         self._search = Search(stages, journal, progress, 2 * config.slots)
         self._exam = Exam(stages.evaluator, journal, progress)
+        assert isinstance(stages.domain, KnowledgeDomain)
+        self._meter = DriftMeter(stages.generator, stages.domain.ask, base)
         self._gates = [make_gate(name) for name in config.gates]
         self._policy = policy
 
@@ -141,20 +150,27 @@ class Updater:
         return load_memory(name)(means)
 
     def learn(
-        self, name: str, parent: Knowledge, new: Sequence[Learnt], tasks: Sequence[Task], before: tuple[Evaluation, ...]
+        self,
+        name: str,
+        parent: Knowledge,
+        new: Sequence[Learnt],
+        tasks: Sequence[Task],
+        before: tuple[Evaluation, ...],
+        same: Same = same_document,
     ) -> Candidate:
         """A candidate that knows `new`, as strong as the gates let it be.
 
         Args:
             tasks: what is asked about what is new.
             before: the answers of the base.
+            same: whether what is new takes the place of something.
 
         Raises:
             DivergedError: training diverged.
         """
         before = self.before(parent, tasks, before)
         memory = self.memory(name)
-        candidate = self.judged(parent, memory.learn(parent, new, "final"), tasks, before)
+        candidate = self.judged(parent, memory.learn(parent, new, "final", same), tasks, before)
         if candidate.reason and self._is_loss(candidate):
             candidate = self._weakened(memory, parent, parent, candidate, tasks)
         for replay in _REPLAYS if name == "replay" and parent.learnt else ():
@@ -162,7 +178,7 @@ class Updater:
                 break
             self._progress.note(f"{candidate.reason}. Trying {replay:g} old edits for each new one.")
             memory = self.memory(name, replay)
-            candidate = self.judged(parent, memory.learn(parent, new, f"final-{replay:g}"), tasks, before)
+            candidate = self.judged(parent, memory.learn(parent, new, f"final-{replay:g}", same), tasks, before)
         new_adapters = [sha for sha in candidate.knowledge.adapters if sha not in parent.adapters]
         losses = self._store.adapters.load(new_adapters[-1]).losses if new_adapters else ()
         return replace(candidate, losses=losses)
@@ -176,6 +192,10 @@ class Updater:
         memory = self.memory(name)
         candidate = self.judged(known, memory.add(Knowledge(name), known.learnt, "final"), (), ())
         return self._weakened(memory, known, Knowledge(name), candidate, ()) if candidate.reason else candidate
+
+    def ask(self, knowledge: Knowledge, tasks: Sequence[Task], label: str) -> tuple[Evaluation, ...]:
+        """What is answered under some knowledge."""
+        return self._exam.evaluate(self.recall(knowledge), tasks, label)
 
     def compare(self, before: Knowledge, after: Knowledge, tasks: Sequence[Task]) -> Compared:
         """The answers of two versions."""
@@ -197,6 +217,7 @@ class Updater:
         worths = [reward.overall(tasks, before, each) if tasks else None for each in (before, after)]
         # Where nothing is new, nothing has to be better.
         gates = [gate for gate in self._gates if tasks or gate.name not in _NEW_GATES]
+        drift = measured(self._meter, self._store, new, self._base, cheap=_DRIFT_GATE not in self.config.gates)
         than = "the version before" if parent.learnt else "the base model"
         case = GateCase(
             before,
@@ -210,9 +231,11 @@ class Updater:
             keep=self._exam.compare(old, new, self._keep, "Asking what is to stay right") if self._keep else None,
             divergence=self._divergence(new),
             margins=self.config.margins.margins(),
+            drift=drift,
+            drift_limits=self.config.drift,
         )
         reason = first_reason(gates, case) or ""
-        return Candidate(knowledge, before, after, all_figures(gates, case), reason)
+        return Candidate(knowledge, before, after, all_figures(gates, case), reason, drift=drift)
 
     def recall(self, knowledge: Knowledge) -> Recall:
         """Who answers under some knowledge."""
@@ -223,8 +246,9 @@ class Updater:
     ) -> Compared | None:
         """The questions about what was learnt before and still is, and is not what is learnt now."""
         asked_now = {task.id for task in tasks}
-        still = {item.task.id for item in knowledge.learnt} - asked_now
-        kept = [item.task for item in parent.learnt if item.task.id in still]
+        old_ids = {item.task.id for item in parent.learnt} - asked_now
+        # As it is known now: what was corrected is no longer asked as it was before.
+        kept = [item.task for item in knowledge.learnt if item.task.id in old_ids]
         return self._exam.compare(old, new, kept, "Asking about what was learnt before") if kept else None
 
     def _general(self, new: Recall) -> Compared | None:
@@ -241,7 +265,7 @@ class Updater:
     def _is_loss(self, candidate: Candidate) -> bool:
         """Whether a weaker update could help: something besides what is new got worse, and that got better."""
         passed = {figure.gate: figure.passed for figure in candidate.figures}
-        return passed.get("improved", passed.get("better", True)) and not all(passed.values())
+        return all(passed.get(name, True) for name in _NEW_GATES) and not all(passed.values())
 
     def _weakened(
         self, memory: Memory, parent: Knowledge, start: Knowledge, strong: Candidate, tasks: Sequence[Task]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from selfedit.imports import load_named
-from selfedit.memory.base import Means, Memory, same_document
+from selfedit.memory.base import Means, Memory, Same, same_document, same_passage
 from selfedit.memory.joint import JointMemory
 from selfedit.memory.merge import MergeMemory
 from selfedit.memory.replay import ReplayMemory
@@ -16,7 +16,17 @@ DEFAULT_MEMORY = RoutedMemory.name
 DEFAULT_ROUTER = "fitted"
 """By its name: what routers need takes its time to import."""
 
-__all__ = ["DEFAULT_MEMORY", "DEFAULT_ROUTER", "MEMORIES", "Means", "Memory", "load_memory", "same_document"]
+__all__ = [
+    "DEFAULT_MEMORY",
+    "DEFAULT_ROUTER",
+    "MEMORIES",
+    "Means",
+    "Memory",
+    "Same",
+    "load_memory",
+    "same_document",
+    "same_passage",
+]
 
 
 def load_memory(name: str) -> type[Memory]:

@@ -34,6 +34,26 @@ class Means:
     policy: str = ""
 
 
+def same_document(one: Learnt, other: Learnt) -> bool:
+    """Whether two passages come from one document, perhaps from what it said at different times.
+
+    The path says so and, where one file holds many documents, the title, too. A moved file is known by its bytes.
+    """
+    a, b = one.document, other.document
+    if a.sha256 == b.sha256:
+        return True
+    return a.path == b.path and (a.title == b.title or not a.path.endswith(".json"))
+
+
+def same_passage(one: Learnt, other: Learnt) -> bool:
+    """Whether two are one passage, learnt in two ways."""
+    return one.task.id == other.task.id
+
+
+Same = Callable[[Learnt, Learnt], bool]
+"""Whether one passage takes the place of another."""
+
+
 class Memory(ABC):
     """Makes knowledge out of knowledge and what is new.
 
@@ -62,13 +82,19 @@ class Memory(ABC):
         left = tuple(item for item in before.learnt if item not in gone)
         return self.add(Knowledge(self.name), left, "anew") if left else Knowledge(self.name)
 
-    def learn(self, before: Knowledge, new: Sequence[Learnt], name: str) -> Knowledge:
-        """What is known after `new`, which takes the place of what the same documents said before.
+    def learn(
+        self,
+        before: Knowledge,
+        new: Sequence[Learnt],
+        name: str,
+        same: Same = same_document,
+    ) -> Knowledge:
+        """What is known after `new`, which takes the place of what is the `same`: what its documents said before.
 
         Knowledge of another memory is first trained anew in this one's way, and so is, where one model answers
         everything, what lies on another policy.
         """
-        replaced = [item for item in before.learnt if any(same_document(item, other) for other in new)]
+        replaced = [item for item in before.learnt if any(same(item, other) for other in new)]
         is_foreign = not self.routed and any(item.policy != self.means.policy for item in before.learnt)
         if replaced or is_foreign or before.memory != self.name:
             before = self.without(before, replaced)
@@ -101,17 +127,6 @@ class Memory(ABC):
         if not isinstance(update, Adapter):
             raise TypeError(f"the memory '{self.name}' works with adapters, not with all weights")
         return update
-
-
-def same_document(one: Learnt, other: Learnt) -> bool:
-    """Whether two passages come from one document, perhaps from what it said at different times.
-
-    The path says so and, where one file holds many documents, the title, too. A moved file is known by its bytes.
-    """
-    a, b = one.document, other.document
-    if a.sha256 == b.sha256:
-        return True
-    return a.path == b.path and (a.title == b.title or not a.path.endswith(".json"))
 
 
 def scaled(adapter: Adapter, scale: float) -> Adapter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from selfedit.memory.base import Memory, same_document
+from selfedit.memory.base import Memory, Same, same_document
 from selfedit.types import Example, Knowledge, Learnt, Recipe
 
 
@@ -20,7 +20,13 @@ class JointMemory(Memory):
         (sha256,) = self.means.train([recipe], self.means.base)
         return Knowledge(self.name, self.held_by(learnt, sha256))
 
-    def learn(self, before: Knowledge, new: Sequence[Learnt], name: str) -> Knowledge:
+    def learn(
+        self,
+        before: Knowledge,
+        new: Sequence[Learnt],
+        name: str,
+        same: Same = same_document,
+    ) -> Knowledge:
         """Whatever memory the old edits were in, they are trained on once, with the new ones."""
-        left = tuple(item for item in before.learnt if not any(same_document(item, other) for other in new))
+        left = tuple(item for item in before.learnt if not any(same(item, other) for other in new))
         return self.add(Knowledge(self.name, left), new, name)

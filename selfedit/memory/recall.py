@@ -115,6 +115,13 @@ class Recall:
         """The model that there is without a router's choice: the base, where nothing else answers everything."""
         return self._base if self.is_routed or not self.knowledge.learnt else self._whole
 
+    @property
+    def only(self) -> Model | None:
+        """The model with its adapter always on, where there is a single one."""
+        if len(self.knowledge.adapters) != 1:
+            return None
+        return self._base.with_update(self._with_policy(self.knowledge.learnt[0])) if self.is_routed else self._whole
+
     @cached_property
     def _whole(self) -> Model:
         """The model that answers everything, where there is no router."""

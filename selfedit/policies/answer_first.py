@@ -27,6 +27,11 @@ _TOGETHER = 4
 _MORE_FREEDOM = 0.3
 """By what part of it the temperature rises with each further attempt at a span."""
 
+_REWORDED = 3
+"""Attempts at each other wording."""
+_FREE = 2.0
+"""What the temperature is multiplied by for other wordings, which are to differ."""
+
 _REPEATED, _ANSWERED = "asked before", "answered with"
 
 _EXAMPLES = (
@@ -192,6 +197,25 @@ class AnswerFirstPolicy(Student):
                 Probe(f"{task.id}.q{number}", draft.question, (draft.answer,)) for number, draft in enumerate(kept)
             )
         return probes, dropped
+
+    def reword(self, tasks: Sequence[Task], count: int, seed: int, model: Model) -> dict[str, tuple[str, ...]]:
+        """Other questions with the same answer, at most `count` for each task, by its id.
+
+        Args:
+            tasks: each with one probe, which is what is worded otherwise, and a context that holds its answer.
+        """
+        drafts = []
+        for task in tasks:
+            answer = task.probes[0].answers[0]
+            holding = [each for each in sentences(task.passage) if answer_in_passage(answer, each)] or [task.passage]
+            for number in range(_REWORDED * count):
+                span, own = Span(answer, holding[number % len(holding)]), derive_seed(seed, "reword", task.id, number)
+                drafts.append(_Draft(task, 0, span, own, freedom=0.0 if number < len(holding) else _FREE))
+        found: dict[str, list[str]] = {task.id: [] for task in tasks}
+        for draft in self._checked(self._asked(drafts, model), model):
+            if not draft.refused and len(found[draft.task.id]) < count:
+                found[draft.task.id].append(draft.question)
+        return {id: tuple(questions) for id, questions in found.items()}
 
     def _asked(self, drafts: Sequence[_Draft], model: Model, before: Sequence[_Draft] = ()) -> list[_Draft]:
         """The drafts with their questions; what is none, or was asked about the same span `before`, is refused."""

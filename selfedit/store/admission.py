@@ -10,6 +10,7 @@ from typing import Any
 from selfedit.audit import AuditLog
 from selfedit.errors import UserError
 from selfedit.rules import LimitError, Rules, RulesFiles, check_reading, check_update
+from selfedit.store.feedback import DISAGREEMENT
 from selfedit.store.version_folders import Letter, letter_of
 from selfedit.text.reading import shown
 from selfedit.types import DocumentRef, Version
@@ -48,7 +49,8 @@ class Admission:
     def version(self, version: Version) -> Letter:
         """Where a version goes that the gates let through: it takes effect, or waits for approval.
 
-        Forgetting is never held back: whoever wants something gone wants it gone.
+        Forgetting is never held back: whoever wants something gone wants it gone. Where people disagree about an
+        answer, it waits whatever the rules say.
 
         Raises:
             LimitError: the rules allow no update now.
@@ -59,7 +61,8 @@ class Admission:
             return "v"
         check_parent(version.parent)
         check_margins(rules, version)
-        if rules.approval == "always" or (rules.approval == "flagged" and version.flags):
+        disputed = any(flag.kind == DISAGREEMENT for flag in version.flags)
+        if disputed or rules.approval == "always" or (rules.approval == "flagged" and version.flags):
             return "p"
         self.update()
         return "v"
@@ -115,4 +118,11 @@ def check_margins(rules: Rules, version: Version) -> None:
             raise UserError(
                 f"The rules of this store demand the gate '{name}' with a margin of {most:g}, and this update was made "
                 "under others. Run the same command again: what was trained is kept."
+            )
+    for name, most in rules.drift.model_dump(exclude_none=True).items():
+        given = (settings.get("drift") or {}).get(name)
+        if "drift" not in gates or given is None or given > most:
+            raise UserError(
+                f"The rules of this store limit drift ({name} {most:g}), and this update was made under others. Run "
+                "the same command again: what was trained is kept."
             )

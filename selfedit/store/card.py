@@ -14,6 +14,7 @@ _ASKED_BY = {
     "file": "a question file that the user gave",
     "documents": "the documents' own question section or file",
     "model": "the model itself, which wrote them from the documents",
+    "feedback": "written by people who saw wrong answers",
 }
 
 _TAKE_OUT = """## How to load it

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from selfedit.audit import Entry, Finding
 from selfedit.errors import UserError
+from selfedit.store.feedback import logged_feedback, sha256
 from selfedit.store.lineage import BASE
 from selfedit.store.store import Store
 from selfedit.store.version_folders import LETTERS
@@ -16,7 +17,7 @@ def differences(store: Store) -> list[Finding]:
     entries = store.audit.entries()
     if not entries:
         return []
-    return [*_versions(store, entries), *_lineage(store, entries), *_rules(store)]
+    return [*_versions(store, entries), *_lineage(store, entries), *_rules(store), *_feedback(store)]
 
 
 def _versions(store: Store, entries: Sequence[Entry]) -> list[Finding]:
@@ -68,3 +69,16 @@ def _rules(store: Store) -> list[Finding]:
     except UserError as error:
         return [Finding("store", 0, str(error).rstrip("."))]
     return []
+
+
+def _feedback(store: Store) -> list[Finding]:
+    """What people said of answers."""
+    logged = logged_feedback(store.audit)
+    try:
+        there = {each.id: sha256(each) for each in store.feedback.all()}
+    except UserError as error:
+        return [Finding("store", 0, str(error).rstrip("."))]
+    gone = [f"feedback {id} is gone from the store" for id in logged if id not in there]
+    other = [f"feedback {id} is not what was said" for id in logged if there.get(id, logged[id]) != logged[id]]
+    more = [f"feedback {id} is in the store and not in the log" for id in there if id not in logged]
+    return [Finding("store", 0, text) for text in (*gone, *other, *more)]

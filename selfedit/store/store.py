@@ -18,12 +18,14 @@ from selfedit.files.journal import Journal
 from selfedit.rules import Rules, RulesFiles
 from selfedit.store.adapters import AdapterFiles
 from selfedit.store.admission import Admission
+from selfedit.store.drift import DriftFiles
+from selfedit.store.feedback import Feedback, FeedbackFile
 from selfedit.store.lineage import BASE, Lineage
 from selfedit.store.lock import StoreLock
 from selfedit.store.mark import check_format, is_store, write_mark
 from selfedit.store.version_files import newly_learnt
 from selfedit.store.version_folders import LETTERS, Letter, VersionFolders, letter_of
-from selfedit.types import Adapter, DocumentRef, Knowledge, Version
+from selfedit.types import Adapter, DocumentRef, DriftFigures, Knowledge, Version
 
 # Importing this module must not import torch, which takes seconds: listing versions does not need it.
 
@@ -46,6 +48,8 @@ class Store:
         audit: the log of all that was done.
         locked: taken for the time of a block, keeps everybody else from writing.
         admission: what the rules let pass.
+        feedback: what people said of answers.
+        drift: what was measured of it after versions were made.
     """
 
     def __init__(self, path: Path, actor: str | None = None, note: Callable[[str], None] = lambda _: None) -> None:
@@ -60,6 +64,8 @@ class Store:
         self.audit = AuditLog(path, self.locked, who, self._contents, note)
         self.rules_files = RulesFiles(path / "rules", self.audit)
         self.admission = Admission(self.rules_files, self.audit, self.home)
+        self.drift = DriftFiles(path / "drift")
+        self.feedback = FeedbackFile(path / "feedback.jsonl", self.audit)
 
     @classmethod
     def open(
@@ -192,6 +198,21 @@ class Store:
         with writing(self.path, _INSTEAD), self.locked():
             self.audit.begin()
             self.admission.documents(documents, tokens)
+
+    def add_feedback(self, given: Sequence[Feedback]) -> list[Feedback]:
+        """Store what people said of answers, and return it as it is stored; what was said already is not said twice.
+
+        Raises:
+            UserError: one is none, or the store cannot be written.
+        """
+        self.ensure_writable()
+        with writing(self.path, _INSTEAD), self.locked():
+            self.audit.begin()
+            return self.feedback.add(given)
+
+    def known_drift(self, version: Version) -> tuple[DriftFigures, ...]:
+        """What was measured of a version's drift, when it was made or since. Raises UserError as reading does."""
+        return self.drift.get(self.sha256(version.id), tuple[DriftFigures, ...]) or version.drift
 
     def adapter_folder(self, id: str | None = None) -> Path:
         """The PEFT folder of version `id` where one adapter is all of it.

@@ -80,7 +80,7 @@ def test_what_must_stay_right(library: Library) -> None:
     barely: dict[str, Any] = {"gates": ("keep",), "final_training": TRAINING | {"learning_rate": 1e-4, "epochs": 1}}
     harmed = library.learn(session, "bird", keep=write_keep(library, said), **barely)
     assert harmed.version is None and harmed.rejected is not None
-    assert harmed.reason == "the update forgets what --keep names: 1 answers of 1 are no longer right"
+    assert harmed.reason == "the update forgets what is to stay right: 1 answers of 1 are no longer right"
     assert [(figure.gate, figure.passed) for figure in harmed.figures] == [("keep", False)]
     # An answer that was wrong before cannot be lost.
     wrong = write_keep(library, "never said by anybody")

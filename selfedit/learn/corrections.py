@@ -1,0 +1,195 @@
+"""What people said of answers, as passages to be learnt: beside what the router chose, or each by itself."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from selfedit.guard import Guard, Known, Text
+from selfedit.policies.formats import parse_pairs
+from selfedit.store.feedback import DISAGREEMENT, Case, Feedback, cases
+from selfedit.store.store import Store
+from selfedit.text.matching import normalise
+from selfedit.types import DocumentRef, Flag, Knowledge, Learnt, Probe, SelfEdit, Task
+
+FOLDER = "feedback/"
+"""How the paths of documents begin that are no files, but what somebody said."""
+
+_EDIT = "feedback."
+_FORMAT = "answer-first"
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A question with its right answer, and what is trained on for it.
+
+    Attributes:
+        rewordings: of the question, that are trained on; `held_out` are not, and measure.
+    """
+
+    case: Case
+    rewordings: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
+
+    @property
+    def feedback(self) -> Feedback:
+        """What is taken to be right."""
+        return self.case.newest
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of all that was said of the question."""
+        return tuple(each.id for each in self.case.given)
+
+    @property
+    def statement(self) -> str:
+        """The correction in one sentence that no splitting divides."""
+        return statement(self.feedback.question, self.feedback.answer)
+
+    @property
+    def document(self) -> DocumentRef:
+        """Where it comes from; `selfedit forget` knows it by the question."""
+        sha256 = hashlib.sha256(f"feedback/{self.feedback.id}".encode()).hexdigest()
+        return DocumentRef(f"{FOLDER}{self.feedback.id}", self.feedback.question, sha256)
+
+    @property
+    def task(self) -> Task:
+        """The correction, with the questions that measure whether it was learnt."""
+        id = f"{self.document.sha256[:12]}.p0"
+        asked = (self.feedback.question, *self.held_out)
+        probes = tuple(Probe(f"{id}.q{n}", question, (self.feedback.answer,)) for n, question in enumerate(asked))
+        return Task(id, "", self.statement, probes)
+
+    def edit(self, task_id: str) -> SelfEdit:
+        """What is trained on."""
+        questions = (self.feedback.question, *self.rewordings)
+        text = "\n".join(f"Question: {question}\nAnswer: {self.feedback.answer}" for question in questions)
+        return SelfEdit(f"{_EDIT}{self.feedback.id}", task_id, _FORMAT, "", text, 0)
+
+    def flag(self) -> Flag | None:
+        """Why a person has to look, where people disagree."""
+        if not self.case.disputed:
+            return None
+        said = "; ".join(f"{each.who}: {each.answer or f'{each.said!r} is wrong'}" for each in self.case.given)
+        why = f"people disagree about it; '{self.feedback.answer}' was taken, which was said last"
+        return Flag(DISAGREEMENT, self.task.id, self.feedback.question, self.document.path, said, why)
+
+
+def statement(question: str, answer: str) -> str:
+    """A corrected answer as a sentence."""
+    return f'The answer to "{question}" is {answer}.'
+
+
+def open_cases(store: Store, *, again: bool = False) -> list[Case]:
+    """What people said and no update has seen to, a case a question.
+
+    Args:
+        again: also what an update saw to that is not in force: it was rejected, rolled back, or waits.
+    """
+    said = store.feedback.all()
+    if not said:
+        return []
+    letters = ("v",) if again else ("v", "p", "r")
+    heads = [head for letter in letters for head in store.heads(letter)]  # type: ignore[arg-type]
+    if again:
+        by_id, at, path = {head.id: head for head in heads}, store.active, []
+        while at is not None and at in by_id:
+            path.append(by_id[at])
+            at = by_id[at].parent
+        heads = path
+    seen = {id for head in heads for id in head.feedback}
+    return [case for case in cases(said, seen) if case.open]
+
+
+def kept(store: Store) -> tuple[Task, ...]:
+    """The questions that people corrected: what is answered rightly has to stay right."""
+    agreed = [case.newest for case in cases(store.feedback.all(), set()) if case.newest.answer and not case.disputed]
+    probes = tuple(Probe(f"feedback.{each.id}", each.question, (each.answer,)) for each in agreed)
+    return (Task("feedback", "", "", probes),) if probes else ()
+
+
+def screened(guards: Sequence[Guard], given: Sequence[Correction], allowed: Sequence[str]) -> list[Flag]:
+    """What guards say of corrections, by themselves: that they contradict what is known is what they are for."""
+    texts = [Text(each.feedback.id, each.feedback.question, each.document.path, (each.statement,)) for each in given]
+    reading = [guard for guard in guards if guard.reads_edits and guard.name not in allowed]
+    return [flag for guard in reading for flag in guard.screen(texts, Known())]
+
+
+def with_corrections(given: Sequence[tuple[Correction, Learnt | None]], seed: int) -> list[Learnt]:
+    """The passages that are to be learnt anew, each with its corrections.
+
+    Args:
+        given: with the passage that answers so far; None where the base does.
+    """
+    anew: list[Learnt] = []
+    passages: dict[str, tuple[Learnt, list[Correction]]] = {}
+    for correction, source in given:
+        if source is None:
+            task = Task(correction.task.id, "", correction.statement)
+            anew.append(Learnt(correction.document, task, (correction.edit(task.id),), seed))
+        else:
+            passages.setdefault(source.task.id, (source, []))[1].append(correction)
+    return [*anew, *(_corrected(item, corrections) for item, corrections in passages.values())]
+
+
+def corrected_before(known: Knowledge) -> dict[str, Learnt]:
+    """The passages that are corrections and nothing else, by their questions."""
+    own = (item for item in known.learnt if item.document.path.startswith(FOLDER))
+    return {normalise(item.document.title): item for item in own}
+
+
+def _corrected(item: Learnt, corrections: Sequence[Correction]) -> Learnt:
+    """A passage with corrections: what else it taught about the same questions goes, and what was called wrong."""
+    wrong = {normalise(each.feedback.said) for each in corrections if each.feedback.said}
+    about = {normalise(q) for each in corrections for q in (each.feedback.question, *each.rewordings, *each.held_out)}
+    edits, lines = [], item.task.passage.split("\n")
+    for edit in item.edits:
+        lessons = parse_pairs(edit.text)
+        left = [
+            lesson
+            for lesson in lessons
+            if normalise(lesson.question) not in about and normalise(lesson.text) not in wrong
+        ]
+        if len(left) == len(lessons):
+            edits.append(edit)
+        elif edit.id.startswith(_EDIT) and lessons[0] not in left:
+            gone = statement(lessons[0].question, lessons[0].text)
+            lines = [line for line in lines if line != gone]
+        elif left:
+            text = "\n".join(f"Question: {lesson.question}\nAnswer: {lesson.text}" for lesson in left)
+            edits.append(replace(edit, text=text))
+    id = item.task.id
+    edits += [correction.edit(id) for correction in corrections]
+    # A question that is taught measures nothing, and `lessons` would not teach what a probe asks.
+    probes = tuple(
+        probe
+        for probe in item.task.probes
+        if normalise(probe.question) not in about and not wrong & set(map(normalise, probe.answers))
+    )
+    passage = "\n".join([*lines, *(correction.statement for correction in corrections)])
+    return replace(item, task=replace(item.task, context=passage, probes=probes), edits=tuple(edits), version="")
+
+
+def carried(gone: Sequence[Learnt], seed: int) -> list[Learnt]:
+    """The corrections in passages that make room for what their documents say now, each by itself from now on."""
+    own = []
+    for item in gone:
+        for edit in item.edits:
+            if not edit.id.startswith(_EDIT) or not (lessons := parse_pairs(edit.text)):
+                continue
+            first = lessons[0]
+            said = Feedback(first.question, first.text, id=edit.id.removeprefix(_EDIT))
+            others = tuple(lesson.question for lesson in lessons[1:])
+            own += with_corrections([(Correction(Case((said,), False), others), None)], seed)
+    return own
+
+
+def answered(given: Sequence[Correction], rewordings: Mapping[str, Sequence[str]], hold_out: int) -> list[Correction]:
+    """Corrections with the other wordings of their questions, the last ones held out to measure by."""
+    made = []
+    for each in given:
+        words = [q for q in rewordings.get(each.task.id, ()) if normalise(q) != each.feedback.about]
+        held = len(words) - hold_out if len(words) > hold_out else len(words)
+        made.append(replace(each, rewordings=tuple(words[:held]), held_out=tuple(words[held:])))
+    return made
