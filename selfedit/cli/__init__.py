@@ -27,6 +27,7 @@ from selfedit.cli import (
     rules,
     runs,
     solve,
+    stream,
     versions,
 )
 from selfedit.errors import UserError
@@ -47,6 +48,7 @@ for _module in (
     chat,
     versions,
     lineage,
+    stream,
     approval,
     rules,
     audit,
