@@ -251,7 +251,8 @@ def _learn(
     if _is_stdin(paths, writing, fresh or from_ is not None):
         from selfedit.cli.stream import learn_from_stdin
 
-        return learn_from_stdin(session, settings, settle, at_once, json, quiet)
+        learn_from_stdin(session, settings, settle, at_once, json, quiet)
+        return
     parent = BASE if fresh else from_
     result = session.learn(paths, parent=parent, max_hours=None if yes else MAX_HOURS, **settings)
     if json:

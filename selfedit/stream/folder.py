@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -165,8 +166,6 @@ def system_wait(folder: Path, store: Path, note: Callable[[str], None]) -> Wait:
                 yield bool(found)
         except OSError as error:
             note(f"The system does not tell of changes in {folder} ({error}): looked at every {_LOOK_S:g} s.")
-        import time
-
         while True:
             time.sleep(1)
             yield False

@@ -149,7 +149,7 @@ def accepted(line: Line, inbox: Inbox) -> Arrival | None:
         return None
     try:
         fields = parsed(line)
-        if "text" in fields or "context" in fields and "question" not in fields:
+        if "text" in fields or ("context" in fields and "question" not in fields):
             return Changed(inbox.put(*_document(fields)), whole=True)
         if "question" in fields and fields.get("title"):
             return Changed(inbox.ask(text_field(fields, "title"), _question(fields)), whole=True)
