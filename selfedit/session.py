@@ -17,7 +17,7 @@ from selfedit.models import DEFAULT_MODEL, resolve
 from selfedit.policies.formats import get_format
 from selfedit.progress import Progress, QuietProgress
 from selfedit.rewards import make_reward
-from selfedit.store import BASE, Store, ancestors, approve, check_base, reject
+from selfedit.store import BASE, Feedback, Store, ancestors, approve, check_base, reject
 from selfedit.store.admission import check_folders, check_parent
 from selfedit.types import Adapter, Knowledge, Model, Version
 
@@ -296,6 +296,16 @@ class Session:
                 self._adapters.popitem(last=False)
         self._adapters.move_to_end(sha256)
         return self._adapters[sha256]
+
+    def feedback(self, given: Sequence[Feedback]) -> list[Feedback]:
+        """Store what people said of answers, for the next update, and return it as it is stored.
+
+        Safe to do again: what a person last said about a question already is not stored twice.
+
+        Args:
+            given: question, and the right answer or none; `who` left empty is whoever acts.
+        """
+        return self.store.add_feedback(given)
 
     def versions(self) -> list[Version]:
         """All versions, oldest first."""

@@ -18,6 +18,7 @@ from selfedit.files.journal import Journal
 from selfedit.rules import Rules, RulesFiles
 from selfedit.store.adapters import AdapterFiles
 from selfedit.store.admission import Admission
+from selfedit.store.feedback import Feedback, FeedbackFile
 from selfedit.store.lineage import BASE, Lineage
 from selfedit.store.lock import StoreLock
 from selfedit.store.mark import check_format, is_store, write_mark
@@ -46,6 +47,7 @@ class Store:
         audit: the log of all that was done.
         locked: taken for the time of a block, keeps everybody else from writing.
         admission: what the rules let pass.
+        feedback: what people said of answers.
     """
 
     def __init__(self, path: Path, actor: str | None = None, note: Callable[[str], None] = lambda _: None) -> None:
@@ -60,6 +62,7 @@ class Store:
         self.audit = AuditLog(path, self.locked, who, self._contents, note)
         self.rules_files = RulesFiles(path / "rules", self.audit)
         self.admission = Admission(self.rules_files, self.audit, self.home)
+        self.feedback = FeedbackFile(path / "feedback.jsonl", self.audit)
 
     @classmethod
     def open(
@@ -196,6 +199,17 @@ class Store:
         with writing(self.path, _INSTEAD), self.locked():
             self.audit.begin()
             self.admission.documents(documents, tokens)
+
+    def add_feedback(self, given: Sequence[Feedback]) -> list[Feedback]:
+        """Store what people said of answers, and return it as it is stored; what was said already is not said twice.
+
+        Raises:
+            UserError: one is none, or the store cannot be written.
+        """
+        self.ensure_writable()
+        with writing(self.path, _INSTEAD), self.locked():
+            self.audit.begin()
+            return self.feedback.add(given)
 
     def adapter_folder(self, id: str | None = None) -> Path:
         """The PEFT folder of version `id` where one adapter is all of it.
