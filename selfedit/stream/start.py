@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from selfedit.errors import UserError
 from selfedit.learn.run import LearnResult
 from selfedit.session import Session
-from selfedit.store import Store
+from selfedit.store import Store, parse_feedback
 from selfedit.stream.base import Clock, Source, Teacher, Tell
 from selfedit.stream.batcher import Batcher
 from selfedit.stream.folder import FolderSource, check_folder, system_wait
@@ -61,12 +61,15 @@ class SessionTeacher(Teacher):
         return version.id
 
     def feedback(self, fields: Mapping[str, Any]) -> None:
-        raise ValueError("this release takes none")
+        self._session.feedback([parse_feedback(fields)])
 
     def check(self) -> None:
         self._session.check_learn(**self._settings)
-        self._session.store.audit.begin()
-        _ = self._session.store.rules
+        store = self._session.store
+        store.audit.begin()
+        _ = store.rules
+        if store.active is not None:
+            store.get()
 
 
 def watch(
