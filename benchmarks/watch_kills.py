@@ -3,8 +3,9 @@
 python -m benchmarks.watch_kills
 
 100 small documents come into a folder that `selfedit watch` learns with a tiny random model, and 10 times, at random
-moments, the process is killed (SIGKILL) and begun again. The rules demand some seconds between updates, which are looked
-up afterwards in the audit log. The processes are forks of one that has torch loaded, so that kills come in the middle of work.
+moments, the process is killed (SIGKILL) and begun again. The rules demand some seconds between updates, which the
+audit log is asked for afterwards. The processes are forks of one that has torch loaded, so that kills come in the
+middle of work.
 """
 
 from __future__ import annotations
