@@ -61,8 +61,8 @@ def document(draw: random.Random) -> dict[str, Any]:
         draw.choice(_METALS),
     )
     text = (
-        f"The {place} lighthouse was built in {year} by {person}. Its roof is made of {metal}, and its keeper rows to it "
-        f"once a week."
+        f"The {place} lighthouse was built in {year} by {person}. Its roof is made of {metal}, and its keeper rows "
+        "to it once a week."
     )
     questions = [
         {"question": f"Who built the {place} lighthouse?", "answer": person},

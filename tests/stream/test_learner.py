@@ -69,9 +69,7 @@ def test_one_that_cannot_be_learnt_does_not_stop_the_others(bench: Bench) -> Non
     assert aside.title == "doc3" and "doc3" in bench.known and "doc5" not in bench.known
 
 
-def test_a_fault_around_the_documents_ends_it_and_nothing_is_lost(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fault_around_documents_ends_it_and_nothing_is_lost(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def full() -> LearnResult:
         raise UserError("The disk ran full.")
 
@@ -122,9 +120,8 @@ def test_approval_is_waited_for(bench: Bench) -> None:
     assert bench.known == ["a"] and bench.teacher.batches == [["a"], ["b"]]
     reject(bench.store, "p2", "it is wrong")
     bench.run(Scripted(bench.clock))
-    assert [(each.title, each.why) for each in read_asides(bench.store.path)] == [
-        ("b", "rejected by tester: it is wrong")
-    ]
+    (aside,) = read_asides(bench.store.path)
+    assert aside.title == "b" and aside.why.startswith("rejected by ") and aside.why.endswith(": it is wrong")
 
 
 def test_deleted_files(bench: Bench) -> None:
