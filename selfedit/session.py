@@ -84,6 +84,7 @@ class Session:
         model: a bundled name, a Hugging Face id, a folder or a .gguf file. None: the one that the store's newest
             version was made for, or else the default.
         store: a folder; made at the first `learn`.
+        progress: is shown how far long work is.
         actor: who acts, for the store's audit log; None is SELFEDIT_ACTOR or the user of the operating system.
 
     Raises:
@@ -99,7 +100,7 @@ class Session:
         actor: str | None = None,
     ) -> None:
         self._store_path, self._device, self._actor = Path(store), device, actor
-        self._progress = progress or QuietProgress()
+        self.progress = progress or QuietProgress()
         self._model_name = model
         self._recalls: dict[str, Recall] = {}
         self._adapters: OrderedDict[str, Adapter] = OrderedDict()
@@ -108,16 +109,21 @@ class Session:
             resolve(model).check()
 
     @property
+    def store_path(self) -> Path:
+        """Where the store is, or will be."""
+        return self._store_path
+
+    @property
     def store(self) -> Store:
         """The store, which must exist."""
-        return Store.open(self._store_path, actor=self._actor, note=self._progress.note)
+        return Store.open(self._store_path, actor=self._actor, note=self.progress.note)
 
     @cached_property
     def base(self) -> BaseModel:
         """The base model, loaded."""
         from selfedit.models.load import load
 
-        return load(self.model_name, device=self._device, progress=self._progress)
+        return load(self.model_name, device=self._device, progress=self.progress)
 
     @property
     def model_name(self) -> str:
@@ -144,19 +150,13 @@ class Session:
             settings: fields of `selfedit.learn.config.LearnConfig`.
         """
         from selfedit.estimate import check_affordable, seconds_of
-        from selfedit.experiments.named_policy import check_policy, load_policy
+        from selfedit.experiments.named_policy import load_policy
         from selfedit.learn.prepare import read_keep, read_sources
         from selfedit.policies.file import FilePolicy
 
         # All that can be wrong without a model is found before one is loaded, and before a store is made.
-        config = learn_config(**settings)
-        GRADERS[config.grader]()  # A judge says here what it lacks.
-        _ = make_reward(config.reward).identity
-        Store.check(self._store_path)
-        if parent is not None and parent != BASE:
-            check_parent(self.store.get(parent).id)
+        config = self.check_learn(parent, **settings)
         keep = read_keep(config.keep)
-        check_policy(config.policy)
         sources = read_sources([Path(path) for path in paths], config)
         if (self._store_path / "store.json").exists():
             store = self.store
@@ -192,6 +192,25 @@ class Session:
         except LimitError as error:
             self._progress.note(f"What people said of answers is not learnt yet: {error}")
             return None
+
+    def check_learn(self, parent: str | None = None, **settings: Any) -> LearnConfig:
+        """The settings of `learn`, if nothing is wrong with them or the store, whatever the documents are.
+
+        Raises:
+            UserError: something is.
+        """
+        from selfedit.experiments.named_policy import check_policy
+        from selfedit.learn.prepare import read_keep
+
+        config = learn_config(**settings)
+        GRADERS[config.grader]()  # A judge says here what it lacks.
+        _ = make_reward(config.reward).identity
+        Store.check(self._store_path)
+        if parent is not None and parent != BASE:
+            check_parent(self.store.get(parent).id)
+        read_keep(config.keep)
+        check_policy(config.policy)
+        return config
 
     def ask(
         self,
@@ -445,7 +464,7 @@ class Session:
     def _learner(self) -> Learner:
         from selfedit.learn.start import Learner
 
-        return Learner(self.base, self._store_path, self._progress, self._generator, self._actor)
+        return Learner(self.base, self._store_path, self.progress, self._generator, self._actor)
 
     @cached_property
     def _prompter(self) -> Prompter:

@@ -29,6 +29,7 @@ from selfedit.cli import (
     rules,
     runs,
     solve,
+    stream,
     versions,
 )
 from selfedit.errors import UserError
@@ -50,6 +51,7 @@ for _module in (
     versions,
     lineage,
     feedback,
+    stream,
     approval,
     rules,
     audit,

@@ -29,6 +29,7 @@ from selfedit.store import BASE
 if TYPE_CHECKING:
     from selfedit.learn.run import LearnResult
 
+STREAM = "What comes"
 _WRITING, _TRAINING, _LINEAGE = "Writing self-edits and questions", "Training", "What was learnt before"
 _MAX_ROWS = 24
 
@@ -58,8 +59,17 @@ def _training_option(field: str, help: str) -> Any:
 
 
 Paths = Annotated[
-    list[Path], typer.Argument(help="Files and folders: .txt, .md, .html, .pdf, SQuAD .json.", show_default=False)
+    list[Path],
+    typer.Argument(
+        help="Files and folders: .txt, .md, .html, .pdf, SQuAD .json; or - for JSON lines on standard input.",
+        show_default=False,
+    ),
 ]
+Settle = Annotated[
+    float,
+    typer.Option("--settle", metavar="SECONDS", help="Learn when nothing came for so long.", rich_help_panel=STREAM),
+]
+AtOnce = Annotated[int, typer.Option("--at-once", help="Files learnt together at most.", rich_help_panel=STREAM)]
 Edits = Annotated[int | None, _writing_option("edits", "Self-edits written for each passage.")]
 EditFormat = Annotated[str | None, _writing_option("format", f"Form of the self-edits: {', '.join(FORMATS)}.")]
 Policy = Annotated[
@@ -169,6 +179,7 @@ def register(app: typer.Typer) -> None:
             "selfedit learn handbook.md",
             "selfedit learn docs/ --questions questions.jsonl --edits 4",
             "selfedit learn docs/ --budget 30m",
+            "fetch-news | selfedit learn - --json",
             "selfedit learn paper.pdf --format rewrite --epochs 5 --model Qwen/Qwen2.5-0.5B-Instruct",
         ),
     )(_learn)
@@ -201,6 +212,8 @@ def _learn(
     guard: Guards = None,
     allow_flagged: AllowFlagged = None,
     language: Languages = None,
+    settle: Settle = 5.0,
+    at_once: AtOnce = 16,
     yes: Annotated[bool, typer.Option("--yes", help="Also if it takes more than 12 hours by the estimate.")] = False,
     json: options.Json = False,
     seed: options.Seed = None,
@@ -214,7 +227,8 @@ def _learn(
 
     The model writes self-edits about each passage and trains a small adapter on them. The gates ask what is new, what
     was learnt before and what everybody knows, before and after. A document that changed takes the place of what it
-    said before; one that is known as it is, is left out. Interrupted, the same command goes on.
+    said before; one that is known as it is, is left out. Interrupted, the same command goes on. With - it learns from
+    JSON lines on standard input: {"title", "text"}, questions about those, and feedback.
     """
     writing = {
         "edits": edits,
@@ -241,6 +255,11 @@ def _learn(
     settings = settings_of(writing, training, session.memory)
     if fresh and from_ is not None:
         raise UserError("--from and --fresh exclude each other: leave one out.")
+    if _is_stdin(paths, writing, fresh or from_ is not None):
+        from selfedit.cli.stream import learn_from_stdin
+
+        learn_from_stdin(session, settings, settle, at_once, json, quiet)
+        return
     parent = BASE if fresh else from_
     result = session.learn(paths, parent=parent, max_hours=None if yes else MAX_HOURS, **settings)
     if json:
@@ -256,6 +275,19 @@ def _learn(
         output.say()
         output.say("What people said of answers:")
         print_feedback(result.feedback, store)
+
+
+def _is_stdin(paths: Sequence[Path], writing: dict[str, Any], parent: bool) -> bool:
+    """Whether documents come on standard input. Raises UserError for what does not go with that."""
+    if Path("-") not in paths:
+        return False
+    if len(paths) > 1:
+        raise UserError("- stands for standard input, and goes with no other file: learn those by themselves.")
+    apart = [name for name in ("questions", "edits_from", "again", "budget") if writing[name] is not None]
+    if apart or parent:
+        option = f"--{apart[0].replace('_', '-')}" if apart else "--from or --fresh"
+        raise UserError(f"{option} is about all documents at once, and does not go with -: leave it out.")
+    return True
 
 
 def as_json(result: LearnResult, model: str, store: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from selfedit.text.reading import nearest_file, shown
 
 __all__ = [
     "READERS",
+    "SUFFIXES",
     "Document",
     "DocumentReader",
     "NotADocumentError",
@@ -38,6 +39,9 @@ __all__ = [
 READERS: tuple[type[DocumentReader], ...] = (PlainReader, MarkdownReader, HtmlReader, PdfReader, SquadReader)
 
 _BY_SUFFIX = {suffix: reader for reader in READERS for suffix in reader.suffixes}
+
+SUFFIXES = frozenset(_BY_SUFFIX)
+"""Of files that hold documents, in lower case, with the dot."""
 
 
 def read_documents(paths: Sequence[Path]) -> list[Document]:

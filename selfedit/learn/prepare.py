@@ -60,14 +60,15 @@ def with_paths(material: Material, store: Path) -> Material:
     Relative to the folder that the store is in, where they lie below it, so that both can be moved together; else
     absolute.
     """
-    home = store.expanduser().resolve().parent
-
-    def known_as(path: str) -> str:
-        absolute = Path(path).expanduser().resolve()
-        return absolute.relative_to(home).as_posix() if absolute.is_relative_to(home) else str(absolute)
-
-    documents = tuple(replace(document, path=known_as(document.path)) for document in material.documents)
+    documents = tuple(replace(document, path=known_as(document.path, store)) for document in material.documents)
     return replace(material, documents=documents)
+
+
+def known_as(path: str | Path, store: Path) -> str:
+    """The name by which a store knows a path."""
+    home = store.expanduser().resolve().parent
+    absolute = Path(path).expanduser().resolve()
+    return absolute.relative_to(home).as_posix() if absolute.is_relative_to(home) else str(absolute)
 
 
 def without_known(material: Material, known: Sequence[DocumentRef]) -> tuple[Material, tuple[DocumentRef, ...]]:

@@ -133,6 +133,10 @@ class Store:
         """As `versions`, but without rollouts and what each knows: enough to list them, and read in no time."""
         return [self._versions.read(id, whole=False) for id in self.ids(letter)]
 
+    def head(self, id: str) -> Version:
+        """One of them. Raises UserError when there is none such, or it is damaged."""
+        return self._versions.read(self._known(id), whole=False)
+
     def get(self, id: str | None = None) -> Version:
         """The version `id`, by default the active one. Raises UserError when there is none such, or it is damaged."""
         return self._versions.read(self._known(id))

@@ -16,8 +16,21 @@ from selfedit.cli.output import curve
 from tests.cli.run import Cli
 
 LINEAGE = ("use", "rollback", "diff", "forget", "consolidate")
-CONTROL = ("rules", "pending", "approve", "reject", "audit")
-COMMANDS = ("learn", "ask", "chat", "versions", "show", "export", *LINEAGE, *CONTROL, "demo", "doctor", "estimate")
+CONTROL = ("rules", "pending", "approve", "reject", "audit", "aside")
+COMMANDS = (
+    "learn",
+    "watch",
+    "ask",
+    "chat",
+    "versions",
+    "show",
+    "export",
+    *LINEAGE,
+    *CONTROL,
+    "demo",
+    "doctor",
+    "estimate",
+)
 
 
 def test_help_and_version_are_quick_and_load_nothing(cli: Cli) -> None:
@@ -38,7 +51,7 @@ def test_help_of_each_command(cli: Cli, command: str) -> None:
     # What is the active version is a matter of the store alone.
     assert ("--model" in outcome.out) == (command not in ("use", "rollback", *CONTROL))
     # Where nothing is random, a seed would change nothing.
-    assert ("--seed" in outcome.out) == (command in ("learn", "demo", "estimate"))
+    assert ("--seed" in outcome.out) == (command in ("learn", "watch", "demo", "estimate"))
 
 
 def test_module_and_script_are_the_same_command() -> None:
