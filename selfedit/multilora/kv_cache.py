@@ -29,15 +29,23 @@ class KVCache:
         """Make room for one more position in every live row."""
         self.lengths = [length + 1 for length in self.lengths]
 
-    def keep(self, rows: list[int]) -> None:
-        """Close all rows but these (ascending), which move up in their order."""
-        for new, old in enumerate(rows):
+    def keep(self, rows: list[int]) -> list[int]:
+        """Close all rows but these (ascending). Returns them in their new order: the last ones fill the gaps.
+
+        Only as many rows are moved as there are gaps, since moving one copies all of its keys and values.
+        """
+        count = len(rows)
+        late = iter([row for row in rows if row >= count])
+        staying = set(rows)
+        order = [row if row in staying else next(late) for row in range(count)]
+        for new, old in enumerate(order):
             if new != old:
                 length = self.lengths[old]
                 for buffer in (*self._keys.values(), *self._values.values()):
                     buffer[new, :, :length] = buffer[old, :, :length]
-        self.lengths = [self.lengths[row] for row in rows]
-        self.tokens = [self.tokens[row] for row in rows]
+        self.lengths = [self.lengths[row] for row in order]
+        self.tokens = [self.tokens[row] for row in order]
+        return order
 
     def write_tokens(self, rows: tuple[int, ...], tokens: list[int]) -> None:
         """Remember the tokens of one sequence in each of `rows`, for models whose state is not keys and values."""
