@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -20,13 +21,17 @@ class Row:
 
     Args:
         slot: of the adapter that it runs under; None for the bare model.
+        streams: whether its text is wanted piece by piece.
 
     Attributes:
         completion: what was written, once it has ended; until then None.
     """
 
-    def __init__(self, request: Request, grammar: Grammar | None = None, slot: int | None = None) -> None:
+    def __init__(
+        self, request: Request, grammar: Grammar | None = None, slot: int | None = None, streams: bool = False
+    ) -> None:
         self.request, self.slot, self._grammar = request, slot, grammar
+        self._increments = TextIncrements(request.stop) if streams else None
         self.tokens: list[int] = []
         self.logprobs: list[float] = []
         self.reported: list[TokenLogprobs] = []
@@ -64,24 +69,24 @@ class Row:
             return greedy(logits_V)
         return nucleus(logits_V, self.request.temperature, self.request.top_p, self._generator)
 
-    def advance(self, tokenizer: PreTrainedTokenizerBase, stop_ids: frozenset[int], shown: bool = False) -> str:
+    def advance(self, tokenizer: PreTrainedTokenizerBase, stop_ids: frozenset[int]) -> str:
         """See whether the row ended with the newest token, and set `completion` if so.
 
-        Returns the text so far, where `shown` or a stop string asks for it; empty otherwise.
+        Returns the text that came with it, if the row streams; empty otherwise.
         """
         ended, full = self.tokens[-1] in stop_ids, len(self.tokens) == self.request.max_new_tokens
         text = ""
-        if ended or full or shown or self.request.stop:
+        if ended or full or self._increments or self.request.stop:
             text_tokens = self.tokens[:-1] if ended else self.tokens
             text = str(tokenizer.decode(text_tokens, skip_special_tokens=True))
         cuts = [at for at in (text.find(stop) for stop in self.request.stop) if at >= 0]
         if cuts:
             text, ended = text[: min(cuts)], True
         if ended or full:
-            finish = "stop" if ended else "length"
+            finish: Literal["stop", "length"] = "stop" if ended else "length"
             tokens, logprobs = tuple(self.tokens), tuple(self.logprobs)
-            self.completion = Completion(text, tokens, logprobs, finish, tuple(self.reported))  # type: ignore[arg-type]
-        return text
+            self.completion = Completion(text, tokens, logprobs, finish, tuple(self.reported))
+        return self._increments.next(text, self.completion is not None) if self._increments else ""
 
 
 class TextIncrements:
