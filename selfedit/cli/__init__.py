@@ -10,7 +10,22 @@ from typing import Annotated
 
 import typer
 
-from selfedit.cli import arc, ask, chat, demo, doctor, estimate, grade, learn, lineage, options, runs, solve, versions
+from selfedit.cli import (
+    arc,
+    ask,
+    chat,
+    demo,
+    doctor,
+    estimate,
+    grade,
+    learn,
+    lineage,
+    options,
+    runs,
+    serve,
+    solve,
+    versions,
+)
 from selfedit.errors import UserError
 
 # Nothing in this package may import torch or transformers at its start: `selfedit --help` must not wait for them.
@@ -22,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for _module in (learn, ask, chat, versions, lineage, runs, solve, arc, grade, demo, doctor, estimate):
+for _module in (learn, ask, chat, serve, versions, lineage, runs, solve, arc, grade, demo, doctor, estimate):
     _module.register(app)
 
 

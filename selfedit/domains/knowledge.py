@@ -13,7 +13,6 @@ from selfedit.models.wording import fill
 from selfedit.text.matching import answer_in_passage, normalise
 from selfedit.types import Example, Hyperparameters, Lesson, Probe, Recipe, SelfEdit, Task
 
-
 _SPOKEN = {"user": "Question: ", "assistant": "Answer: "}
 """How earlier turns begin where a model has no chat template."""
 

@@ -22,9 +22,7 @@ class Metrics:
             "selfedit_requests", "Requests, by route and status.", ("route", "status"), registry=self._registry
         )
         self.answers = Counter("selfedit_answers", "Answers, by version.", ("version",), registry=self._registry)
-        self.tokens = Counter(
-            "selfedit_tokens", "Tokens read and written.", ("kind",), registry=self._registry
-        )
+        self.tokens = Counter("selfedit_tokens", "Tokens read and written.", ("kind",), registry=self._registry)
         self.seconds = Histogram(
             "selfedit_request_seconds", "From a request to its end.", registry=self._registry, buckets=_SECONDS
         )
