@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from selfedit.cli import options
+from selfedit.cli import options, output
 from selfedit.progress import make_progress
 from selfedit.serve.settings import ServeSettings
 from selfedit.session import Session
@@ -50,4 +51,13 @@ def _serve(
     """
     from selfedit.serve.server import serve
 
-    serve(Session(model, store, device, make_progress(quiet or json)), ServeSettings(host, port, key_file, read_only))
+    session = Session(model, store, device, make_progress(quiet or json))
+
+    def ready(url: str) -> None:
+        if json:
+            output.print_json({"url": url, "model": session.model_name, "active": session.store.active})
+        elif not quiet:
+            output.say(f"{session.model_name} answers at {url}/v1, as OpenAI's servers do. Ctrl-C ends it.")
+        sys.stdout.flush()
+
+    serve(session, ServeSettings(host, port, key_file, read_only), ready)

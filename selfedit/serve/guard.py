@@ -1,4 +1,4 @@
-"""What every request has to pass before anything reads it: the host that it names, its key, and the size of its body."""
+"""What a request has to pass before anything reads it: the host that it names, its key, and the size of its body."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Guard:
             scope.setdefault("state", {})["role"] = self._role(scope["path"], headers.get(b"authorization", ""))
             body = await self._body(headers.get(b"content-length", ""), receive)
         except ApiError as error:
-            await _refuse(error, send)
+            await refuse(error, send)
             return
         if body is not None:
             await self._app(scope, _replay(body, receive), send)
@@ -103,7 +103,8 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-async def _refuse(error: ApiError, send: Send) -> None:
+async def refuse(error: ApiError, send: Send) -> None:
+    """Send an error in place of what the application would."""
     headers = {"content-type": "application/json", "content-length": str(len(error.encoded)), **error.headers}
     encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": error.status, "headers": encoded})

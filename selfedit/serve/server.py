@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from importlib.util import find_spec
 
 from selfedit.errors import UserError
@@ -13,8 +14,11 @@ _NEEDED = ("fastapi", "uvicorn", "prometheus_client", "jinja2", "python_multipar
 _GRACE_S = 10
 
 
-def serve(session: Session, settings: ServeSettings) -> None:
+def serve(session: Session, settings: ServeSettings, ready: Callable[[str], None]) -> None:
     """Serve until the process is told to end.
+
+    Args:
+        ready: called with the server's address once the model is loaded and requests are taken.
 
     Raises:
         UserError: the extra is not installed, the key file is not good, there is no store, the port is not free, or the
@@ -35,7 +39,9 @@ def serve(session: Session, settings: ServeSettings) -> None:
 
         write_to_stderr()
         app = make_app(Service(session, settings), keys)
-        log("ready", host=settings.host, port=listening.getsockname()[1], model=session.model_name, keys=bool(keys))
+        port = listening.getsockname()[1]
+        log("ready", host=settings.host, port=port, model=session.model_name, keys=keys is not None)
+        ready(f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{port}")
         config = uvicorn.Config(
             app,  # type: ignore[arg-type]
             log_config=None,

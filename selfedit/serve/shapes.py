@@ -23,6 +23,9 @@ from selfedit.serve.wire import (
     Usage,
 )
 
+_LEAST = -9999.0
+"""In place of a log-probability that JSON cannot say; OpenAI's number."""
+
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -139,7 +142,11 @@ class ChatShape(Shape):
     def _entry(self, token: int, logprob: float) -> dict[str, Any]:
         text = self._text(token)
         # Bytes of a part of a character are not to be had from its text.
-        return {"token": text, "logprob": logprob, "bytes": None if _BROKEN in text else list(text.encode())}
+        return {
+            "token": text,
+            "logprob": max(logprob, _LEAST),
+            "bytes": None if _BROKEN in text else list(text.encode()),
+        }
 
 
 class TextShape(Shape):
@@ -168,6 +175,8 @@ class TextShape(Shape):
         shown = self._shown(tokens, reported)
         return {
             "tokens": [self._text(token) for token, _ in shown],
-            "token_logprobs": [said.logprob for _, said in shown],
-            "top_logprobs": [{self._text(token): logprob for token, logprob in said.top} for _, said in shown],
+            "token_logprobs": [max(said.logprob, _LEAST) for _, said in shown],
+            "top_logprobs": [
+                {self._text(token): max(logprob, _LEAST) for token, logprob in said.top} for _, said in shown
+            ],
         }
