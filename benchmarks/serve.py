@@ -2,11 +2,11 @@
 
     python -m benchmarks.serve --out benchmarks/results/serve-cpu.json
 
-`selfedit serve` runs in a process of its own over a store of `--versions` versions, each one adapter of rank `--rank` on
-all linear layers (of random weights: what a token costs does not depend on them). Clients ask general questions, each
-the next as soon as the last is answered, greedily and streaming; client i asks version i modulo their number. The rival,
-in the same round, is transformers' `generate` with the same adapters by PEFT, one request at a time, on the same
-questions and versions; both write the same tokens, which is checked.
+`selfedit serve` runs in a process of its own over a store of `--versions` versions, each one adapter of rank `--rank`
+on all linear layers (of random weights: what a token costs does not depend on them). Clients ask general questions, each
+the next as soon as the last is answered, greedily and streaming; client i asks version i modulo their number. In the
+same round the rival is transformers' `generate` with the same adapters by PEFT, one request at a time, on the same
+questions and versions. Where both were asked the same, it is counted how many texts are the same.
 """
 
 from __future__ import annotations
@@ -258,8 +258,8 @@ def _round(one: dict[str, Any], loads: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _line(told: dict[str, Any]) -> str:
     loads = ", ".join(
-        f"{each['clients']} clients {each['tokens_per_second']:.1f} tokens/s ({each['times_the_rival']:.1f} times; first "
-        f"token {each['first_token_median_s']:.2f} s, 95th {each['first_token_95th_s']:.2f} s)"
+        f"{each['clients']} clients {each['tokens_per_second']:.1f} tokens/s ({each['times_the_rival']:.1f} times; "
+        f"first token {each['first_token_median_s']:.2f} s, 95th {each['first_token_95th_s']:.2f} s)"
         for each in told["loads"]
     )
     same = f"{told['texts_same']} of {told['texts_compared']} texts the same"

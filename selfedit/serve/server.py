@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 
 from selfedit.errors import UserError
@@ -50,7 +51,8 @@ def serve(session: Session, settings: ServeSettings, ready: Callable[[str], None
             ws="none",
             timeout_graceful_shutdown=_GRACE_S,
         )
-        uvicorn.Server(config).run(sockets=[listening])
+        with suppress(KeyboardInterrupt):  # How a server is ended.
+            uvicorn.Server(config).run(sockets=[listening])
 
 
 def bound_socket(host: str, port: int) -> socket.socket:

@@ -92,8 +92,8 @@ class Service:
         Raises:
             ApiError: it is not answered, and why.
         """
-        arrived = time.monotonic()
-        self._admit(sampling.choices)
+        arrived, admitted = time.monotonic(), sampling.choices
+        self._admit(admitted)
         try:
             served, asked = await self.aside(partial(self._resolve, model, prompts))
             if not asked:
@@ -101,11 +101,16 @@ class Service:
             for candidates in asked:
                 for prompt in candidates:
                     self._check_length(prompt, sampling.max_tokens)
-            self._admit((len(asked) - 1) * sampling.choices)
-        except BaseException as error:
-            self._under_way -= sampling.choices
-            raise error if not isinstance(error, UserError) else ApiError(409, str(error), "model") from error
-        return Ask(self, served, asked, sampling, arrived)
+            others = (len(asked) - 1) * sampling.choices
+            self._admit(others)
+            admitted += others
+            return Ask(self, served, asked, sampling, arrived)
+        except UserError as error:  # The version was made for another model, or is damaged.
+            self._under_way -= admitted
+            raise ApiError(409, str(error), "model") from error
+        except BaseException:
+            self._under_way -= admitted
+            raise
 
     def ended(self, ask: Ask) -> None:
         """Nobody waits for these answers any more."""

@@ -81,7 +81,7 @@ class Versions:
     def names(self) -> list[Listed]:
         """All names, that of the active version first."""
         heads = self._session.store.heads()
-        made = [(f"{ACTIVE}:{head.id}", int(datetime.fromisoformat(head.created).timestamp())) for head in heads]
+        made = [(f"{ACTIVE}:{head.id}", _seconds(head.created)) for head in heads]
         newest = max((created for _, created in made), default=0)
         return [Listed(*pair) for pair in ((ACTIVE, newest), *made, (BASE, 0))]
 
@@ -140,11 +140,15 @@ class Versions:
 
     def _known(self, who: Recalled) -> Recalled:
         """The same, on the model of before where it is the same one."""
-        key = (who.adapters, who.source.policy if who.source is not None else "", len(who.model.merged))
-        if who.source is None or len(who.adapters) != 1:
+        if who.source is None:
             return who  # Kept by `Recall` itself.
+        key = (who.adapters, who.source.policy)
         model = self._models.setdefault(key, who.model)
         self._models.move_to_end(key)
         if len(self._models) > _MODELS:
             self._models.popitem(last=False)
         return replace(who, model=model)
+
+
+def _seconds(time: str) -> int:
+    return int(datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp())
