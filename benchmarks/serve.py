@@ -3,7 +3,7 @@
     python -m benchmarks.serve --out benchmarks/results/serve-cpu.json
 
 `selfedit serve` runs in a process of its own over a store of `--versions` versions, each one adapter of rank `--rank`
-on all linear layers (of random weights: what a token costs does not depend on them). Clients ask general questions, each
+on all linear layers (random weights: what a token costs does not depend on them). Clients ask general questions, each
 the next as soon as the last is answered, greedily and streaming; client i asks version i modulo their number. In the
 same round the rival is transformers' `generate` with the same adapters by PEFT, one request at a time, on the same
 questions and versions. Where both were asked the same, it is counted how many texts are the same.
@@ -147,13 +147,14 @@ class Rival:
         self._tokenizer, self._stop = base.tokenizer, list(base.stop_token_ids)
         first, lora = adapters[0], adapters[0].lora
         config = LoraConfig(r=lora.rank, lora_alpha=int(lora.alpha), target_modules=list(first.factors))
-        self._model: Any = get_peft_model(base.model, config, "v1")
+        peft_model: Any = get_peft_model(base.model, config, "v1")
+        self._model = peft_model
         for number, each in enumerate(adapters, 1):
             if number > 1:
                 self._model.add_adapter(f"v{number}", config)
             with torch.no_grad():
                 for name, factors in each.factors.items():
-                    layer = self._model.base_model.model.get_submodule(name)
+                    layer: Any = self._model.base_model.model.get_submodule(name)
                     layer.lora_A[f"v{number}"].weight.copy_(factors.a_RI)
                     layer.lora_B[f"v{number}"].weight.copy_(factors.b_OR)
         self._model.eval()
@@ -172,7 +173,7 @@ class Rival:
                 pad_token_id=self._stop[0],
             )
         written = out[0, len(prompt) :].tolist()
-        return self._tokenizer.decode(written, skip_special_tokens=True), len(written)
+        return str(self._tokenizer.decode(written, skip_special_tokens=True)), len(written)
 
 
 def alone(rival: Rival, session: Session, versions: int, questions: list[str], options: Any) -> dict[str, Any]:

@@ -16,12 +16,11 @@ from starlette.exceptions import HTTPException
 
 from selfedit.serve import api, health
 from selfedit.serve.errors import ApiError
-from selfedit.serve.guard import App, Guard, Message, Receive, Scope, Send, refuse
+from selfedit.serve.guard import App, Guard, Message, Receive, Scope, Send
 from selfedit.serve.keys import Keys
 from selfedit.serve.logs import log
 from selfedit.serve.service import Service
 
-_FAULT = "The server has a fault; its log says where."
 _SECURITY = {
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
@@ -46,6 +45,7 @@ def make_app(service: Service, keys: Keys | None) -> App:
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _fault)
     return Recorder(Guard(app, keys, settings.host, settings.limits), service)
 
 
@@ -75,8 +75,6 @@ class Recorder:
             await self._app(scope, receive, sending)
         except Exception as error:
             log("failed", logging.ERROR, error, id=id)
-            if status == api.GONE:
-                await refuse(ApiError(500, _FAULT), sending)
         finally:
             seconds = time.monotonic() - started
             route = getattr(scope.get("route"), "path", "other")  # Never a path that a client made up.
@@ -121,3 +119,8 @@ async def _http_error(_: Request, error: Exception) -> Response:
     said = {404: "There is nothing at this path.", 405: "This path does not take this method."}
     message = said.get(error.status_code, "The request cannot be read.")
     return _answer(ApiError(error.status_code, message, headers=dict(error.headers or {})))
+
+
+async def _fault(_: Request, __: Exception) -> Response:
+    """What the client is told; the error itself goes on to `Recorder`."""
+    return _answer(ApiError(500, "The server has a fault; its log says where."))

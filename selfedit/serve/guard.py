@@ -44,7 +44,7 @@ class Guard:
             scope.setdefault("state", {})["role"] = self._role(scope["path"], headers.get(b"authorization", ""))
             body = await self._body(headers.get(b"content-length", ""), receive)
         except ApiError as error:
-            await refuse(error, send)
+            await _refuse(error, send)
             return
         if body is not None:
             await self._app(scope, _replay(body, receive), send)
@@ -103,8 +103,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-async def refuse(error: ApiError, send: Send) -> None:
-    """Send an error in place of what the application would."""
+async def _refuse(error: ApiError, send: Send) -> None:
     headers = {"content-type": "application/json", "content-length": str(len(error.encoded)), **error.headers}
     encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": error.status, "headers": encoded})

@@ -99,7 +99,7 @@ class Scheduler:
             self._fail(error)
             self._batch.reset()
             return
-        moved = {}
+        moved: dict[Job, None] = {}
         for row, piece in pieces:
             if (job := self._jobs.get(row)) is not None:
                 job.progressed(row, piece)

@@ -44,7 +44,7 @@ def serve(session: Session, settings: ServeSettings, ready: Callable[[str], None
         log("ready", host=settings.host, port=port, model=session.model_name, keys=keys is not None)
         ready(f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{port}")
         config = uvicorn.Config(
-            app,  # type: ignore[arg-type]
+            app,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -66,6 +66,7 @@ class Service:
         own: PreTrainedTokenizerBase = copy.deepcopy(base.tokenizer)
         self.scheduler = Scheduler(ContinuousBatch(base.model, own, stop_ids, self._limits.rows, base=base.ref))
         self.metrics = Metrics(lambda: self.scheduler.rows)
+        self._vocabulary = base.model.get_input_embeddings().weight.shape[0]
         self._aside = ThreadPoolExecutor(1, "selfedit-aside")
         self._under_way = 0
         self._seconds = _USUAL_SECONDS
@@ -156,8 +157,7 @@ class Service:
         window, length = self.session.base.context_window, len(prompt.tokens)
         if not length:
             raise ApiError(400, "The prompt is empty.", "prompt")
-        vocabulary = self.session.base.model.get_input_embeddings().num_embeddings
-        if not all(token < vocabulary for token in prompt.tokens):
+        if max(prompt.tokens) >= (vocabulary := self._vocabulary):
             raise ApiError(400, f"The model has tokens 0 to {vocabulary - 1}.", "prompt")
         if length + (max_tokens or 1) > window:
             asked = f"; with {max_tokens} for the answer" if max_tokens else ", so that"

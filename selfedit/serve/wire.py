@@ -8,13 +8,24 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from selfedit.serve.settings import Limits
 
 _LIMITS = Limits()
 _INT64 = 2**63 - 1
 
+
+def _encodable(text: str) -> str:
+    """JSON can name half a character, which no tokenizer reads."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("the text has half of a surrogate pair") from error
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
 Zero = Annotated[float, Field(ge=0, le=0)]
 Nothing = Annotated[list[Any] | dict[str, Any], Field(max_length=0)]
 
@@ -33,14 +44,14 @@ class TextPart(_Asked):
     """A part of a message; only text is understood."""
 
     type: Literal["text"]
-    text: str
+    text: Text
 
 
 class ChatMessage(_Asked):
     """One turn of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
+    content: Text | list[TextPart]
     name: str | None = None
 
     @property
@@ -53,7 +64,7 @@ class ChatMessage(_Asked):
 class _Sampled(_Asked):
     """What both kinds of requests may say."""
 
-    model: Annotated[str, Field(max_length=200)]
+    model: Annotated[Text, Field(max_length=200)]
     max_tokens: Annotated[int | None, Field(ge=1, le=_INT64)] = None
     temperature: Annotated[
         float | None, Field(ge=0, le=2, description="0, the default, gives the likeliest answer.")
@@ -61,8 +72,8 @@ class _Sampled(_Asked):
     top_p: Annotated[float | None, Field(gt=0, le=1)] = None
     n: Annotated[int | None, Field(ge=1, le=_LIMITS.choices)] = None
     stop: (
-        Annotated[str, Field(min_length=1)]
-        | Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=4)]
+        Annotated[Text, Field(min_length=1)]
+        | Annotated[list[Annotated[Text, Field(min_length=1)]], Field(max_length=4)]
         | None
     ) = None
     seed: Annotated[int | None, Field(ge=-_INT64, le=_INT64)] = None
@@ -92,7 +103,7 @@ class ChatRequest(_Sampled):
     metadata: dict[str, str] | None = None
     store: Literal[False] | None = None
     topic: Annotated[
-        str, Field(description="Ours: the title of a document or passage that the question is about.", max_length=500)
+        Text, Field(description="Ours: the title of a document or passage that the question is about.", max_length=500)
     ] = ""
 
     @property
@@ -107,7 +118,7 @@ Token = Annotated[int, Field(ge=0, le=_INT64)]
 class TextRequest(_Sampled):
     """The body of /v1/completions."""
 
-    prompt: str | Annotated[list[str], Field(max_length=_LIMITS.choices)] | list[Token] | list[list[Token]]
+    prompt: Text | Annotated[list[Text], Field(max_length=_LIMITS.choices)] | list[Token] | list[list[Token]]
     logprobs: Annotated[int | None, Field(ge=0, le=_LIMITS.top_logprobs)] = None
     echo: Literal[False] | None = None
     suffix: Literal[""] | None = None
@@ -119,7 +130,7 @@ class TextRequest(_Sampled):
         if isinstance(self.prompt, str):
             return [self.prompt]
         if self.prompt and isinstance(self.prompt[0], int):
-            return [self.prompt]  # type: ignore[list-item]
+            return [self.prompt]
         return list(self.prompt)  # type: ignore[arg-type]
 
     @property

@@ -43,6 +43,16 @@ class Running:
     session: Session
     service: Service
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """No token is written for the time of the block."""
+        go_on = threading.Event()
+        self.service.scheduler.between(lambda _: go_on.wait(60))
+        try:
+            yield
+        finally:
+            go_on.set()
+
 
 @contextmanager
 def running(session: Session, keys: Keys | None = None, limits: Limits | None = None) -> Iterator[Running]:
@@ -50,7 +60,7 @@ def running(session: Session, keys: Keys | None = None, limits: Limits | None = 
     settings = ServeSettings(port=0, limits=limits or Limits())
     service = Service(session, settings)
     with bound_socket(settings.host, 0) as listening:
-        config = uvicorn.Config(make_app(service, keys), log_config=None, timeout_graceful_shutdown=2)  # type: ignore[arg-type]
+        config = uvicorn.Config(make_app(service, keys), log_config=None, timeout_graceful_shutdown=2)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
