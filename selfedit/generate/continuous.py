@@ -17,6 +17,10 @@ from selfedit.multilora.kv_cache import KVCache
 from selfedit.multilora.merge import check_base
 from selfedit.types import ModelRef
 
+_CROWD, _LONGEST_WAIT = 8, 4
+"""For each so many live rows those that come wait a step, up to so many: they are then read several in one pass, which
+stops the others less often. With few rows nobody waits."""
+
 
 class ContinuousBatch:
     """A batch that goes on as long as somebody asks. It runs the same loop as `BatchedGenerator`.
@@ -52,6 +56,7 @@ class ContinuousBatch:
         self._slots = AdapterSlots(model, slots)
         self._waiting: deque[Row] = deque()
         self._decoder = self._empty_decoder()
+        self._steps = 0  # Since a row was let in.
 
     @property
     def waiting(self) -> int:
@@ -88,7 +93,9 @@ class ContinuousBatch:
 
         Returns those rows with the text that came with it where they stream; `completion` is set in those that ended.
         """
-        self._let_in()
+        self._steps += 1
+        if self._steps > min(_LONGEST_WAIT, len(self._decoder.live) // _CROWD):
+            self._let_in()
         self._decoder.multi = self._slots.multi
         rows = self._decoder.step()
         pieces = [(row, row.advance(self.tokenizer, self.stop_ids)) for row in rows]
@@ -128,6 +135,7 @@ class ContinuousBatch:
                 return
             row.slot = slot if model.adapter is not None else None
             self._decoder.add([self._waiting.popleft()])
+            self._steps = 0
 
     def _reserve(self, row: Row) -> bool:
         """Make room for the keys and values of one more row, if there is memory."""

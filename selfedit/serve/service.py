@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from transformers import PreTrainedTokenizerBase
 
@@ -66,7 +66,8 @@ class Service:
         own: PreTrainedTokenizerBase = copy.deepcopy(base.tokenizer)
         self.scheduler = Scheduler(ContinuousBatch(base.model, own, stop_ids, self._limits.rows, base=base.ref))
         self.metrics = Metrics(lambda: self.scheduler.rows)
-        self._vocabulary = base.model.get_input_embeddings().weight.shape[0]
+        embeddings: Any = base.model.get_input_embeddings()
+        self._vocabulary = int(embeddings.weight.shape[0])
         self._aside = ThreadPoolExecutor(1, "selfedit-aside")
         self._under_way = 0
         self._seconds = _USUAL_SECONDS

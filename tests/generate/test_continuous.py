@@ -99,6 +99,21 @@ def test_a_cancelled_row_frees_its_place_and_its_slot_at_once(model: Any, models
     assert rows[2].completion is not None and rows[2].completion.text == expected[2]
 
 
+def test_in_a_crowd_those_who_come_are_let_in_together(model: Any) -> None:
+    running = batch(model, max_rows=20)
+    for prompt in prompts(16):
+        running.add(Request(prompt, BARE, max_new_tokens=20))
+    running.step()
+    assert running.rows == 16
+    seen = []
+    for prompt in prompts(3, seed=1):
+        running.add(Request(prompt, BARE, max_new_tokens=20))
+        running.step()
+        seen.append(running.rows)
+    running.close()
+    assert seen == [16, 16, 19]
+
+
 def test_rows_go_on_after_the_model_was_lent(model: Any, models: list[Model]) -> None:
     requests = [Request(p, models[i], max_new_tokens=10) for i, p in enumerate(prompts(4))]
     expected = alone(model, requests)
