@@ -116,7 +116,7 @@ def test_other_paths_and_methods(http: httpx.Client) -> None:
 
 def test_keys(server: Running) -> None:
     def ask(authorization: str | bytes | None, path: str = CHAT) -> httpx.Response:
-        headers = {} if authorization is None else {"Authorization": authorization}
+        headers: Any = {} if authorization is None else {"Authorization": authorization}
         return httpx.request("GET" if path != CHAT else "POST", server.url + path, headers=headers)
 
     wrong = [None, "", "Bearer", "Bearer wrong", f"Basic {KEYS[Role.ASK]}", f"Bearer {KEYS[Role.ASK]}x", b"Bearer \xe9"]
