@@ -16,7 +16,7 @@ from selfedit.cli.output import curve
 from tests.cli.run import Cli
 
 LINEAGE = ("use", "rollback", "diff", "forget", "consolidate")
-COMMANDS = ("learn", "ask", "chat", "versions", "show", "export", *LINEAGE, "demo", "doctor", "estimate")
+COMMANDS = ("learn", "ask", "chat", "serve", "versions", "show", "export", *LINEAGE, "demo", "doctor", "estimate")
 
 
 def test_help_and_version_are_quick_and_load_nothing(cli: Cli) -> None:
