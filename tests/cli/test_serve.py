@@ -23,12 +23,14 @@ def test_no_store(cli: Cli, tmp_path: Path) -> None:
 def test_a_port_in_use(cli: Cli, store: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        line = cli.refused("serve", "--port", str(port), store=store)
+        line = cli.refused("serve", "--port", str(port), store=store, torch=True)
     assert line == f"Cannot listen on 127.0.0.1:{port}: address already in use. Name another port with --port."
 
 
 def test_a_host_that_is_not_here(cli: Cli, store: Path) -> None:
-    assert "Name this machine with --host" in cli.refused("serve", "--host", "no.such.host.invalid", store=store)
+    assert "Name this machine with --host" in cli.refused(
+        "serve", "--host", "no.such.host.invalid", store=store, torch=True
+    )
 
 
 def test_a_key_file_that_others_can_read(cli: Cli, store: Path, tmp_path: Path) -> None:

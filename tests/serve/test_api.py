@@ -25,12 +25,12 @@ def said(question: str) -> list[Any]:
 
 def settled(server: Running) -> None:
     """Wait until nothing is under way, which must come soon."""
-    for _ in range(200):
-        if httpx.get(f"{server.url}/healthz").json() | {"rows_live": 0, "rows_waiting": 0} == (
-            health := httpx.get(f"{server.url}/healthz").json()
-        ):
-            return
-        time.sleep(0.02)
+    with httpx.Client(base_url=server.url, timeout=60) as http:
+        for _ in range(200):
+            health = http.get("/healthz").json()
+            if health["rows_live"] == health["rows_waiting"] == 0:
+                return
+            time.sleep(0.02)
     raise AssertionError(health)
 
 
