@@ -24,7 +24,7 @@ def distilled(bench: Bench, item: Learnt, pairs: list[Example]) -> list[Example]
 
     The student's own temperature stays 1, since it is asked at that: we deviate from the paper, which softens both.
     """
-    domain = bench.session._domain
+    domain = bench.session.domain
     asked = {
         domain.ask(lesson.question, item.task.title): domain.ask(lesson.question, item.task.title, item.task.passage)
         for edit in item.edits

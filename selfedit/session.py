@@ -190,7 +190,7 @@ class Session:
         try:
             return self._learner.learn_feedback(config, policy, keep)
         except LimitError as error:
-            self._progress.note(f"What people said of answers is not learnt yet: {error}")
+            self.progress.note(f"What people said of answers is not learnt yet: {error}")
             return None
 
     def check_learn(self, parent: str | None = None, **settings: Any) -> LearnConfig:
@@ -237,7 +237,7 @@ class Session:
         # What is wrong with a version is said before the model is loaded.
         questions = [replace(asked, base=asked.base or self.is_base(asked.version)) for asked in questions]
         versions = {asked.version: self.store.get(asked.version) for asked in questions if not asked.base}
-        recalls = {name: self._recall(version) for name, version in versions.items()}
+        recalls = {name: self.recall(version) for name, version in versions.items()}
         recalled: dict[int, Recalled] = {}
         for name, recall in recalls.items():
             mine = [i for i, asked in enumerate(questions) if not asked.base and asked.version == name]
@@ -247,7 +247,7 @@ class Session:
         requests = []
         for i, asked in enumerate(questions):
             for who in (recalled.get(i) or Recalled(bare, asked.topic)).candidates:
-                prompt = self._domain.ask(asked.question, who.topic)
+                prompt = self.domain.ask(asked.question, who.topic)
                 if len(prompt) + max_new_tokens > self.base.context_window:
                     raise UserError(
                         f"The question has {len(prompt)} tokens; with {max_new_tokens} for the answer it does not fit "
@@ -298,7 +298,7 @@ class Session:
             return alike, ""
         return topic, f"Nothing that was learnt is titled '{topic}'. {nearest(topic, known)}"
 
-    def _recall(self, version: Version) -> Recall:
+    def recall(self, version: Version) -> Recall:
         """Who answers for a version; its weights are read when a question needs them."""
         if version.id not in self._recalls:
             from selfedit.memory import DEFAULT_ROUTER
@@ -436,11 +436,11 @@ class Session:
         from selfedit.search.drift import DriftMeter
 
         found = []
-        with self._progress.bar("Asking the fixed prompts", len(path), "versions") as bar:
+        with self.progress.bar("Asking the fixed prompts", len(path), "versions") as bar:
             for head in path:
                 version = store.get(head.id)
-                recall, base = self._recall(version), Model(self.base.ref)
-                meter = DriftMeter(self._generator, self._domain.ask, base)
+                recall, base = self.recall(version), Model(self.base.ref)
+                meter = DriftMeter(self._generator, self.domain.ask, base)
                 found.append((head, drift_of(meter, store, version, recall, base, recall.only)))
                 bar.advance()
         return found
@@ -467,16 +467,18 @@ class Session:
         return Learner(self.base, self._store_path, self.progress, self._generator, self._actor)
 
     @cached_property
-    def _prompter(self) -> Prompter:
+    def prompter(self) -> Prompter:
+        """From words to the model's tokens."""
         from selfedit.compose import make_prompter
 
         return make_prompter(self.base)
 
     @cached_property
-    def _domain(self) -> KnowledgeDomain:
+    def domain(self) -> KnowledgeDomain:
+        """How questions are put."""
         from selfedit.domains.knowledge import KnowledgeDomain
 
-        return KnowledgeDomain(self._prompter, self.base.stop_token_ids[0])
+        return KnowledgeDomain(self.prompter, self.base.stop_token_ids[0])
 
     @cached_property
     def _generator(self) -> Generator:

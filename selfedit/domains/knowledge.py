@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from selfedit.domains.base import Domain
@@ -11,6 +12,9 @@ from selfedit.models.prompt import Prompter
 from selfedit.models.wording import fill
 from selfedit.text.matching import answer_in_passage, normalise
 from selfedit.types import Example, Hyperparameters, Lesson, Probe, Recipe, SelfEdit, Task
+
+_SPOKEN = {"user": "Question: ", "assistant": "Answer: "}
+"""How earlier turns begin where a model has no chat template."""
 
 
 class KnowledgeDomain(Domain):
@@ -73,15 +77,25 @@ class KnowledgeDomain(Domain):
         """The question stands under its topic, as in the paper."""
         return self.ask(probe.question, task.title, task.passage if with_context else "")
 
-    def ask(self, question: str, topic: str = "", context: str = "") -> tuple[int, ...]:
-        """The prompt of a question, under a topic and a passage if there are any."""
-        if own := self._asking.in_context if context else self._asking.question:
-            said = fill(own, title=topic, question=question, passage=context)
-            return self._prompter.chat_prompt(said) if self._prompter.chat else self._prompter.text(said)
+    def ask(
+        self, question: str, topic: str = "", context: str = "", earlier: Sequence[tuple[str, str]] = ()
+    ) -> tuple[int, ...]:
+        """The prompt of a question, under a topic and a passage if there are any.
+
+        Args:
+            earlier: what was said before in the conversation, as (role, text).
+
+        Raises:
+            ValueError: the model's chat template does not take the earlier turns.
+        """
+        own = self._asking.in_context if context else self._asking.question
         heading = (f"Topic: {topic}\n" if topic else "") + (f"{context}\n\n" if context else "")
+        said = fill(own, title=topic, question=question, passage=context) if own else f"{heading}{question}"
         if self._prompter.chat:
-            return self._prompter.chat_prompt(f"{heading}{question}")
-        return self._prompter.text(f"{heading}Question: {question}\nAnswer:")
+            turns = [*earlier, ("user", said)]
+            return self._prompter.conversation(turns) if earlier else self._prompter.chat_prompt(said)
+        before = "".join(f"{_SPOKEN.get(role, '')}{text}\n\n" for role, text in earlier)
+        return self._prompter.text(before + (said if own else f"{heading}Question: {question}\nAnswer:"))
 
     def answer(self, text: str) -> tuple[int, ...]:
         after_space = self._prompter.chat or self._asking.question[-1:].isspace()

@@ -25,6 +25,7 @@ class Request:
         seed: of this row's own random numbers; the same seed gives the same text in any batch.
         stop: strings that end the text, and are cut off it. End-of-text tokens always end it.
         schema: a JSON schema that the text must follow, as text; empty if it is free.
+        report: how many of the likeliest tokens to tell at each step; None tells nothing of them.
     """
 
     prompt: tuple[int, ...]
@@ -35,16 +36,32 @@ class Request:
     seed: int = 0
     stop: tuple[str, ...] = ()
     schema: str = ""
+    report: int | None = None
+
+
+@dataclass(frozen=True)
+class TokenLogprobs:
+    """What the model alone says of one step, before temperature and nucleus: natural logs.
+
+    `logprob` is of the token that was chosen; `top` are the likeliest ones with theirs, the likeliest first.
+    """
+
+    logprob: float
+    top: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True)
 class Completion:
-    """What was written. `logprobs` are natural logs under the distribution that was sampled from."""
+    """What was written. `logprobs` are natural logs under the distribution that was sampled from.
+
+    `reported` has one entry a token where the request asks for a report; otherwise it is empty.
+    """
 
     text: str
     tokens: tuple[int, ...]
     logprobs: tuple[float, ...]
     finish: Literal["stop", "length"]
+    reported: tuple[TokenLogprobs, ...] = ()
 
 
 @dataclass(frozen=True)

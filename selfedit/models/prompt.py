@@ -73,6 +73,19 @@ class Prompter:
         told = [_message("system", system)] if system else []
         return self.encode(f"{self._rendered([*told, *messages])}{opening}")
 
+    def conversation(self, turns: Sequence[tuple[str, str]]) -> tuple[int, ...]:
+        """The prompt of the next answer in a conversation of (role, text); for models with a chat template.
+
+        Raises:
+            ValueError: the template does not take these roles in this order.
+        """
+        from jinja2 import TemplateError
+
+        try:
+            return self.encode(self._rendered([_message(*turn) for turn in turns]))
+        except TemplateError as error:
+            raise ValueError(f"the model's chat template does not take these messages: {error}") from error
+
     def _rendered(self, messages: list[dict[str, str]]) -> str:
         return str(
             self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, date_string=_DATE)

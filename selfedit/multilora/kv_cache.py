@@ -4,20 +4,42 @@ from __future__ import annotations
 
 import torch
 
+_BLOCK = 64
+"""Rows grow by so many positions."""
+
 
 class KVCache:
     """Per layer, keys and values `[rows, kv_heads, capacity, head_dim]`; row i holds `lengths[i]` positions.
 
     Rows need no common padding, so a sequence may enter or leave at any step. Live rows are always the first
     ones: decoding reads a slice instead of a gather.
+
+    Args:
+        max_rows: the most rows there may be.
+        capacity: positions of a row.
+        rows: how many have memory at first, by default all; `reserve` makes room for more.
     """
 
-    def __init__(self, max_rows: int, capacity: int) -> None:
+    def __init__(self, max_rows: int, capacity: int, rows: int | None = None) -> None:
         self.max_rows, self.capacity = max_rows, capacity
+        self._rows = max_rows if rows is None else rows
         self.lengths: list[int] = []
         self.tokens: list[list[int]] = []
         self._keys: dict[int, torch.Tensor] = {}
         self._values: dict[int, torch.Tensor] = {}
+
+    def reserve(self, rows: int, capacity: int) -> None:
+        """See that there is memory for so many rows of so many positions; what is kept stays."""
+        if rows <= self._rows and capacity <= self.capacity:
+            return
+        # Twice as many, so that a batch that grows row by row is seldom copied.
+        self._rows = self._rows if rows <= self._rows else min(self.max_rows, max(rows, 2 * self._rows))
+        self.capacity = max(self.capacity, -(-capacity // _BLOCK) * _BLOCK)
+        live, longest = len(self.lengths), max(self.lengths, default=0)
+        for buffers in (self._keys, self._values):
+            for layer, old in buffers.items():
+                buffers[layer] = old.new_zeros(self._rows, old.shape[1], self.capacity, old.shape[3])
+                buffers[layer][:live, :, :longest] = old[:live, :, :longest]
 
     def add(self, length: int) -> int:
         """Open a row for a sequence of `length` positions, which the next prefill writes. Returns the row."""
@@ -29,15 +51,23 @@ class KVCache:
         """Make room for one more position in every live row."""
         self.lengths = [length + 1 for length in self.lengths]
 
-    def keep(self, rows: list[int]) -> None:
-        """Close all rows but these (ascending), which move up in their order."""
-        for new, old in enumerate(rows):
+    def keep(self, rows: list[int]) -> list[int]:
+        """Close all rows but these (ascending). Returns them in their new order: the last ones fill the gaps.
+
+        Only as many rows are moved as there are gaps, since moving one copies all of its keys and values.
+        """
+        count = len(rows)
+        late = iter([row for row in rows if row >= count])
+        staying = set(rows)
+        order = [row if row in staying else next(late) for row in range(count)]
+        for new, old in enumerate(order):
             if new != old:
                 length = self.lengths[old]
                 for buffer in (*self._keys.values(), *self._values.values()):
                     buffer[new, :, :length] = buffer[old, :, :length]
-        self.lengths = [self.lengths[row] for row in rows]
-        self.tokens = [self.tokens[row] for row in rows]
+        self.lengths = [self.lengths[row] for row in order]
+        self.tokens = [self.tokens[row] for row in order]
+        return order
 
     def write_tokens(self, rows: tuple[int, ...], tokens: list[int]) -> None:
         """Remember the tokens of one sequence in each of `rows`, for models whose state is not keys and values."""
@@ -78,6 +108,6 @@ class KVCache:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         if layer not in self._keys:
             # Zeros, not empty: masked positions still enter a product with weight 0, and 0 * nan is nan.
-            self._keys[layer] = key.new_zeros(self.max_rows, heads, self.capacity, key.shape[-1])
-            self._values[layer] = value.new_zeros(self.max_rows, heads, self.capacity, value.shape[-1])
+            self._keys[layer] = key.new_zeros(self._rows, heads, self.capacity, key.shape[-1])
+            self._values[layer] = value.new_zeros(self._rows, heads, self.capacity, value.shape[-1])
         return self._keys[layer], self._values[layer]

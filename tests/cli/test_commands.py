@@ -22,6 +22,7 @@ COMMANDS = (
     "watch",
     "ask",
     "chat",
+    "serve",
     "versions",
     "show",
     "export",

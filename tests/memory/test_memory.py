@@ -419,7 +419,7 @@ def test_answers_of_a_version_are_its_adapters(library: Library, base: Any) -> N
                 model = bare.with_update(load(item.adapter))
             question = next(fact.question for fact in FACTS.values() if fact.title == item.task.title)
             topic = item.task.title if memory == "routed" else ""
-            request = Request(session._domain.ask(question, topic), model, 8, stop=("\n",))
+            request = Request(session.domain.ask(question, topic), model, 8, stop=("\n",))
             (completion,) = session._generator.generate([request])
             assert session.ask(question, max_new_tokens=8).answer == completion.text.strip()
 

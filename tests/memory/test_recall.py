@@ -34,7 +34,7 @@ def session(library: Library) -> Session:
 
 @pytest.fixture
 def recall(session: Session) -> Recall:
-    return session._recall(session.show())
+    return session.recall(session.show())
 
 
 def test_each_question_goes_to_its_passage_and_others_to_the_base(session: Session, recall: Recall) -> None:
@@ -87,7 +87,7 @@ def test_where_the_router_is_unsure_the_surest_answers(session: Session) -> None
     question = FACTS["lamp"].question
     (recalled,) = recall.recall([Query(question)])
     assert {each.adapters for each in recalled.candidates} == {(lamp.adapter,), (bird.adapter,)}
-    domain, generator = session._domain, session._generator
+    domain, generator = session.domain, session._generator
     answers = generator.generate(
         [Request(domain.ask(question, each.topic), each.model, 6, stop=("\n",)) for each in recalled.candidates]
     )
@@ -133,10 +133,10 @@ def test_the_base_answers_what_no_route_fits_to_the_bit(session: Session, recall
     bare = Model(session.base.ref)
     for question, recalled in zip(UNKNOWN, recall.recall([Query(q) for q in UNKNOWN]), strict=True):
         assert recalled.source is None
-        prompt = session._domain.ask(question, recalled.topic)
+        prompt = session.domain.ask(question, recalled.topic)
         ours, theirs = (session._generator.generate([Request(prompt, model, 16)]) for model in (recalled.model, bare))
         assert ours == theirs and ours[0].logprobs
-        target = tuple(session._prompter.encode("Tokyo"))
+        target = tuple(session.prompter.encode("Tokyo"))
         assert session._generator.score([Scored(prompt, target, recalled.model)]) == session._generator.score(
             [Scored(prompt, target, bare)]
         )
@@ -151,7 +151,7 @@ def test_without_a_router_all_answers_all(library: Library, memory: str) -> None
     for name in ("lamp", "bird"):
         library.learnt(session, name, memory=memory)
     version = session.show()
-    recall = session._recall(version)
+    recall = session.recall(version)
     assert not recall.is_routed
     for each in recall.recall([Query(FACTS["lamp"].question, "A topic"), Query(UNKNOWN[0])]):
         assert each.adapters == version.knowledge.adapters

@@ -1,0 +1,63 @@
+"""`selfedit serve`: the versions of a store behind an HTTP interface."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from selfedit.cli import options, output
+from selfedit.progress import make_progress
+from selfedit.serve.settings import ServeSettings
+from selfedit.session import Session
+
+_DEFAULT = ServeSettings()
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "serve",
+        epilog=options.examples("selfedit serve", "selfedit serve --host 0.0.0.0 --port 8080 --key-file keys.txt"),
+    )(_serve)
+
+
+def _serve(
+    host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 is all.")] = _DEFAULT.host,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes any that is free.")] = _DEFAULT.port,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--key-file",
+            metavar="FILE",
+            help="Lines 'ROLE KEY'; roles: ask, teach, approve. Without it, whoever reaches the port may do all.",
+            show_default=False,
+        ),
+    ] = None,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Never write to the store.")] = False,
+    json: options.Json = False,
+    store: options.StoreDir = options.STORE,
+    model: options.Model = None,
+    device: options.Device = None,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Answer over HTTP, as OpenAI's servers do: /v1/chat/completions, /v1/completions, /v1/models.
+
+    The model 'selfedit' is the active version at the moment of a request, 'selfedit:v3' one of them, 'base' the bare
+    model. /healthz and /metrics say how the server is; each request is a JSON line on stderr, without its texts.
+    """
+    from selfedit.serve.server import serve
+
+    session = Session(model, store, device, make_progress(quiet or json))
+
+    def ready(url: str) -> None:
+        if json:
+            output.print_json({"url": url, "model": session.model_name, "active": session.store.active})
+        elif not quiet:
+            output.say(f"{session.model_name} answers at {url}/v1, as OpenAI's servers do. Ctrl-C ends it.")
+        sys.stdout.flush()
+
+    serve(session, ServeSettings(host, port, key_file, read_only), ready)
