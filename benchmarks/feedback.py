@@ -70,7 +70,7 @@ def main() -> None:
     seconds = time.monotonic() - started
     after = {name: asked(session, questions) for name, questions in sets.items()}
     made = (*result.versions, *result.pending, *result.rejected)
-    record = {
+    record: dict[str, Any] = {
         "machine": machine(),
         "software": software_versions(),
         "seconds": seconds,
