@@ -101,6 +101,8 @@ def _settings(settings: Mapping[str, Any]) -> str:
     parts = []
     for name, value in settings.items():
         if isinstance(value, Mapping):
+            if not any(each is not None for each in value.values()):
+                continue
             parts.append(f"{name} ({_settings(value)})")
         elif value is not None:
             parts.append(f"{name} {value}")

@@ -294,7 +294,9 @@ class Updater:
 
     def _examples(self, item: Learnt) -> tuple[Example, ...]:
         hyperparameters = self.config.edit_training.hyperparameters()
-        return self._search.join([item.task], item.edits, hyperparameters, item.seed).examples
+        # Each of several edits teaches the passage, too: once is enough.
+        several = len(item.edits) > 1
+        return self._search.join([item.task], item.edits, hyperparameters, item.seed, unique=several).examples
 
     def _train(self, recipes: Sequence[Recipe], model: Model) -> list[str]:
         """Adapters by the hashes under which the store keeps them, a chunk at a time; empty for one that diverged.

@@ -27,7 +27,7 @@ _TOGETHER = 4
 _MORE_FREEDOM = 0.3
 """By what part of it the temperature rises with each further attempt at a span."""
 
-_REWORDED = 3
+_REWORDED = 2
 """Attempts at each other wording."""
 _FREE = 2.0
 """What the temperature is multiplied by for other wordings, which are to differ."""

@@ -228,7 +228,12 @@ def cases(all: Sequence[Feedback], seen: Set[str]) -> list[Case]:
     Args:
         seen: the ids of what updates have seen to.
     """
-    return [Case(tuple(given), any(each.id not in seen for each in given)) for given in latest(all).values()]
+    found = []
+    for given in latest(all).values():
+        # That an answer was wrong is nothing new where somebody has said since what is right.
+        telling = [each for each in given if each.answer] or given
+        found.append(Case(tuple(given), any(each.id not in seen for each in telling)))
+    return found
 
 
 def _content(each: Feedback) -> tuple[str, str, str]:
