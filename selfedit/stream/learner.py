@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from selfedit.errors import UserError
-from selfedit.learn.prepare import known_as
 from selfedit.learn.run import LearnResult
 from selfedit.rules import LimitError
 from selfedit.store import Store
@@ -31,9 +30,9 @@ class Learner:
 
     Args:
         at_once: files that may go together.
-        forget_deleted: whether a document is forgotten whose file is gone.
 
     Attributes:
+        said: the hashes of what each file that is there says.
         until: when a batch that hit a limit may be tried again; None where none did.
         learnt, asides: how many documents were learnt and things set aside, since this began.
     """
@@ -46,13 +45,11 @@ class Learner:
         clock: Clock,
         tell: Tell,
         at_once: int = 16,
-        forget_deleted: bool = False,
     ) -> None:
         self._teacher, self._store, self._state, self._clock, self._tell = teacher, store, state, clock, tell
-        self._at_once, self._forget_deleted = at_once, forget_deleted
+        self._at_once = at_once
         self._known = Known(store)
-        self._said: dict[str, set[str]] = {}  # The hashes of what each file that is there says.
-        self._gone: list[Path] = []
+        self.said: dict[str, set[str]] = {}
         self.until: datetime | None = None
         self.learnt = self.asides = 0
 
@@ -136,51 +133,16 @@ class Learner:
         self.asides += 1
         self._tell(Event("aside", f"{aside.where}: {aside.why}", {"where": aside.where, "why": aside.why}))
 
-    def gone(self, path: Path) -> None:
-        """Take note that a file is gone."""
-        self._said.pop(str(path), None)
-        self._gone.append(path)
-
-    def forget_gone(self) -> None:
-        """Forget what files said that are gone, if that is wanted, and no other file says the same.
-
-        Call it when all files that are there have been looked at: one may only have got another name.
-        """
-        gone, self._gone = self._gone, []
-        there = {each for said in self._said.values() for each in said}
-        for path in gone:
-            name = known_as(path, self._store.path)
-            active = self._store.active
-            known = self._store.get(active).knowledge.documents if active is not None else ()
-            for document in known:
-                if document.path != name or document.sha256 in there or path.exists():
-                    continue
-                if not self._forget_deleted:
-                    text = f"{shown(path)} is gone, and is known still: selfedit forget {document.sha256[:12]}"
-                    self._tell(Event("deleted", text, {"path": str(path), "sha256": document.sha256}))
-                    continue
-                self._state.set_forgotten(name, document.sha256)
-                version = self._teacher.forget(document.sha256[:12])
-                self._tell(Event("forgot", f"{shown(path)}: version {version}", {"path": name, "version": version}))
-
-    def missing(self, folder: Path) -> list[Path]:
-        """The files in a folder that the active version knows and that are not there."""
-        active = self._store.active
-        known = self._store.get(active).knowledge.documents if active is not None else ()
-        paths = dict.fromkeys(self._store.home / document.path for document in known)
-        inside = folder.resolve()
-        return [path for path in paths if path.is_relative_to(inside) and not path.exists()]
-
     def _new(self, path: Path) -> Item | None:
         """A file that is to be learnt; None where nothing in it is, and the reason was kept."""
         try:
             item = read_item(path, self._store.path)
         except UserError as error:
-            self._said.pop(str(path), None)
+            self.said.pop(str(path), None)
             if path.exists():
                 self.set_aside(unreadable(path, str(error)))
             return None
-        self._said[item.path] = {document.sha256 for document in item.documents}
+        self.said[item.path] = {document.sha256 for document in item.documents}
         if all(map(self._is_settled, item.documents)):
             if all(map(self._is_done, item.documents)):
                 self._state.inbox.done(path)

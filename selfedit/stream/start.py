@@ -14,6 +14,7 @@ from selfedit.session import Session
 from selfedit.store import Store, parse_feedback
 from selfedit.stream.base import Clock, Source, Teacher, Tell
 from selfedit.stream.batcher import Batcher
+from selfedit.stream.deleted import Deleted
 from selfedit.stream.folder import FolderSource, check_folder, system_wait
 from selfedit.stream.learner import Learner
 from selfedit.stream.lines import LineSource
@@ -116,7 +117,9 @@ def _run(
         _ = session.base  # What is wrong with the model is wrong for all documents.
         clock = Clock()
         source = come if isinstance(come, Source) else LineSource(come, state.inbox)
-        learner = Learner(teacher, store, state, clock, tell, options.at_once, options.forget_deleted)
-        for path in learner.missing(folder) if folder is not None and options.forget_deleted else ():
-            learner.gone(path)
-        Stream(source, Batcher(options.settle, options.at_once), learner, clock, tell, status).run()
+        learner = Learner(teacher, store, state, clock, tell, options.at_once)
+        deleted = Deleted(teacher, store, state, tell, options.forget_deleted)
+        if folder is not None:
+            deleted.add_missing(folder)
+        batcher = Batcher(options.settle, options.at_once)
+        Stream(source, batcher, learner, deleted, clock, tell, status).run()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from selfedit.stream.base import Arrival, Aside, Changed, Clock, Event, Gone, Said, Source, Tell
 from selfedit.stream.batcher import Batcher
+from selfedit.stream.deleted import Deleted
 from selfedit.stream.learner import Learner
 
 _POLL_S = 1.0
@@ -20,9 +21,17 @@ class Stream:
     """
 
     def __init__(
-        self, source: Source, batcher: Batcher, learner: Learner, clock: Clock, tell: Tell, status: Tell
+        self,
+        source: Source,
+        batcher: Batcher,
+        learner: Learner,
+        deleted: Deleted,
+        clock: Clock,
+        tell: Tell,
+        status: Tell,
     ) -> None:
-        self._source, self._batcher, self._learner, self._clock = source, batcher, learner, clock
+        self._source, self._batcher, self._learner, self._deleted = source, batcher, learner, deleted
+        self._clock = clock
         self._tell, self._status = tell, status
 
     def run(self) -> None:
@@ -57,7 +66,7 @@ class Stream:
             self._back(learner.step())
         idle = not learner.batch.items and not len(batcher)
         if idle:
-            learner.forget_gone()
+            self._deleted.settle(learner.said)
         if self._source.ended and (idle or learner.is_held):
             return False
         for arrival in self._source.poll(0 if busy or self._ready else self._wait()):
@@ -79,7 +88,8 @@ class Stream:
             self._batcher.add(arrival, self._clock.seconds())
         elif isinstance(arrival, Gone):
             self._batcher.drop(arrival.path)
-            self._learner.gone(arrival.path)
+            self._learner.said.pop(str(arrival.path), None)
+            self._deleted.add(arrival.path)
         elif isinstance(arrival, Said):
             self._learner.feedback(arrival)
         elif isinstance(arrival, Aside):

@@ -14,6 +14,7 @@ from selfedit.learn.run import LearnResult
 from selfedit.store import Store
 from selfedit.stream.base import Arrival, Clock, Event, Source
 from selfedit.stream.batcher import Batcher
+from selfedit.stream.deleted import Deleted
 from selfedit.stream.learner import Learner
 from selfedit.stream.state import State
 from selfedit.stream.stream import Stream
@@ -128,9 +129,10 @@ class Bench:
         state = State(self.store.path)
         try:
             source = make if isinstance(make, Source) else make(state)
-            learner = Learner(self.teacher, self.store, state, self.clock, self.events.append, at_once, forget)
+            learner = Learner(self.teacher, self.store, state, self.clock, self.events.append, at_once)
+            deleted = Deleted(self.teacher, self.store, state, self.events.append, forget)
             batcher = Batcher(settle, at_once)
-            Stream(source, batcher, learner, self.clock, self.events.append, lambda _: None).run()
+            Stream(source, batcher, learner, deleted, self.clock, self.events.append, lambda _: None).run()
         finally:
             state.close()
 
