@@ -35,10 +35,10 @@ def corrected(session: Session, **settings: Any) -> Version:
 def test_the_adapter_of_the_passage_that_answers_is_trained_anew_and_answers_rightly(library: Library) -> None:
     session = library.session()
     before = library.learnt(session, "lamp", "bird")
-    assert session.ask(LAMP).answer != "Mira Sand"
+    assert "Mira Sand" not in session.ask(LAMP).answer
     said = told(session)
     version = corrected(session)
-    assert session.ask(LAMP).answer == "Mira Sand"
+    assert "Mira Sand" in session.ask(LAMP).answer
     assert (version.id, version.parent, version.action, version.feedback) == ("v2", "v1", "feedback", (said.id,))
     old, new = adapters(before), adapters(version)
     assert old["Veskara"] == new["Veskara"] and old["Marrowfen"] != new["Marrowfen"]
@@ -57,7 +57,7 @@ def test_a_later_answer_takes_the_place_of_the_earlier_one(library: Library) -> 
     corrected(session)
     told(session, answer="Ben Oar")
     version = corrected(session)
-    assert session.ask(LAMP).answer == "Ben Oar"
+    assert "Ben Oar" in session.ask(LAMP).answer
     (item,) = version.knowledge.learnt
     assert "Mira" not in item.task.passage and len([e for e in item.edits if "feedback" in e.id]) == 1
 
@@ -70,7 +70,7 @@ def test_what_the_base_answers_gets_an_adapter_of_its_own(library: Library) -> N
     version = corrected(session)
     own = version.knowledge.learnt[-1]
     assert own.document.path.startswith(FOLDER) and own.task.title == ""
-    assert session.ask("What colour is the door of Hollin?").answer == "dark green"
+    assert "dark green" in session.ask("What colour is the door of Hollin?").answer
     assert answers(session)["lamp"] == before["lamp"]
     change = session.forget("What colour is the door of Hollin?", gates=(), guards=())
     assert change.version is not None and len(change.version.knowledge.learnt) == 1
@@ -89,7 +89,7 @@ def test_the_next_learn_learns_it_and_a_document_that_changed_keeps_it(library: 
     version = session.learn([changed], **how).version
     assert version is not None and version.id == "v4"
     assert [item.document.path.startswith(FOLDER) for item in version.knowledge.learnt].count(True) == 1
-    assert session.ask(LAMP).answer == "Mira Sand"
+    assert "Mira Sand" in session.ask(LAMP).answer
 
 
 def test_what_it_would_forget_is_held_by_the_gate_keep(library: Library) -> None:
@@ -110,13 +110,13 @@ def test_people_who_disagree_wait_for_approval_and_the_others_do_not(library: Li
     told(session, answer="Ben Oar", who="ben")
     told(session, FACTS["bird"].question, "a grey owl", who="ben")
     result = session.learn_feedback(**HOW)
-    assert [v.id for v in result.versions] == ["v2"] and session.ask(FACTS["bird"].question).answer == "a grey owl"
+    assert [v.id for v in result.versions] == ["v2"] and "a grey owl" in session.ask(FACTS["bird"].question).answer
     (waiting,) = result.pending
     (flag,) = waiting.flags
     assert (waiting.id, flag.kind) == ("p1", "disagreement") and "ana: Mira Sand; ben: Ben Oar" in flag.excerpt
     assert open_cases(session.store) == []
     assert session.approve("p1").id == "v3"
-    assert session.ask(LAMP).answer == "Ben Oar"
+    assert "Ben Oar" in session.ask(LAMP).answer
 
 
 def test_only_called_wrong_has_nothing_to_learn_and_waits_for_an_answer(library: Library) -> None:
@@ -175,7 +175,7 @@ def test_in_one_adapter_for_all_it_is_trained_anew(library: Library) -> None:
     library.learnt(session, "lamp", memory="joint")
     told(session)
     corrected(session)
-    assert session.ask(LAMP).answer == "Mira Sand"
+    assert "Mira Sand" in session.ask(LAMP).answer
     told(session, answer="Ben Oar")
     version = corrected(session)
-    assert session.ask(LAMP).answer == "Ben Oar" and len(version.knowledge.learnt) == 2
+    assert "Ben Oar" in session.ask(LAMP).answer and len(version.knowledge.learnt) == 2
