@@ -25,7 +25,7 @@ def learn(library: Library, session: Session, *paths: Path, **settings: Any) -> 
 
 def titles(result: LearnResult) -> list[str]:
     assert result.version is not None, result.reason
-    return sorted(item.document.title for item in result.version.knowledge.learnt)
+    return sorted({item.document.title for item in result.version.knowledge.learnt})
 
 
 def test_what_is_flagged_waits_and_the_rest_is_learnt(library: Library) -> None:
