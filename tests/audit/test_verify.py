@@ -14,7 +14,7 @@ from selfedit.audit.head import Kept
 from selfedit.files.chain import FIRST, line_hash
 from tests.audit.tampering import KINDS, make_log, tamper, unsigned
 
-TIMES = 40
+TIMES = 15
 
 
 @pytest.mark.parametrize("kind", KINDS)

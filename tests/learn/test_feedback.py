@@ -13,11 +13,12 @@ from selfedit.types import Version
 from tests.lineage import FACTS, SETTINGS, Library, adapters, answers
 
 # A random model learns one answer by heart, if it is trained hard enough.
-HARD = {"rank": 8, "alpha": 16, "epochs": 140, "learning_rate": 0.02}
+HARD = {"rank": 8, "alpha": 16, "epochs": 60, "learning_rate": 0.02}
 HOW: dict[str, Any] = {k: v for k, v in SETTINGS.items() if k != "format"} | {
     "final_training": HARD,
     "max_answer_tokens": 12,
     "gates": ("corrected", "keep"),
+    "sentences": True,
 }
 LAMP = FACTS["lamp"].question
 RANDOM = pytest.mark.skip(reason="what a random model says behind the right answer is taken for right or wrong by luck")
@@ -69,7 +70,7 @@ def test_what_the_base_answers_gets_an_adapter_of_its_own(library: Library) -> N
     library.learnt(session, "lamp")
     before = answers(session)
     told(session, "What colour is the door of Hollin?", "dark green")
-    version = corrected(session)
+    version = corrected(session, final_training=HARD | {"epochs": 120})
     own = version.knowledge.learnt[-1]
     assert own.document.path.startswith(FOLDER) and own.task.title == ""
     assert "dark green" in session.ask("What colour is the door of Hollin?").answer
