@@ -84,7 +84,7 @@ def test_a_line_without_end_takes_no_memory() -> None:
 
 def test_from_standard_input_to_the_store(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    rows = [{"title": f"T{n}", "text": f"text {n}"} for n in range(5)]
+    rows: list[dict[str, Any]] = [{"title": f"T{n}", "text": f"text {n}"} for n in range(5)]
     rows += [{"question": "Who?", "answer": "me"}, {"question": "Who?", "wrong": True}, rows[0]]
     data = b"".join(json.dumps(row).encode() + b"\r\n" for row in rows) + b"{half"
     for _ in range(2):  # Sent again, nothing is done again.
