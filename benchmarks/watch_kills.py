@@ -65,6 +65,10 @@ def campaign(folder: Path, documents: int, kills: int, between_s: float, seed: i
     docs.mkdir()
     store = Store.open(folder / "store", create=True)
     store.set_rules(f"minutes_between: {between_s / 60}\n".encode(), "rules")
+    write(folder, 0)
+    Session(str(model), folder / "warm", "cpu").learn(
+        [folder / "0.json"], **SETTINGS
+    )  # Imports all.
     fork = multiprocessing.get_context("fork")
     killed, written, began = 0, 0, time.monotonic()
     process = fork.Process(target=watcher, args=(model, folder, events))
@@ -136,8 +140,6 @@ def main() -> None:
     parser.add_argument("--most-seconds", type=float, default=1800)
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
-    import peft  # noqa: F401 - loaded before the forks
-
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         result = campaign(
