@@ -66,9 +66,7 @@ def campaign(folder: Path, documents: int, kills: int, between_s: float, seed: i
     store = Store.open(folder / "store", create=True)
     store.set_rules(f"minutes_between: {between_s / 60}\n".encode(), "rules")
     write(folder, 0)
-    Session(str(model), folder / "warm", "cpu").learn(
-        [folder / "0.json"], **SETTINGS
-    )  # Imports all.
+    Session(str(model), folder / "warm", "cpu").learn([folder / "0.json"], **SETTINGS)  # Imports all.
     fork = multiprocessing.get_context("fork")
     killed, written, began = 0, 0, time.monotonic()
     process = fork.Process(target=watcher, args=(model, folder, events))
