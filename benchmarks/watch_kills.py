@@ -3,9 +3,9 @@
 python -m benchmarks.watch_kills
 
 100 small documents come into a folder that `selfedit watch` learns with a tiny random model, and 10 times, at random
-moments, the process is killed (SIGKILL) and begun again. The rules demand some seconds between updates, which the
-audit log is asked for afterwards. The processes are forks of one that has torch loaded, so that kills come in the
-middle of work.
+moments of an update, the process is killed (SIGKILL) and begun again. The rules demand some seconds between updates,
+which the audit log is asked for afterwards. The processes are forks of one that has torch loaded, so that kills come in
+the middle of work.
 """
 
 from __future__ import annotations
@@ -65,21 +65,27 @@ def campaign(folder: Path, documents: int, kills: int, between_s: float, seed: i
     docs.mkdir()
     store = Store.open(folder / "store", create=True)
     store.set_rules(f"minutes_between: {between_s / 60}\n".encode(), "rules")
+    write(folder, 0)
+    Session(str(model), folder / "warm", "cpu").learn([folder / "0.json"], **SETTINGS)  # Imports all.
     fork = multiprocessing.get_context("fork")
     killed, written, began = 0, 0, time.monotonic()
     process = fork.Process(target=watcher, args=(model, folder, events))
     process.start()
-    kill_at = sorted(draw.sample(range(1, documents), kills))
-    while time.monotonic() - began < most_s:
+    # Each kill comes somewhere in the update that follows when so many are known.
+    kill_at = [documents * number // kills for number in range(kills)]
+    done, changed, pace, moment = 0, began, 5.0, None
+    while time.monotonic() - began < most_s and (written < documents or done < documents or kill_at):
         time.sleep(draw.uniform(0.02, 0.4))
+        now = time.monotonic()
         if written < documents:
             write(docs, written)
             written += 1
-        elif len(known(store)) == documents:
-            break
-        if kill_at and written >= kill_at[0]:
-            kill_at.pop(0)
-            time.sleep(draw.uniform(0.0, 1.5))
+        if (count := len(known(store))) != done:
+            done, pace, changed = count, now - changed, now
+        if kill_at and moment is None and done >= kill_at[0]:
+            moment = now + draw.uniform(0.0, pace)
+        if moment is not None and now >= moment:
+            kill_at, moment = kill_at[1:], None
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
             process.join()
@@ -127,13 +133,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=100)
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--between", type=float, default=5.0)
+    parser.add_argument("--between", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--most-seconds", type=float, default=1800)
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
-    import peft  # noqa: F401 - loaded before the forks
-
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         result = campaign(
