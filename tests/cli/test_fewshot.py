@@ -15,6 +15,7 @@ from selfedit.files.peft_folder import save_adapter
 from tests.cli.run import Cli, error_of
 from tests.experiments.data import write_config
 from tests.store.make import make_adapter
+from tests.tiny import make_tiny_model
 
 ROWS = [{"input": text, "output": text[::-1]} for text in ("ab", "cd", "ef")]
 
@@ -82,7 +83,7 @@ def test_a_policy_is_trained_on(cli: Cli, tiny: Path, monkeypatch: pytest.Monkey
     assert "is of another size" in refused(cli, *solve[:-1], "--policy", "wide", torch=True)
 
 
-def test_a_policy_that_a_run_trained(cli: Cli, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_policy_that_a_run_trained(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     write_config(cli.folder)
     small = ("--set", "outer.rounds=1", "--set", "outer.training_seeds=1", "--set", "evaluation.conditions=[base]")
     assert cli.inside("train", "config.yaml", *small, "--device", "cpu", "--quiet", "--json").json["id"] == "config"
@@ -90,11 +91,11 @@ def test_a_policy_that_a_run_trained(cli: Cli, tiny: Path, monkeypatch: pytest.M
     solve = ("solve", name, "--fixed", "--max-tokens", "100", "--policy")
     own = cli.inside(*solve, "config:r1", "--model", "model", "--json").json
     assert own["policy"]["name"] == "config:r1"
-    assert (
-        cli.inside(*solve, "config", "--model", "model", "--json").json["policy"]["sha256"] == own["policy"]["sha256"]
-    )
+    newest = cli.inside(*solve, "config", "--model", "model", "--json").json
+    assert newest["policy"]["sha256"] == own["policy"]["sha256"]
+    make_tiny_model(cli.folder / "other", seed=5)
     monkeypatch.setattr(sys.modules["selfedit.models.load"], "_read", None)
-    other = refused(cli, *solve, "config", "--model", tiny, torch=True)
+    other = refused(cli, *solve, "config", "--model", "other", torch=True)
     assert re.search(r"The policy config was made for model, not for .*; use --model model", other)
     assert "has no policy 'r7': it has r1" in refused(cli, *solve, "config:r7", "--model", "model", torch=True)
 
