@@ -96,7 +96,7 @@ def test_a_policy_that_a_run_trained(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
     make_tiny_model(cli.folder / "other", seed=5)
     monkeypatch.setattr(sys.modules["selfedit.models.load"], "_read", None)
     other = refused(cli, *solve, "config", "--model", "other", torch=True)
-    assert re.search(r"The policy config was made for model, not for .*; use --model model", other)
+    assert re.search(r"The policy config was made for .*model, not for .*other; use --model ", other)
     assert "has no policy 'r7': it has r1" in refused(cli, *solve, "config:r7", "--model", "model", torch=True)
 
 
