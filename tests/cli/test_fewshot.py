@@ -15,6 +15,7 @@ from selfedit.files.peft_folder import save_adapter
 from tests.cli.run import Cli, error_of
 from tests.experiments.data import write_config
 from tests.store.make import make_adapter
+from tests.tiny import make_tiny_model
 
 ROWS = [{"input": text, "output": text[::-1]} for text in ("ab", "cd", "ef")]
 
@@ -90,10 +91,12 @@ def test_a_policy_that_a_run_trained(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
     solve = ("solve", name, "--fixed", "--max-tokens", "100", "--policy")
     own = cli.inside(*solve, "config:r1", "--model", "model", "--json").json
     assert own["policy"]["name"] == "config:r1"
-    assert (
-        cli.inside(*solve, "config", "--model", "model", "--json").json["policy"]["sha256"] == own["policy"]["sha256"]
-    )
+    newest = cli.inside(*solve, "config", "--model", "model", "--json").json
+    assert newest["policy"]["sha256"] == own["policy"]["sha256"]
+    make_tiny_model(cli.folder / "other", seed=5)
     monkeypatch.setattr(sys.modules["selfedit.models.load"], "_read", None)
+    other = refused(cli, *solve, "config", "--model", "other", torch=True)
+    assert re.search(r"The policy config was made for .*model, not for .*other; use --model ", other)
     assert "has no policy 'r7': it has r1" in refused(cli, *solve, "config:r7", "--model", "model", torch=True)
 
 
