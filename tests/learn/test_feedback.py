@@ -12,20 +12,23 @@ from selfedit.store import Feedback, differences
 from selfedit.types import Version
 from tests.lineage import FACTS, SETTINGS, Library, adapters, answers
 
-# A random model learns one answer by heart, if it is trained hard enough.
-HARD = {"rank": 8, "alpha": 16, "epochs": 60, "learning_rate": 0.02}
+# A random model learns one token by heart; what it says behind that is noise.
+HARD = {"rank": 8, "alpha": 16, "epochs": 20, "learning_rate": 0.02}
 HOW: dict[str, Any] = {k: v for k, v in SETTINGS.items() if k != "format"} | {
     "final_training": HARD,
-    "max_answer_tokens": 12,
+    "max_answer_tokens": 1,
     "gates": ("corrected", "keep"),
     "sentences": True,
 }
 LAMP = FACTS["lamp"].question
-RANDOM = pytest.mark.skip(reason="what a random model says behind the right answer is taken for right or wrong by luck")
 
 
-def told(session: Session, question: str = LAMP, answer: str = "Mira Sand", who: str = "ana") -> Feedback:
+def told(session: Session, question: str = LAMP, answer: str = "7", who: str = "ana") -> Feedback:
     return session.feedback([Feedback(question, answer, who=who)])[0]
+
+
+def said(session: Session, question: str) -> str:
+    return session.ask(question, max_new_tokens=1).answer
 
 
 def corrected(session: Session, **settings: Any) -> Version:
@@ -37,43 +40,42 @@ def corrected(session: Session, **settings: Any) -> Version:
 def test_the_adapter_of_the_passage_that_answers_is_trained_anew_and_answers_rightly(library: Library) -> None:
     session = library.session()
     before = library.learnt(session, "lamp", "bird")
-    assert "Mira Sand" not in session.ask(LAMP).answer
-    said = told(session)
+    assert said(session, LAMP) != "7"
+    stored = told(session)
     version = corrected(session)
-    assert "Mira Sand" in session.ask(LAMP).answer
-    assert (version.id, version.parent, version.action, version.feedback) == ("v2", "v1", "feedback", (said.id,))
+    assert said(session, LAMP) == "7"
+    assert (version.id, version.parent, version.action, version.feedback) == ("v2", "v1", "feedback", (stored.id,))
     old, new = adapters(before), adapters(version)
     assert old["Veskara"] == new["Veskara"] and old["Marrowfen"] != new["Marrowfen"]
     (item,) = [item for item in version.knowledge.learnt if item.task.title == "Marrowfen"]
-    assert 'The answer to "Who oils the lamp of Marrowfen?" is Mira Sand.' in item.task.passage
+    assert 'The answer to "Who oils the lamp of Marrowfen?" is 7.' in item.task.passage
     assert LAMP not in [probe.question for probe in item.task.probes]  # What is taught measures nothing.
     assert open_cases(session.store) == []
     assert session.learn_feedback(**HOW).versions == ()
     assert differences(session.store) == []
 
 
-@RANDOM
 def test_a_later_answer_takes_the_place_of_the_earlier_one(library: Library) -> None:
     session = library.session()
     library.learnt(session, "lamp")
     told(session)
     corrected(session)
-    told(session, answer="Ben Oar")
+    told(session, answer="9")
     version = corrected(session)
-    assert "Ben Oar" in session.ask(LAMP).answer
+    assert said(session, LAMP) == "9"
     (item,) = version.knowledge.learnt
-    assert "Mira" not in item.task.passage and len([e for e in item.edits if "feedback" in e.id]) == 1
+    assert "is 7." not in item.task.passage and len([e for e in item.edits if "feedback" in e.id]) == 1
 
 
 def test_what_the_base_answers_gets_an_adapter_of_its_own(library: Library) -> None:
     session = library.session()
     library.learnt(session, "lamp")
     before = answers(session)
-    told(session, "What colour is the door of Hollin?", "dark green")
-    version = corrected(session, final_training=HARD | {"epochs": 120})
+    told(session, "What colour is the door of Hollin?", "4")
+    version = corrected(session)
     own = version.knowledge.learnt[-1]
     assert own.document.path.startswith(FOLDER) and own.task.title == ""
-    assert "dark green" in session.ask("What colour is the door of Hollin?").answer
+    assert said(session, "What colour is the door of Hollin?") == "4"
     assert answers(session)["lamp"] == before["lamp"]
     change = session.forget("What colour is the door of Hollin?", gates=(), guards=())
     assert change.version is not None and len(change.version.knowledge.learnt) == 1
@@ -92,36 +94,35 @@ def test_the_next_learn_learns_it_and_a_document_that_changed_keeps_it(library: 
     version = session.learn([changed], **how).version
     assert version is not None and version.id == "v4"
     assert [item.document.path.startswith(FOLDER) for item in version.knowledge.learnt].count(True) == 1
-    assert "Mira Sand" in session.ask(LAMP).answer
+    assert said(session, LAMP) == "7"
 
 
-@RANDOM
 def test_what_it_would_forget_is_held_by_the_gate_keep(library: Library) -> None:
     session = library.session()
     library.learnt(session, "lamp")
     told(session)
     corrected(session)
-    # Another answer to the same question by a document, learnt in one adapter for all: the correction is lost.
-    result = library.learn(session, "bird", memory="joint", gates=("keep",))
+    # All in one adapter, which is hardly trained: the correction is lost.
+    weak = HARD | {"learning_rate": 1e-6}
+    result = library.learn(session, "bird", **(HOW | {"memory": "joint", "gates": ("keep",), "final_training": weak}))
     assert result.version is None and result.rejected is not None
     assert result.reason.startswith("the update forgets what is to stay right: 1 answers")
 
 
-@RANDOM
 def test_people_who_disagree_wait_for_approval_and_the_others_do_not(library: Library) -> None:
     session = library.session()
     library.learnt(session, "lamp", "bird")
     told(session, who="ana")
-    told(session, answer="Ben Oar", who="ben")
-    told(session, FACTS["bird"].question, "a grey owl", who="ben")
+    told(session, answer="9", who="ben")
+    told(session, FACTS["bird"].question, "5", who="ben")
     result = session.learn_feedback(**HOW)
-    assert [v.id for v in result.versions] == ["v2"] and "a grey owl" in session.ask(FACTS["bird"].question).answer
+    assert [v.id for v in result.versions] == ["v2"] and said(session, FACTS["bird"].question) == "5"
     (waiting,) = result.pending
     (flag,) = waiting.flags
-    assert (waiting.id, flag.kind) == ("p1", "disagreement") and "ana: Mira Sand; ben: Ben Oar" in flag.excerpt
+    assert (waiting.id, flag.kind) == ("p1", "disagreement") and "ana: 7; ben: 9" in flag.excerpt
     assert open_cases(session.store) == []
     assert session.approve("p1").id == "v3"
-    assert "Ben Oar" in session.ask(LAMP).answer
+    assert said(session, LAMP) == "9"
 
 
 def test_only_called_wrong_has_nothing_to_learn_and_waits_for_an_answer(library: Library) -> None:
@@ -180,7 +181,7 @@ def test_in_one_adapter_for_all_it_is_trained_anew(library: Library) -> None:
     library.learnt(session, "lamp", memory="joint")
     told(session)
     corrected(session)
-    assert "Mira Sand" in session.ask(LAMP).answer
-    told(session, answer="Ben Oar")
+    assert said(session, LAMP) == "7"
+    told(session, answer="9")
     version = corrected(session)
-    assert "Ben Oar" in session.ask(LAMP).answer and len(version.knowledge.learnt) == 2
+    assert said(session, LAMP) == "9" and len(version.knowledge.learnt) == 2
