@@ -48,9 +48,20 @@ class Option:
     whole: bool = False
 
 
+def no_sentences(bench: Bench, item: Learnt, statements: list[Example], pairs: list[Example]) -> list[Example]:
+    """The passage as a whole and the pairs, which is what `learn` trains on."""
+    return statements[:1] + pairs
+
+
+def upper(settings: Hyperparameters, first: int) -> Hyperparameters:
+    """With adapters on the layers from one on, of the default model's 30."""
+    layers = "|".join(str(layer) for layer in range(first, 30))
+    return replace(settings, lora=replace(settings.lora, target_modules=rf".*\.layers\.({layers})\..*_proj"))
+
+
 OPTIONS: dict[str, Option] = {
     "as it is": Option(),
-    "the passage, not each sentence": Option(lambda bench, item, statements, pairs: statements[:1] + pairs),
+    "the passage, not each sentence": Option(no_sentences),
     "pairs alone": Option(lambda bench, item, statements, pairs: pairs or statements),
     "one wording": Option(lambda bench, item, statements, pairs: statements + pairs[::2]),
     "distilled": Option(lambda bench, item, statements, pairs: statements + distilled(bench, item, pairs)),
@@ -58,7 +69,10 @@ OPTIONS: dict[str, Option] = {
     "batches of 4, twice the rate": Option(
         settings=lambda h: replace(h, batch_size=4, learning_rate=2 * h.learning_rate)
     ),
-    "4 epochs": Option(settings=lambda h: replace(h, epochs=4)),
+    "upper two thirds of the layers": Option(no_sentences, lambda h: upper(h, 10)),
+    "upper half of the layers": Option(no_sentences, lambda h: upper(h, 15)),
+    "upper third of the layers": Option(no_sentences, lambda h: upper(h, 20)),
+    "4 epochs": Option(no_sentences, lambda h: replace(h, epochs=4)),
     "an adapter a document": Option(whole=True),
 }
 AS_LEARNT, FIRST, RETRIEVED, BOTH = (
