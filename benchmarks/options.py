@@ -24,6 +24,7 @@ from selfedit.compose import compose
 from selfedit.files.journal import Unrecorded
 from selfedit.learn.config import learn_config
 from selfedit.memory.recall import Recall
+from selfedit.multilora.model import UPPER_HALF
 from selfedit.progress import make_progress
 from selfedit.routing import Query
 from selfedit.runtime import software_versions
@@ -53,10 +54,11 @@ def no_sentences(bench: Bench, item: Learnt, statements: list[Example], pairs: l
     return statements[:1] + pairs
 
 
-def upper(settings: Hyperparameters, first: int) -> Hyperparameters:
-    """With adapters on the layers from one on, of the default model's 30."""
-    layers = "|".join(str(layer) for layer in range(first, 30))
-    return replace(settings, lora=replace(settings.lora, target_modules=rf".*\.layers\.({layers})\..*_proj"))
+def upper(settings: Hyperparameters, rank: int | None = None, learning_rate: float | None = None) -> Hyperparameters:
+    """With adapters on the upper half of the layers."""
+    rank, rate = rank or settings.lora.rank, learning_rate or settings.learning_rate
+    lora = replace(settings.lora, target_modules=UPPER_HALF, rank=rank, alpha=2.0 * rank)
+    return replace(settings, lora=lora, learning_rate=rate)
 
 
 OPTIONS: dict[str, Option] = {
@@ -69,9 +71,9 @@ OPTIONS: dict[str, Option] = {
     "batches of 4, twice the rate": Option(
         settings=lambda h: replace(h, batch_size=4, learning_rate=2 * h.learning_rate)
     ),
-    "upper two thirds of the layers": Option(no_sentences, lambda h: upper(h, 10)),
-    "upper half of the layers": Option(no_sentences, lambda h: upper(h, 15)),
-    "upper third of the layers": Option(no_sentences, lambda h: upper(h, 20)),
+    "upper half of the layers": Option(no_sentences, lambda h: upper(h)),
+    "upper half, 1.5 times the rate": Option(no_sentences, lambda h: upper(h, learning_rate=1.5 * h.learning_rate)),
+    "upper half, rank 16": Option(no_sentences, lambda h: upper(h, rank=16)),
     "4 epochs": Option(no_sentences, lambda h: replace(h, epochs=4)),
     "an adapter a document": Option(whole=True),
 }
