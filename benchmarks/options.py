@@ -24,13 +24,24 @@ from selfedit.compose import compose
 from selfedit.files.journal import Unrecorded
 from selfedit.learn.config import learn_config
 from selfedit.memory.recall import Recall
-from selfedit.multilora.model import UPPER_HALF
 from selfedit.progress import make_progress
 from selfedit.routing import Query
 from selfedit.runtime import software_versions
 from selfedit.search.evaluator import Asked
 from selfedit.search.exam import Exam
-from selfedit.types import Example, Hyperparameters, Knowledge, Learnt, Model, Probe, Recipe, Task, Version, pooled
+from selfedit.types import (
+    UPPER_HALF,
+    Example,
+    Hyperparameters,
+    Knowledge,
+    Learnt,
+    Model,
+    Probe,
+    Recipe,
+    Task,
+    Version,
+    pooled,
+)
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,8 @@ from statistics import median
 
 from benchmarks.machine import machine
 from benchmarks.options import Bench
-from selfedit.multilora.model import UPPER_HALF
 from selfedit.runtime import software_versions
-from selfedit.types import Recipe
+from selfedit.types import UPPER_HALF, Recipe
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from selfedit.multilora.lower_layers import LowerLayers, lower_layers, upper_hal
 from selfedit.multilora.packed_attention import shares_beginnings
 from selfedit.multilora.packed_batch import PackedBatch, SequenceDropout, packed_positions, use_batch
 from selfedit.multilora.padded import can_pack, padded_hidden_states
-from selfedit.types import Adapter, LoraFactors, LoraSpec
+from selfedit.types import UPPER_HALF, Adapter, LoraFactors, LoraSpec
 
 
 class MultiLoraModel:
@@ -223,10 +223,6 @@ class MultiLoraModel:
             stacks[name] = Stack(*views)
             start = stop
         return stacks
-
-
-UPPER_HALF = "upper-half"
-"""All linear layers of the upper half of the decoder: a name of ours beside PEFT's `all-linear`."""
 
 
 def resolve_targets(model: PreTrainedModel, target_modules: str | tuple[str, ...]) -> list[str]:

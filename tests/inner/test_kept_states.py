@@ -13,8 +13,8 @@ from selfedit.inner.batched import BatchedInnerLoop
 from selfedit.inner.kept_states import KeptStates
 from selfedit.inner.peft import PeftInnerLoop
 from selfedit.multilora.lower_layers import upper_half
-from selfedit.multilora.model import UPPER_HALF, MultiLoraModel, resolve_targets
-from selfedit.types import Recipe
+from selfedit.multilora.model import MultiLoraModel, resolve_targets
+from selfedit.types import UPPER_HALF, Recipe
 from tests.engine import VOCAB, load_tiny, train
 from tests.inner.test_batched import distance, flat
 from tests.recipes import recipe
