@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export OMP_WAIT_POLICY := passive
 export GOMP_SPINCOUNT := 0
 
-# Without what was compiled, every process that a test starts would compile all of it anew.
+# What is imported is compiled once. Without what was compiled, every process that a test starts would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-slow test-all check lint types format clean
@@ -47,7 +47,7 @@ format: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
 
 clean:

@@ -183,7 +183,7 @@ def test_interrupt(cli: Cli, document: Path, questions: Path, tiny: Path) -> Non
     deadline = time.monotonic() + 60
     while b"before" not in b"".join(path.read_bytes() for path in journals()) and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(2)
+    time.sleep(0.5)
     os.kill(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130 and out == b""
