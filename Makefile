@@ -31,7 +31,7 @@ test-all: $(VENV)/.installed
 
 # Types take one core for a minute or two, so that the tests begin beside them.
 check: lint
-	$(MAKE) --jobs 2 --output-sync types test-all
+	$(MAKE) --jobs 2 types test-all
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
