@@ -241,6 +241,17 @@ def resolve_targets(model: PreTrainedModel, target_modules: str | tuple[str, ...
     for target in targets if isinstance(targets, list) else ():
         if not any(name == target or name.endswith(f".{target}") for name in modules):
             raise UserError(f"target_modules: the model has no layer '{target}'. {nearest(target, ends)}")
+    # What PEFT says hangs on nothing else; for a model of 30 layers it takes seconds.
+    key = (type(model), model.config.to_json_string(use_diff=False), target_modules)
+    if key not in _targeted:
+        _targeted[key] = _targeted_by_peft(model, targets)
+    return [name for name in modules if name in _targeted[key]]
+
+
+_targeted: dict[tuple[type, str, str | tuple[str, ...]], frozenset[str]] = {}
+
+
+def _targeted_by_peft(model: PreTrainedModel, targets: str | list[str]) -> frozenset[str]:
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PEFT tells that GPT-2's layers are transposed; here only names matter.
         skeleton = type(model)(model.config)
@@ -249,8 +260,7 @@ def resolve_targets(model: PreTrainedModel, target_modules: str | tuple[str, ...
         except ValueError as error:
             reason = str(error).partition("\n")[0]
             raise UserError(f"target_modules: {targets!r} names no layers that LoRA can adapt ({reason}).") from error
-    names = set(peft.targeted_module_names)
-    return [name for name in modules if name in names]
+    return frozenset(peft.targeted_module_names)
 
 
 def layer_shapes(model: PreTrainedModel, layers: Collection[str]) -> dict[str, tuple[int, int]]:
