@@ -13,7 +13,7 @@ from selfedit.rules import LimitError
 from selfedit.serve.errors import ApiError
 from selfedit.serve.learning.job import LearningJob
 from selfedit.serve.learning.jobs import FullError, Jobs
-from selfedit.serve.learning.spool import Given, UnreadableError
+from selfedit.serve.learning.spool import Given, UploadError
 from selfedit.session import Session
 from selfedit.store import BASE, DocumentDiff, Feedback, Store, document_diffs
 from selfedit.types import Version
@@ -147,8 +147,8 @@ class Control:
             raise ApiError(403, str(error), code="not_allowed") from error
         except FullError as error:
             raise ApiError(429, str(error), code="queue_full", headers={"Retry-After": "60"}) from error
-        except UnreadableError as error:
-            raise ApiError(415, str(error), "file", "unreadable") from error
+        except UploadError as error:
+            raise ApiError(415 if error.part == "file" else 400, str(error), error.part, "unreadable") from error
         except LimitError as error:
             raise _limited(error) from error
         except UserError as error:

@@ -75,6 +75,8 @@ class Service:
         batch = ContinuousBatch(base.model, own, stop_ids, self._limits.rows, base=base.ref)
         self.scheduler = Scheduler(batch, None if learning is None else learning.turns)
         self.jobs = learning.jobs if learning is not None else Jobs(session.store_path, 0)
+        if learning is None:
+            self.jobs.read()
         self.control = Control(session.store_path, self.jobs, settings.read_only)
         embeddings: Any = base.model.get_input_embeddings()
         self._vocabulary = int(embeddings.weight.shape[0])

@@ -65,6 +65,10 @@ class Jobs:
             self._jobs[job.id] = replace(job, state="queued") if again else job
             self._last = job.number
 
+    def read(self) -> None:
+        """Take note of what there is, and do nothing of it. Raises UserError where it cannot be read."""
+        self._jobs = {job.id: job for job in self._spool.load(tidy=False)}
+
     def close(self) -> None:
         """Let other processes have them."""
         self._spool.close()
@@ -87,8 +91,8 @@ class Jobs:
 
         Raises:
             FullError: too many jobs wait.
-            UnreadableError: a file is none that can be learnt.
-            UserError: a question cannot be read, or nothing can be written.
+            UploadError: it cannot be learnt.
+            UserError: it cannot be written.
         """
         with self._changed:
             self._check_room()

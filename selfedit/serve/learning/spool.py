@@ -16,7 +16,7 @@ from selfedit.documents import SUFFIXES, Document, Question, check_titles, read_
 from selfedit.errors import UserError
 from selfedit.files.disk import reading, sync, sync_folder, write_whole, writing
 from selfedit.files.serialize import decode, encode
-from selfedit.serve.learning.job import ENDED, LearningJob, Progress, Upload
+from selfedit.serve.learning.job import LearningJob, Progress, Upload
 from selfedit.text.reading import humanised, shown
 
 _INSTEAD = "use another --store"
@@ -25,8 +25,16 @@ _ID = re.compile(r"job-[0-9a-f]{24}")
 _LONGEST_NAME = 200
 
 
-class UnreadableError(UserError):
-    """What was uploaded is of a kind that cannot be learnt."""
+class UploadError(UserError):
+    """What was uploaded cannot be learnt.
+
+    Attributes:
+        part: of the upload, "file" or "questions".
+    """
+
+    def __init__(self, message: str, part: str = "file") -> None:
+        super().__init__(message)
+        self.part = part
 
 
 @dataclass(frozen=True)
@@ -72,8 +80,8 @@ class Spool:
         """Keep what was uploaded; on the disk when this returns.
 
         Raises:
-            UnreadableError: a file is none that can be learnt.
-            UserError: a question is about none of them, or they cannot be written.
+            UploadError: a file is none that can be learnt, or a question is about none of them.
+            UserError: they cannot be written.
         """
         folder = self._folder / job.id
         with writing(self._folder, _INSTEAD):
@@ -102,8 +110,12 @@ class Spool:
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(folder / _JOB, encode(replace(job, progress=Progress())) + b"\n")
 
-    def load(self) -> list[LearningJob]:
-        """All jobs that were kept, in their order; what is damaged is left where it is and passed over."""
+    def load(self, tidy: bool = True) -> list[LearningJob]:
+        """All jobs that were kept, in their order; what is damaged is left where it is and passed over.
+
+        Args:
+            tidy: remove what a process left that was killed before it had answered.
+        """
         if not self._folder.is_dir():
             return []
         found = []
@@ -111,8 +123,9 @@ class Spool:
             for folder in self._folder.iterdir():
                 if not _ID.fullmatch(folder.name):
                     continue
-                if not (folder / _JOB).is_file():  # Of a process that was killed before it had answered.
-                    shutil.rmtree(folder, ignore_errors=True)
+                if not (folder / _JOB).is_file():
+                    if tidy:
+                        shutil.rmtree(folder, ignore_errors=True)
                     continue
                 try:
                     job = decode(LearningJob, (folder / _JOB).read_bytes())
@@ -141,7 +154,7 @@ class Spool:
         """What was uploaded, read, each at its place among the documents of the store.
 
         Raises:
-            UnreadableError: a file is none that can be learnt.
+            UploadError: a file is none that can be learnt.
         """
         found = []
         for upload in job.uploads:
@@ -149,9 +162,9 @@ class Spool:
             try:
                 read = read_documents([path])
             except RecursionError:
-                raise UnreadableError(f"{upload.name} is nested too deeply.") from None
+                raise UploadError(f"{upload.name} is nested too deeply.") from None
             except UserError as error:
-                raise UnreadableError(str(error).replace(shown(path), upload.name)) from None
+                raise UploadError(str(error).replace(shown(path), upload.name)) from None
             place = str(self._documents / f"{sha256(upload.name.encode()).hexdigest()[:32]}{path.suffix}")
             found += [replace(each, path=place, title=_title(each, path, upload)) for each in read]
         return found
@@ -169,7 +182,7 @@ class Spool:
         suffix = next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), None)
         if suffix is None:
             known = ", ".join(sorted(SUFFIXES))
-            raise UnreadableError(f"Cannot tell the format of '{shown(name, 80)}': its name has to end in {known}.")
+            raise UploadError(f"Cannot tell the format of '{shown(name, 80)}': its name has to end in {known}.")
         with writing(self._folder, _INSTEAD):
             write_whole(folder / f"{number}{suffix}", file.data)
         return Upload(name, f"{number}{suffix}")
@@ -179,24 +192,19 @@ class Spool:
     ) -> None:
         """Keep questions; where one names a file, it gets the title of the document that is in it."""
         path = folder / _QUESTIONS
+        titles: dict[str, str] = {}
+        if len(uploads) == len(documents):  # Else a file holds many, which have titles of their own.
+            titles = {upload.name.casefold(): each.title for upload, each in zip(uploads, documents, strict=True)}
         with writing(self._folder, _INSTEAD):
             write_whole(path, data)
         try:
             asked = read_questions(path)
+            asked = [replace(each, title=titles.get(each.title.casefold(), each.title)) for each in asked]
+            check_titles(asked, documents)
         except UserError as error:
-            raise UserError(str(error).replace(shown(path), "questions")) from None
-        titles = {upload.name.casefold(): each.title for upload, each in zip(uploads, documents, strict=False)}
-        if len(uploads) != len(documents):
-            titles = {}  # A file may hold many, which have titles of their own.
-        asked = [replace(each, title=titles.get(each.title.casefold(), each.title)) for each in asked]
-        check_titles(asked, documents)
+            raise UploadError(str(error).replace(shown(path), "questions"), "questions") from None
         with writing(self._folder, _INSTEAD):
             write_whole(path, b"".join(_line(each) for each in asked))
-
-
-def is_over(job: LearningJob) -> bool:
-    """Whether nothing more comes of a job by itself."""
-    return job.state in ENDED
 
 
 def printable(name: str) -> str:

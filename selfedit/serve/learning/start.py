@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from selfedit.errors import UserError
 from selfedit.serve.learning.jobs import Jobs
 from selfedit.serve.learning.runner import Runner
 from selfedit.serve.learning.turns import SharedTurns
@@ -26,7 +25,7 @@ class Learning:
         told: is given the seconds that each step of the answers waited.
 
     Raises:
-        UserError: the settings do not suit a server, or the folder cannot be watched.
+        UserError: another server learns into the same store, or the folder cannot be watched.
     """
 
     def __init__(self, session: Session, settings: ServeSettings, told: Callable[[float], None]) -> None:
@@ -35,6 +34,7 @@ class Learning:
         base = session.base.twin(self.turns)
         self.turns.attach(base.model)
         self.jobs = Jobs(session.store_path, settings.limits.jobs, self.turns.stop)
+        self.jobs.open()
         self._runner = Runner(base, self.turns, session.store_path, self.jobs, chosen.settings)
         watching = Session(None, session.store_path, base=base)
         self._watcher = (
@@ -44,8 +44,7 @@ class Learning:
         )
 
     def start(self) -> None:
-        """Take up what was left. Raises UserError where another server learns into the same store."""
-        self.jobs.open()
+        """Take up what was left."""
         self._switch_s = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_S)
         self._runner.start()
@@ -59,18 +58,3 @@ class Learning:
         self._runner.stop()
         self.jobs.close()
         sys.setswitchinterval(self._switch_s)
-
-
-def check_learning(session: Session, settings: ServeSettings) -> None:
-    """Raise UserError unless a server could learn so."""
-    chosen = settings.learning
-    if not 0 < chosen.share < 1:
-        raise UserError(f"--learning-share is {chosen.share:g}: give more than 0 and less than 1.")
-    if not 0 < chosen.slice_s <= 60:
-        raise UserError(f"--learning-pause is {chosen.slice_s:g}: give more than 0 and at most 60 seconds.")
-    config = session.check_learn(**chosen.settings)
-    for name in ("inner_loop", "generator"):
-        if getattr(config, name) != "batched":
-            raise UserError(f"{name} is '{getattr(config, name)}': a server learns with 'batched' alone.")
-    if settings.watch is not None and settings.read_only:
-        raise UserError("--watch learns, and --read-only writes nothing: leave one of them out.")
