@@ -207,8 +207,8 @@ def _line(told: dict[str, Any]) -> str:
     )
     return (
         "from token to token: alone {}; beside learning {}".format(*gaps)
-        + f". Learning took {told['learning_alone_s']:.1f} s alone and {told['learning_beside_answers_s']:.1f} s beside "
-        f"answers ({told['learning_times_as_long']:.2f} times); {told['jobs'][1]['state']}"
+        + f". Learning took {told['learning_alone_s']:.1f} s alone and {told['learning_beside_answers_s']:.1f} s "
+        f"beside answers ({told['learning_times_as_long']:.2f} times); {told['jobs'][1]['state']}"
     )
 
 
