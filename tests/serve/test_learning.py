@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -191,7 +192,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[htt
     folder = tmp_path_factory.mktemp("small")
     library = new_library(folder, model)
     keys = Keys([(role, key, NAMES[role]) for role, key in KEYS.items()])
-    with running(library.session(), keys, Limits(upload_bytes=60_000), learning=LEARNING) as one:
+    with running(library.session(), keys, Limits(upload_bytes=60_000, upload_seconds=3.0), learning=LEARNING) as one:
         with httpx.Client(base_url=one.url, timeout=60, headers=_as(Role.APPROVE)) as client:
             yield client
         assert not list((folder / "store" / "uploads").glob("job-*"))  # What was refused left nothing.
@@ -199,6 +200,15 @@ def small(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[htt
 
 def _as(role: Role) -> dict[str, str]:
     return {"Authorization": f"Bearer {KEYS[role]}"}
+
+
+def test_an_upload_that_never_ends(small: httpx.Client) -> None:
+    url = small.base_url
+    with socket.create_connection((url.host, url.port or 80), timeout=30) as raw:
+        key = _as(Role.TEACH)["Authorization"]
+        head = f"POST /v1/documents HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {key}\r\nContent-Length: 9000\r\n\r\n"
+        raw.sendall(head.encode() + b"--")
+        assert raw.recv(100).startswith(b"HTTP/1.1 408")
 
 
 def test_what_is_not_there(small: httpx.Client) -> None:
