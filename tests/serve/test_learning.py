@@ -163,7 +163,7 @@ def test_feedback_is_stored_and_learnt(server: Running, http: httpx.Client) -> N
         ([("file", ("a.exe", b"MZ"))], {}, 415, "its name has to end in .htm"),
         ([("file", ("../../etc/passwd", b"x"))], {}, 415, "Cannot tell the format of 'passwd'"),
         ([("file", ("a.pdf", b"no pdf"))], {}, 415, "a.pdf"),
-        ([("file", ("a.md", b"   \n"))], {}, 415, "a.md holds no text"),
+        ([("file", ("a.md", b"   \n"))], {}, 415, "a.md holds only whitespace"),
         ([("file", ("a.txt", b"\x00\xff\xfe\x01"))], {}, 415, "a.txt"),
         ([("file", ("a.md", b"text"))], {"questions": "{"}, 400, "questions, line 1: not JSON"),
         (
