@@ -143,7 +143,7 @@ class Jobs:
             job = self._jobs[id]
             if job.state in ENDED:
                 raise UserError(f"{id} is over: it was {job.state}.")
-            if job.is_held:
+            if job.awaits_approval:
                 raise UserError(f"{id} waits for approval as {job.outcome.pending}: reject that, with a reason.")
             if job.state == "learning":
                 self._cancelled.add(id)
@@ -164,7 +164,7 @@ class Jobs:
         """
         with self._changed:
             job = self._jobs[id]
-            again = job.state in ("failed", "rejected", "waiting") and not job.is_held
+            again = job.state in ("failed", "rejected", "waiting") and not job.awaits_approval
             if job.kind == "folder" or not (again or (job.state == "learned" and job.outcome.flags and allowed)):
                 raise UserError(f"{id} is {job.state}: there is nothing to do again.")
             kinds = tuple(dict.fromkeys((*job.allowed, *allowed)))
@@ -218,7 +218,7 @@ class Jobs:
         """In their order. Where one waits for approval, or until a limit allows it, those behind it wait, too."""
         now = datetime.now(timezone.utc)
         for job in sorted(self._jobs.values(), key=lambda job: job.number):
-            if job.is_held:
+            if job.holds_up:
                 return None
             if job.kind == "folder" and job.state == "waiting":
                 continue  # It comes again, as another one.
