@@ -152,7 +152,7 @@ def test_what_a_guard_flags_waits_until_somebody_lets_it_through(tmp_path: Path,
         flagged, other = upload(http, "lamp", text=text).json()["id"], upload(http, "bird").json()["id"]
         assert ended(http, other)["state"] == "learned"  # Nothing waits for it.
         job = ended(http, flagged)
-        assert job["state"] == "waiting" and [flag["kind"] for flag in job["result"]["flags"]] == ["instructions"]
+        assert job["state"] == "waiting" and {flag["kind"] for flag in job["result"]["flags"]} == {"instructions"}
         body = {"allow_flagged": ["instructions"]}
         assert http.post(f"/v1/documents/{flagged}/retry", json=body).status_code == 202
         assert ended(http, flagged, "learned", "failed", "rejected")["state"] == "learned"
