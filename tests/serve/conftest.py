@@ -55,9 +55,9 @@ class Running:
 
 
 @contextmanager
-def running(session: Session, keys: Keys | None = None, limits: Limits | None = None) -> Iterator[Running]:
+def running(session: Session, keys: Keys | None = None, limits: Limits | None = None, **more: Any) -> Iterator[Running]:
     """A server for the time of the block, in a thread of its own."""
-    settings = ServeSettings(port=0, limits=limits or Limits())
+    settings = ServeSettings(port=0, limits=limits or Limits(), **more)
     service = Service(session, settings)
     with bound_socket(settings.host, 0) as listening:
         config = uvicorn.Config(make_app(service, keys), log_config=None, timeout_graceful_shutdown=2)
@@ -122,3 +122,9 @@ def client(server: Running) -> Iterator[Any]:
 
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0, timeout=60) as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model, for servers with stores of their own."""
+    return make_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
