@@ -11,6 +11,7 @@ from selfedit.models.prompt import Prompter
 from selfedit.policies.base import Policy, Student
 from selfedit.rewards import Reward
 from selfedit.search.evaluator import Evaluator
+from selfedit.search.executor import Executor
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Stages:
         policy: who writes self-edits.
         student: the language model as a policy: what learns from edits, whoever wrote them.
         general: asks questions about the world, whatever the domain.
+        executor: where the search's work is done; None does it in this process.
     """
 
     prompter: Prompter
@@ -32,3 +34,4 @@ class Stages:
     evaluator: Evaluator
     reward: Reward
     general: Evaluator
+    executor: Executor | None = None
