@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -207,13 +207,14 @@ class RayFleet(Fleet):
                 self._pending[handle.hello.options(name="load the base").remote()] = name
 
     def _sent_base(self) -> list[tuple[str, list[Any]]]:
-        """The files of the base in Ray's object store, put there once."""
+        """The files of the base in Ray's object store, put there once; Ray takes them to each node that asks, once."""
         if self._files is None:
-            self._files = []
-            for path in sorted(self._base.iterdir()):
-                if path.is_file() and path.suffix in _SUFFIXES:
-                    with path.open("rb") as file:
-                        self._files.append(
-                            (path.name, [self._ray.put(p) for p in iter(lambda: file.read(_PART_BYTES), b"")])
-                        )
+            paths = [path for path in sorted(self._base.iterdir()) if path.is_file() and path.suffix in _SUFFIXES]
+            self._files = [(path.name, [self._ray.put(part) for part in _parts(path)]) for path in paths]
         return self._files
+
+
+def _parts(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while part := file.read(_PART_BYTES):
+            yield part

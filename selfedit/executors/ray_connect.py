@@ -42,7 +42,7 @@ def check_ray() -> None:
         socket.create_connection((host, port), timeout=_ANSWER_S).close()
     except OSError as error:
         raise UserError(
-            f"RAY_ADDRESS {address} does not answer ({error}). Start the cluster, or unset it for a Ray of this machine."
+            f"RAY_ADDRESS {address} does not answer ({error}). Start the cluster, or unset it for a Ray of your own."
         ) from None
     if not _is_local(host):
         _check_token(address)

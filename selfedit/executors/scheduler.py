@@ -1,4 +1,4 @@
-"""Which worker does which chunk. It knows neither a clock nor a network: both are told to it, in earnest and simulated."""
+"""Which worker does which chunk. It knows no clock and no network, and so serves a simulation as well."""
 
 from __future__ import annotations
 

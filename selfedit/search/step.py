@@ -250,11 +250,12 @@ class Search:
         """
         examples: list[Example] = []
         unusable: list[str] = []
+        edits_of: dict[str, list[SelfEdit]] = {task.id: [] for task in tasks}
+        for edit in edits:
+            edits_of.setdefault(edit.task_id, []).append(edit)
         for task in tasks:
             usable = False
-            for edit in edits:
-                if edit.task_id != task.id:
-                    continue
+            for edit in edits_of[task.id]:
                 try:
                     examples += self.stages.domain.recipe(task, edit, hyperparameters, seed).examples
                     usable = True
