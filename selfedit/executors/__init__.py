@@ -77,18 +77,24 @@ def make_executor(name: str, setup: Setup) -> Executor | None:
     if name == "local":
         return None
     from selfedit.executors.pool import PoolExecutor
-    from selfedit.executors.wire import Spec, pack_spec
+    from selfedit.executors.wire import pack_spec
 
-    base = setup.base
-    spec = Spec(
-        model=base.name,
-        fingerprint=base.fingerprint,
-        dtype=str(base.dtype).removeprefix("torch."),
-        device=setup.device and setup.device.partition(":")[0],
-        base_bytes=base.model.get_memory_footprint(),
-        software=software(),
-        composition=setup.composition,
-    )
+    spec = spec_of(setup.base, setup.composition, setup.device)
     # Where a worker is does not change what comes of its work, but for float noise.
     identity = hashlib.sha256(pack_spec(replace(spec, device=None))).hexdigest()
     return PoolExecutor(_FLEETS[name](setup, spec), setup.progress, identity, setup.chunk)
+
+
+def spec_of(base: BaseModel, composition: Composition, device: str | None) -> Spec:
+    """What workers are made of that are to do as this process would."""
+    from selfedit.executors.wire import Spec
+
+    return Spec(
+        model=base.name,
+        fingerprint=base.fingerprint,
+        dtype=str(base.dtype).removeprefix("torch."),
+        device=device and device.partition(":")[0],
+        base_bytes=base.model.get_memory_footprint(),
+        software=software(),
+        composition=composition,
+    )

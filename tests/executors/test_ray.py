@@ -85,19 +85,17 @@ def test_nodes_are_killed_and_added_and_the_run_is_the_local_one(tmp_path: Path,
     assert churn.kills >= KILLS // 2
     assert by_trial(records) == by_trial(local)
     work = [records.get("work", key, dict[str, Any]) or {} for key in records.keys("work")]
-    done = Counter(
-        (trial.edit_id, trial.seed) for key in ("v0", "v1", "v2", "r1", "r2") for trial in records.trials(key)
-    )
+    tried = [trial for key in ("v0", "v1", "v2", "r1", "r2") for trial in records.trials(key)]
+    done = Counter((trial.edit_id, trial.seed) for trial in tried)
     assert set(done.values()) == {1}
     assert sum(each["adapters"] for each in work) >= len(done)
     config = load_config(write_config(tmp_path, engine__executor="ray", **settings))
     evaluate(config, tmp_path / "runs" / "eval-ray", path, "cpu", QuietProgress())
     config = load_config(write_config(tmp_path, **settings))
     evaluate(config, tmp_path / "runs" / "eval", path, "cpu", QuietProgress())
-    tried = [
-        sorted(
-            (t.edit_id, t.seed, t.adapter_sha256) for key in ("v0", "passage", "p1", "p2") for t in records.trials(key)
-        )
+    keys = ("v0", "passage", "p1", "p2")
+    both = [
+        sorted((t.edit_id, t.seed, t.adapter_sha256) for key in keys for t in records.trials(key))
         for records in map(RunRecords, (tmp_path / "runs" / "eval", tmp_path / "runs" / "eval-ray"))
     ]
-    assert tried[0] == tried[1] and tried[0]
+    assert both[0] == both[1] and both[0]

@@ -68,7 +68,7 @@ def test_whatever_happens_each_chunk_ends_once() -> None:
         ended: list[str] = []
         busy: dict[str, str] = {}
         now = 0.0
-        for step in range(5000):
+        for _ in range(5000):
             now += draw.random()
             worker = f"w{draw.randrange(6)}"
             if worker not in busy:
@@ -84,4 +84,4 @@ def test_whatever_happens_each_chunk_ends_once() -> None:
                 ended += [key] if scheduler.failed(key, worker, blamed=chance > 0.9) else []
             if not scheduler.left:
                 break
-        assert sorted(ended) == sorted({f"c{n}" for n in range(20)}), (seed, step)
+        assert sorted(ended) == sorted({f"c{n}" for n in range(20)}), seed
