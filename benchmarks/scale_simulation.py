@@ -4,10 +4,11 @@ python -m benchmarks.scale_simulation            # 1 to 1,024 workers, with fail
 python -m benchmarks.scale_simulation --real     # and 1 to 64 stand-ins that sleep, with real messages
 
 Measured here, on this machine: what the driver spends on a chunk (packing and hashing the order, reading the answer,
-the scheduler, the journal's record on the disk, the best reward so far). Taken from a result file: how long an adapter
-takes (`benchmarks/results/inner_loop-cpu.json`, the default model on two cores; a chunk's time is its adapters' tokens
-times that). A GPU's time is not measured: a worker that is `--faster` times as fast stands for one, to see where the
-driver ends. Failures: each worker dies at random, once in `--hours-between-deaths`, and is back after `RESTART_S`.
+the journal's record on the disk). Taken from a result file: how long a token of training takes with so many adapters at
+once, and asking (`benchmarks/results/inner_loop-cpu.json`, the default model on two cores, edits of a 7B model). Small
+chunks are balanced better and trained more slowly; efficiency is held against the fastest chunk. A GPU's time is not
+measured: a worker that is `--faster` times as fast stands for one, to see where the driver ends. Failures: each worker
+dies at random, once in `--hours-between-deaths`, and is back after `RESTART_S`.
 
 The stand-ins are threads behind real packed messages, the real `PoolExecutor` and a journal on the disk; in place of
 training they sleep for what the simulation says, scaled down so that a run takes seconds. So what they show is the
@@ -92,21 +93,42 @@ def chunk_costs(work: Workload, seed: int = 0) -> dict[str, float]:
     return {f"c{n}": float(EPOCHS * sum(tokens[at : at + work.chunk])) for n, at in enumerate(starts)}
 
 
+def token_seconds(measured: dict[str, Any], chunk: int) -> float:
+    """Of training and asking, for a token of training, with chunks of that size."""
+    rates = {int(row["n"]): row["tokens_per_second"] for row in measured["sweep"]}
+    best = max(rate for n, rate in rates.items() if n <= chunk or n == 1)
+    return 1 / best + measured["evaluate_seconds_per_edit"] / measured["tokens_per_edit"]
+
+
 @dataclass(frozen=True)
 class Simulated:
-    """What came of one simulated run. `efficiency`: the ideal time of the workers over the time that it took."""
+    """What came of one simulated run.
+
+    Attributes:
+        efficiency: of the workers, which would not wait in the ideal; `whole` also counts what small chunks cost.
+        driver_busy: the share of the time that the driver works.
+        again: chunks that were lost with their worker.
+    """
 
     work: str
     chunk: int
     workers: int
     seconds: float
     efficiency: float
+    whole: float
     driver_busy: float
     again: int
 
 
 def simulate(
-    work: Workload, workers: int, token_s: float, driver_s: float, deaths_s: float, seed: int = 0, jitter: float = 0.05
+    work: Workload,
+    workers: int,
+    token_s: float,
+    driver_s: float,
+    deaths_s: float,
+    fastest_s: float = 0.0,
+    seed: int = 0,
+    jitter: float = 0.05,
 ) -> Simulated:
     """One run, event by event: the scheduler is the real one, the driver serves one event after another."""
     draw = random.Random(seed)
@@ -171,7 +193,8 @@ def simulate(
             push(now + tick, "tick", -1)
         hand_out(now)
     ideal = sum(costs.values()) * token_s / sum(speed.values())
-    return Simulated(work.name, work.chunk, workers, ended, ideal / ended, busy / ended, int(again))
+    whole = ideal / ended * (fastest_s / token_s if fastest_s else 1.0)
+    return Simulated(work.name, work.chunk, workers, ended, ideal / ended, whole, busy / ended, int(again))
 
 
 def job(number: int, tokens: int) -> TrialJob:
@@ -341,26 +364,26 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "scale_simulation.json")
     args = parser.parse_args()
     measured = json.loads((RESULTS / "inner_loop-cpu.json").read_text())
-    token_s = measured["seconds_per_edit"] / measured["tokens_per_edit"]
     drivers = {chunk: driver_seconds(chunk) for chunk in sorted({2, MILLION.chunk, *(work.chunk for work in PAPER)})}
-    print(json.dumps({"token_s": token_s, "driver": drivers}), flush=True)
+    print(json.dumps({"driver": drivers}), flush=True)
     rows = []
     for faster in args.faster:
         for work in (*PAPER, MILLION):
             for workers in WORKERS:
                 driver_s = drivers[work.chunk]["seconds"]
-                row = simulate(work, workers, token_s / faster, driver_s, 3600 * args.hours_between_deaths)
+                token_s, fastest_s = (token_seconds(measured, chunk) / faster for chunk in (work.chunk, 48))
+                row = simulate(work, workers, token_s, driver_s, 3600 * args.hours_between_deaths, fastest_s)
                 rows.append({"faster": faster, **asdict(row)})
                 print(json.dumps(rows[-1]), flush=True)
     result = {
         "machine": machine(),
         "software": software_versions(),
-        "token_seconds": token_s,
+        "token_seconds": {work.chunk: token_seconds(measured, work.chunk) for work in PAPER},
         "token_seconds_from": "inner_loop-cpu.json",
         "hours_between_deaths": args.hours_between_deaths,
         "driver": drivers,
         "simulated": rows,
-        "stand_ins": overlap(token_s, drivers[2]["seconds"], args.seconds) if args.real else [],
+        "stand_ins": overlap(token_seconds(measured, 2), drivers[2]["seconds"], args.seconds) if args.real else [],
     }
     args.out.write_text(json.dumps(result, indent=1) + "\n")
 

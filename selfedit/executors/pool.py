@@ -137,19 +137,18 @@ class PoolExecutor(Executor):
         hands = _Hands(jobs, model_sha256(model), pack_model(model), self._identity)
         shown = _Shown(self._progress, label, len(jobs))
         last_worker = time.monotonic()
+        ended: list[_Outcome] = []
         while hands.scheduler.left:
-            self._hand_out(hands)
-            for event in self._fleet.poll(_POLL_S):
-                outcome = self._settle(event, hands)
-                self._hand_out(hands)  # Before the result is looked at: no worker waits for that.
-                if outcome is not None:
-                    shown.done()
-                    yield outcome
+            self._hand_out(hands)  # Before results are looked at: no worker waits for that.
+            yield from ended
+            ended = [each for event in self._fleet.poll(_POLL_S) if (each := self._settle(event, hands))]
+            shown.done(len(ended))
             shown.tick(len(self._hosts))
             if self._hosts:
                 last_worker = time.monotonic()
             elif time.monotonic() - last_worker > _PATIENCE_S:
                 raise UserError(f"{label}: no worker is left. Bring some back; the same command then goes on.")
+        yield from ended
 
     def _hand_out(self, hands: _Hands) -> None:
         """Give every idle worker something to do, as long as there is something."""
@@ -220,7 +219,7 @@ class PoolExecutor(Executor):
                 for event in self._fleet.poll(_POLL_S):
                     if isinstance(event, Unfit):
                         raise UserError(f"A worker on {event.host} cannot be used: {event.reason}.")
-                    if isinstance(event, Gone):
+                    if isinstance(event, Gone) and event.blamed:
                         raise UserError(f"A worker died while it loaded the base: {event.reason}.")
                     if isinstance(event, Ready):
                         self._hosts[event.worker] = event.host
@@ -253,9 +252,9 @@ class _Shown:
         self._progress, self._label, self._total, self._ended = progress, label, total, 0
         self._began = self._said = time.monotonic()
 
-    def done(self) -> None:
-        """One chunk more."""
-        self._ended += 1
+    def done(self, count: int) -> None:
+        """So many chunks more."""
+        self._ended += count
 
     def tick(self, workers: int) -> None:
         """Say it, if it is time."""

@@ -94,6 +94,7 @@ class RayFleet(Fleet):
         self._unfit: set[str] = set()
         self._model: tuple[str, Any] = ("", None)
         self._files: list[tuple[str, list[Any]]] | None = None
+        self._ask_for_nodes()
         self._look()
 
     def poll(self, timeout: float) -> Sequence[Event]:
@@ -116,9 +117,9 @@ class RayFleet(Fleet):
         actor = self._actors[name]
         try:
             data = self._ray.get(reference)
-        except self._ray.exceptions.RayTaskError as error:
-            return self._refuse(name, one_line(error.cause))
         except self._ray.exceptions.RayError as error:
+            if isinstance(error, self._ray.exceptions.RayTaskError) and not actor.greeted:
+                return self._refuse(name, one_line(error.cause))
             self._dying[name] = (time.monotonic(), " ".join(str(error).split())[:300])
             return None
         if actor.greeted:
@@ -172,17 +173,27 @@ class RayFleet(Fleet):
         if self._shut_down:
             self._ray.shutdown()
 
+    def _ask_for_nodes(self) -> None:
+        """Where Ray's autoscaler runs, it brings as many GPUs as workers are wanted; elsewhere it is not heard."""
+        from ray.autoscaler.sdk import request_resources
+
+        if self._most is not None and any(node["Resources"].get("GPU") for node in self._ray.nodes()):
+            request_resources(bundles=[{"GPU": 1}] * self._most)
+
     def _look(self) -> None:
         """Start workers where nodes have room for them."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         self._looked = time.monotonic()
+        alive = {node["NodeID"]: node for node in self._ray.nodes() if node["Alive"]}
         there: dict[str, int] = {}
-        for actor in self._actors.values():
+        at_work = set(self._pending.values())
+        for name, actor in self._actors.items():
             there[actor.node] = there.get(actor.node, 0) + 1
-        for node in self._ray.nodes():
-            id = node["NodeID"]
-            if not node["Alive"] or id in self._unfit:
+            if actor.node not in alive and name not in at_work:  # Of one at work, its answer says so.
+                self._dying.setdefault(name, (self._looked, ""))
+        for id, node in alive.items():
+            if id in self._unfit:
                 continue
             gpus, cpus = (int(node["Resources"].get(kind, 0)) for kind in ("GPU", "CPU"))
             cores = min(self._cores, cpus)

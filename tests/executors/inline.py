@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from selfedit.executors.fleet import Answered, Event, Fleet, Gone, Ready
 from selfedit.executors.wire import Answer, unpack_message
 from selfedit.executors.worker import Worker, open_worker
+from selfedit.experiments.runs.records import RunRecords
 from selfedit.files.serialize import encode
+from tests.experiments.test_train import outcome
 
 Mishap = Callable[[str, str, int], str]
 """From a worker, an order's name and how often that was sent so far to what goes wrong: see `InlineFleet`."""
@@ -62,3 +65,21 @@ class InlineFleet(Fleet):
 
     def close(self) -> None:
         self._orders.clear()
+
+
+def by_trial(records: RunRecords) -> list[Any]:
+    """All that came of a run, whichever chunk ended first, but for the float noise of what is written and asked.
+
+    Adapters are the same to the bit. Edits are written and the base is asked in smaller batches than in one process, so
+    that log-probabilities differ in their last digits.
+    """
+    trials, _ = outcome(records)
+    rounds = [
+        (
+            record.policy_sha256,
+            record.policy_losses,
+            [(r.edit.id, r.edit.text, tuple(round(value, 5) for value in r.rewards), r.kept) for r in record.rollouts],
+        )
+        for record in records.rounds()
+    ]
+    return [sorted(trials, key=lambda trial: trial[:2]), rounds]

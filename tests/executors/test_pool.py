@@ -14,43 +14,14 @@ from selfedit.errors import UserError
 from selfedit.executors import Setup, identity, make_executor
 from selfedit.executors.wire import Spec, Training, pack_model, pack_order, pack_spec, unpack_model, unpack_order
 from selfedit.executors.worker import open_worker
-from selfedit.experiments.runs.records import RunRecords
 from selfedit.experiments.runs.workers import workers_table
 from selfedit.files.hashing import update_sha256
 from selfedit.search.executor import TrialJob
 from selfedit.types import FullWeights, Model, ModelRef, Probe, Task
-from tests.executors.inline import InlineFleet, Mishap
-from tests.experiments.test_train import outcome, run
+from tests.executors.inline import InlineFleet, Mishap, by_trial
+from tests.experiments.test_train import run
 from tests.recipes import recipe
 from tests.store.make import make_adapter
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pool")
-
-
-@pytest.fixture(scope="module")
-def local(folder: Path) -> list[Any]:
-    return by_trial(run(folder, "local", engine__chunk=2))
-
-
-def by_trial(records: RunRecords) -> list[Any]:
-    """All that came of a run, whichever chunk ended first, but for the float noise of what is written and asked.
-
-    Adapters are the same to the bit. Edits are written and the base is asked in smaller batches than in one process, so
-    that log-probabilities differ in their last digits.
-    """
-    trials, _ = outcome(records)
-    rounds = [
-        (
-            record.policy_sha256,
-            record.policy_losses,
-            [(r.edit.id, r.edit.text, tuple(round(value, 5) for value in r.rewards), r.kept) for r in record.rollouts],
-        )
-        for record in records.rounds()
-    ]
-    return [sorted(trials, key=lambda trial: trial[:2]), rounds]
 
 
 class Fleets:

@@ -18,7 +18,7 @@ from selfedit.experiments.config import load_config
 from selfedit.experiments.runs.records import RunRecords
 from selfedit.experiments.start import evaluate
 from selfedit.progress import QuietProgress
-from tests.executors.test_pool import by_trial
+from tests.executors.inline import by_trial
 from tests.experiments.data import write_config
 from tests.experiments.test_train import run
 
