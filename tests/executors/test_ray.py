@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import random
 import threading
@@ -22,7 +23,9 @@ from tests.executors.inline import by_trial
 from tests.experiments.data import write_config
 from tests.experiments.test_train import run
 
-ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'selfedit[ray]'")
+# Ray is not imported before it is known that there are to be tokens: it looks once.
+if importlib.util.find_spec("ray") is None:
+    pytest.skip("Ray is not installed: pip install 'selfedit[ray]'", allow_module_level=True)
 
 KILLS = 20
 NODE = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
@@ -64,6 +67,8 @@ def churn() -> Iterator[Churn]:
         try:
             yield churn
         finally:
+            import ray
+
             churn.over.set()
             ray.shutdown()
             churn.cluster.shutdown()
