@@ -58,7 +58,7 @@ class Worker:
     """Holds the base, and the newest model that it was sent."""
 
     def __init__(self, stages: Stages) -> None:
-        from selfedit.search.step import local_executor
+        from selfedit.search.stages import local_executor
 
         self._stages = stages
         self._executor = local_executor(stages, QuietProgress())

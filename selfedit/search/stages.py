@@ -9,9 +9,10 @@ from selfedit.generate.base import Generator
 from selfedit.inner.base import InnerLoop
 from selfedit.models.prompt import Prompter
 from selfedit.policies.base import Policy, Student
+from selfedit.progress import Progress
 from selfedit.rewards import Reward
 from selfedit.search.evaluator import Evaluator
-from selfedit.search.executor import Executor
+from selfedit.search.executor import Executor, LocalExecutor
 
 
 @dataclass(frozen=True)
@@ -35,3 +36,9 @@ class Stages:
     reward: Reward
     general: Evaluator
     executor: Executor | None = None
+
+
+def local_executor(stages: Stages, progress: Progress) -> LocalExecutor:
+    """In this process, over the stages themselves."""
+    general = stages.general if stages.reward.needs_general else None
+    return LocalExecutor(stages.inner, stages.evaluator, progress, general)

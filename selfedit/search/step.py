@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, TypeVar
 from selfedit.files.journal import Records
 from selfedit.policies.base import Policy
 from selfedit.progress import Progress
-from selfedit.search.executor import Chunk, Executor, LocalExecutor, TrialJob
+from selfedit.search.executor import Chunk, Executor, TrialJob
 from selfedit.search.keys import Kind, RecordKey
-from selfedit.search.stages import Stages
+from selfedit.search.stages import Stages, local_executor
 from selfedit.search.training import train_all, train_one
 from selfedit.text.reading import sha256
 from selfedit.types import Evaluation, Example, Hyperparameters, Model, Recipe, SelfEdit, Task, Trial, Update
@@ -304,9 +304,3 @@ class Search:
 
     def _put(self, key: RecordKey, value: object) -> None:
         self._records.put(key.kind, str(key), value)
-
-
-def local_executor(stages: Stages, progress: Progress) -> LocalExecutor:
-    """In this process, over the stages themselves."""
-    general = stages.general if stages.reward.needs_general else None
-    return LocalExecutor(stages.inner, stages.evaluator, progress, general)
