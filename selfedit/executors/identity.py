@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-import selfedit
 from selfedit.files.hashing import update_sha256
 from selfedit.runtime import software_versions
 from selfedit.types import Model
@@ -23,7 +22,7 @@ def software() -> dict[str, str]:
 @cache
 def code_sha256() -> str:
     """Of all Python files of the package, by their names."""
-    root = Path(selfedit.__file__).parent
+    root = Path(__file__).parent.parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         digest.update(f"{path.relative_to(root).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
