@@ -27,6 +27,7 @@ import psutil
 
 from benchmarks.machine import machine
 from selfedit.experiments.runs.records import RunRecords
+from selfedit.experiments.runs.workers import works
 from selfedit.files.journal import read_records
 from selfedit.runtime import software_versions
 from tests.experiments.data import write_config, write_passages
@@ -134,7 +135,6 @@ def campaign(folder: Path, executor: str, chunk: int, kills: int, driver_kills: 
     records = RunRecords(folder / "run")
     done = Counter((trial.edit_id, trial.seed) for trial in records.trials("r1"))
     failed = sum(trial.failure is not None for trial in records.trials("r1"))
-    works = [records.get("work", key, dict[str, Any]) or {} for key in records.keys("work")]
     return {
         "executor": executor,
         "jobs": jobs,
@@ -143,7 +143,7 @@ def campaign(folder: Path, executor: str, chunk: int, kills: int, driver_kills: 
         "results": len(done),
         "twice": sum(count > 1 for count in done.values()),
         "failed": failed,
-        "begun_again": sum(work["attempts"] > 1 for work in works if work["name"].startswith("r1.")),
+        "begun_again": sum(work.attempts > 1 for work in works(records) if work.name.startswith("r1.")),
         "seconds": round(seconds, 1),
     }
 

@@ -14,7 +14,7 @@ from selfedit.errors import UserError
 from selfedit.executors import Setup, identity, make_executor
 from selfedit.executors.wire import Spec, Training, pack_model, pack_order, pack_spec, unpack_model, unpack_order
 from selfedit.executors.worker import open_worker
-from selfedit.experiments.runs.workers import workers_table
+from selfedit.experiments.runs.workers import workers_table, works
 from selfedit.files.hashing import update_sha256
 from selfedit.search.executor import TrialJob
 from selfedit.types import FullWeights, Model, ModelRef, Probe, Task
@@ -50,10 +50,10 @@ def test_it_ends_in_the_same_adapters_whatever_happens(folder: Path, local: list
     assert by_trial(records) == local
     (fleet,) = fleets.made
     assert len(fleet.models) == 3, "the base and two policies"
-    work = [records.get("work", key, dict[str, Any]) or {} for key in records.keys("work")]
-    assert len(work) == len({each["name"] for each in work})
-    assert sum(each["adapters"] for each in work) == len(local[0])
-    assert {each["name"]: each["attempts"] for each in work}["r1.0"] == 2
+    work = works(records)
+    assert len(work) == len({each.name for each in work})
+    assert sum(each.adapters for each in work) == len(local[0])
+    assert {each.name: each.attempts for each in work}["r1.0"] == 2
     table = workers_table(records)
     assert table is not None and sum(int(row[3]) for row in table.rows) == len(local[0])
 

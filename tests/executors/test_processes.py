@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from selfedit.experiments.runs.workers import works
 from tests.executors.inline import by_trial
 from tests.experiments.test_train import run
 
@@ -33,6 +34,6 @@ def test_a_process_is_killed_and_the_run_is_the_local_one(folder: Path, local: l
     killer.join()
     assert killed
     assert by_trial(records) == local
-    work = [records.get("work", key, dict[str, Any]) or {} for key in records.keys("work")]
-    assert len({each["worker"] for each in work}) >= 2
+    work = works(records)
+    assert len({each.worker for each in work}) >= 2
     assert not [each for each in psutil.Process().children() if "spawn_main" in " ".join(each.cmdline())]

@@ -17,6 +17,7 @@ import pytest
 
 from selfedit.experiments.config import load_config
 from selfedit.experiments.runs.records import RunRecords
+from selfedit.experiments.runs.workers import works
 from selfedit.experiments.start import evaluate
 from selfedit.progress import QuietProgress
 from tests.executors.inline import by_trial
@@ -89,11 +90,11 @@ def test_nodes_are_killed_and_added_and_the_run_is_the_local_one(tmp_path: Path,
     killer.join()
     assert churn.kills >= KILLS // 2
     assert by_trial(records) == by_trial(local)
-    work = [records.get("work", key, dict[str, Any]) or {} for key in records.keys("work")]
+    work = works(records)
     tried = [trial for key in ("v0", "v1", "v2", "r1", "r2") for trial in records.trials(key)]
     done = Counter((trial.edit_id, trial.seed) for trial in tried)
     assert set(done.values()) == {1}
-    assert sum(each["adapters"] for each in work) >= len(done)
+    assert sum(each.adapters for each in work) >= len(done)
     config = load_config(write_config(tmp_path, engine__executor="ray", **settings))
     evaluate(config, tmp_path / "runs" / "eval-ray", path, "cpu", QuietProgress())
     config = load_config(write_config(tmp_path, **settings))
