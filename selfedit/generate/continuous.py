@@ -32,7 +32,7 @@ class ContinuousBatch:
     Args:
         stop_ids: tokens that end a text.
         max_rows: sequences decoded at once.
-        token_budget: prompt tokens of one prefill, during which live rows wait.
+        token_budget: prompt tokens of one prefill, which is the most that live rows wait for between two tokens.
         slots: adapters held at once.
         cache_tokens: the most positions that keys and values are kept of, counted as rows times the longest of them;
             a request that is longer runs by itself.
@@ -111,7 +111,7 @@ class ContinuousBatch:
     def reset(self) -> None:
         """Drop all requests, after a step has failed."""
         self._waiting.clear()
-        self._leave([*self._decoder.live, *self._decoder.waiting])
+        self._leave(self._decoder.inside)
         self._decoder = self._empty_decoder()
 
     def close(self) -> None:
@@ -139,7 +139,7 @@ class ContinuousBatch:
 
     def _reserve(self, row: Row) -> bool:
         """Make room for the keys and values of one more row, if there is memory."""
-        rows = [*self._decoder.live, *self._decoder.waiting, row]
+        rows = [*self._decoder.inside, row]
         longest = max(each.longest for each in rows)
         if len(rows) > 1 and len(rows) * longest > self._cache_tokens:
             return False
@@ -147,7 +147,7 @@ class ContinuousBatch:
         return True
 
     def _leave(self, rows: list[Row]) -> None:
-        inside = {*self._decoder.live, *self._decoder.waiting}
+        inside = set(self._decoder.inside)
         gone = [row for row in rows if row in inside]
         for row in gone:
             if row.request.model.adapter is not None:
@@ -155,4 +155,4 @@ class ContinuousBatch:
         self._decoder.drop(gone)
 
     def _empty_decoder(self) -> Decoder:
-        return Decoder(self._slots.multi, KVCache(self.max_rows, 0, rows=0), self._token_budget)
+        return Decoder(self._slots.multi, KVCache(self.max_rows, 0, rows=0), self._token_budget, continuous=True)
