@@ -40,8 +40,8 @@ class Guard:
             return
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         try:
-            self._check_host(headers.get(b"host", ""))
             scope.setdefault("state", {})["role"] = self._role(scope["path"], headers.get(b"authorization", ""))
+            self._check_host(headers.get(b"host", ""))
             body = await self._body(headers.get(b"content-length", ""), receive)
         except ApiError as error:
             await _refuse(error, send)

@@ -1,0 +1,54 @@
+"""Requests made up from the server's own description of its routes, by schemathesis."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any
+
+import hypothesis
+import schemathesis
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
+
+CHECKS = (not_a_server_error, response_schema_conformance, content_type_conformance)
+
+
+def fuzz(app: Any, examples: int, seed: int, key: str | None = None) -> dict[str, Counter[int]]:
+    """So many requests to each operation; how often each status came.
+
+    In half of those that ask a model it is one that there is, and the answer is short, so that they get further than
+    the first check.
+
+    Raises:
+        an error of schemathesis's: a server's error, or an answer that is not as the description says.
+    """
+    schema = schemathesis.openapi.from_asgi("/openapi.json", app, headers=_headers(key))
+    draw = random.Random(seed)
+    counts: dict[str, Counter[int]] = {}
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        statuses = counts[operation.label] = Counter()
+
+        @hypothesis.seed(seed)
+        @hypothesis.settings(
+            max_examples=examples,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(hypothesis.HealthCheck),
+            phases=[hypothesis.Phase.generate],
+        )
+        @hypothesis.given(case=operation.as_strategy())
+        def one(case: Any, statuses: Counter[int] = statuses) -> None:
+            if isinstance(case.body, dict) and "model" in case.body and draw.random() < 0.5:
+                case.body |= {"model": draw.choice(("selfedit", "selfedit:v3", "base")), "max_tokens": 2}
+            response = case.call(headers=_headers(key))
+            statuses[response.status_code] += 1
+            case.validate_response(response, checks=CHECKS)
+
+        one()
+    return counts
+
+
+def _headers(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"Authorization": f"Bearer {key}"}
