@@ -11,10 +11,12 @@ import schemathesis
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
+from selfedit.serve.guard import App, Receive, Scope, Send
+
 CHECKS = (not_a_server_error, response_schema_conformance, content_type_conformance)
 
 
-def fuzz(app: Any, examples: int, seed: int, key: str | None = None) -> dict[str, Counter[int]]:
+def fuzz(app: App, examples: int, seed: int, key: str | None = None) -> dict[str, Counter[int]]:
     """So many requests to each operation; how often each status came.
 
     In half of those that ask a model it is one that there is, and the answer is short, so that they get further than
@@ -23,7 +25,7 @@ def fuzz(app: Any, examples: int, seed: int, key: str | None = None) -> dict[str
     Raises:
         an error of schemathesis's: a server's error, or an answer that is not as the description says.
     """
-    schema = schemathesis.openapi.from_asgi("/openapi.json", app, headers=_headers(key))
+    schema = schemathesis.openapi.from_asgi("/openapi.json", _running(app), headers=_headers(key))
     draw = random.Random(seed)
     counts: dict[str, Counter[int]] = {}
     for found in schema.get_all_operations():
@@ -48,6 +50,20 @@ def fuzz(app: Any, examples: int, seed: int, key: str | None = None) -> dict[str
 
         one()
     return counts
+
+
+def _running(app: App) -> App:
+    """An application that is neither started nor stopped with each client."""
+
+    async def running(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+        for _ in range(2):
+            told = (await receive())["type"]
+            await send({"type": f"{told}.complete"})
+
+    return running
 
 
 def _headers(key: str | None) -> dict[str, str]:
