@@ -29,7 +29,23 @@ from selfedit.models import load
 from selfedit.runtime import software_versions
 from selfedit.session import Session
 
-WORDS = "boat lamp river keeper bridge harbour winter letter garden engine cloud market stone road silver".split()
+WORDS = [
+    "boat",
+    "lamp",
+    "river",
+    "keeper",
+    "bridge",
+    "harbour",
+    "winter",
+    "letter",
+    "garden",
+    "engine",
+    "cloud",
+    "market",
+    "stone",
+    "road",
+    "silver",
+]
 
 
 class Load:
