@@ -111,7 +111,7 @@ class Load:
         if draw.random() < 0.2:
             body |= {"logprobs": True, "top_logprobs": 5}
         if draw.random() < 0.2:
-            body |= {"stop": draw.choices(WORDS, k=2)}
+            body |= {"stop": draw.sample(WORDS, 2)}
         return body
 
 

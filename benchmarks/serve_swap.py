@@ -2,10 +2,10 @@
 
     python -m benchmarks.serve_swap --out benchmarks/results/serve_swap-cpu.json
 
-64 clients ask `selfedit`, whatever is active, greedily, half of them streaming, while this process makes another one
-the active version 200 times, each time after a few more answers. Afterwards every version that was named is asked the same
-questions alone: each answer has to be what its version gives. Where one differs, the smallest gap between the two
-likeliest tokens of the answer alone is told: below 1e-3 rounding may decide between them.
+64 clients ask `selfedit`, whatever is active, greedily, half of them streaming, while this process makes another
+version the active one 200 times, each time after a few more answers. Afterwards every version that was named is asked
+the same questions alone: each answer has to be what its version gives. Where one differs, the smallest gap between the
+two likeliest tokens of the answer alone is told: below 1e-3 rounding may decide between them.
 """
 
 from __future__ import annotations
