@@ -179,8 +179,8 @@ def test_what_a_live_row_begins_with_alike_is_not_read_again(
     run(running, rows, list(requests))
     running.close()
     assert [row.completion and row.completion.text for row in rows] == expected
-    # The first under each adapter is read whole, of the others what is their own; a token a row otherwise.
-    assert [count for count in counts if count > 20] == [42, 42]
+    # The first under each adapter is read whole, of the others what is their own; then a token a row each time.
+    assert sum(counts) == 2 * 42 + 4 * 2 + 6 * 8
 
 
 def test_a_prompt_that_is_being_read_can_be_cancelled(model: Any, models: list[Model]) -> None:
