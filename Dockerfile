@@ -28,7 +28,7 @@ ENV PATH=/opt/selfedit/bin:$PATH \
     OMP_WAIT_POLICY=passive \
     GOMP_SPINCOUNT=0 \
     PYTHONDONTWRITEBYTECODE=1
-USER selfedit
+USER ${UID}
 # The store is /data/.selfedit, models are in /data/cache.
 WORKDIR /data
 VOLUME /data
