@@ -19,6 +19,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 OPEN = frozenset({"/healthz"})
 """Paths that need no key."""
 
+UPLOADS = "/v1/documents"
+"""The path whose bodies may be larger, and take longer."""
+
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _UNKNOWN_KEY = "A key that this server knows is needed: send it as 'Authorization: Bearer KEY'."
 
@@ -41,8 +44,9 @@ class Guard:
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         try:
             scope.setdefault("state", {})["role"] = self._role(scope["path"], headers.get(b"authorization", ""))
+            scope["state"]["who"] = self._who(headers.get(b"authorization", ""))
             self._check_host(headers.get(b"host", ""))
-            body = await self._body(headers.get(b"content-length", ""), receive)
+            body = await self._body(scope["path"], headers.get(b"content-length", ""), receive)
         except ApiError as error:
             await _refuse(error, send)
             return
@@ -65,9 +69,17 @@ class Guard:
             raise ApiError(401, _UNKNOWN_KEY, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
         return role
 
-    async def _body(self, length: str, receive: Receive) -> bytes | None:
+    def _who(self, authorization: str) -> str:
+        """The name of the holder of a key; empty without one."""
+        holder = None if self._keys is None else self._keys.holder(authorization.partition(" ")[2].strip())
+        return "" if holder is None else holder.name
+
+    async def _body(self, path: str, length: str, receive: Receive) -> bytes | None:
         """The whole body; None if the client goes before it has sent it."""
-        most = self._limits.body_bytes
+        limits = self._limits
+        large = path == UPLOADS
+        most = limits.upload_bytes if large else limits.body_bytes
+        seconds = limits.upload_seconds if large else limits.body_seconds
         too_large = ApiError(413, f"A request's body has at most {most} bytes.", headers={"Connection": "close"})
         if length.isdigit() and int(length[:20]) > most:
             raise too_large
@@ -85,10 +97,10 @@ class Guard:
                     return bytes(body)
 
         try:
-            return await asyncio.wait_for(read(), self._limits.body_seconds)
+            return await asyncio.wait_for(read(), seconds)
         except (asyncio.TimeoutError, TimeoutError):
-            seconds = f"{self._limits.body_seconds:g} s"
-            raise ApiError(408, f"The body did not arrive in {seconds}.", headers={"Connection": "close"}) from None
+            message = f"The body did not arrive in {seconds:g} s."
+            raise ApiError(408, message, headers={"Connection": "close"}) from None
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
