@@ -81,7 +81,7 @@ class Guard:
         most = limits.upload_bytes if large else limits.body_bytes
         seconds = limits.upload_seconds if large else limits.body_seconds
         too_large = ApiError(413, f"A request's body has at most {most} bytes.", headers={"Connection": "close"})
-        if length.isdigit() and int(length[:20]) > most:
+        if length.isdecimal() and int(length[:20]) > most:
             raise too_large
         body = bytearray()
 

@@ -147,6 +147,22 @@ BODIES: tuple[bytes, ...] = (
     b"<!DOCTYPE x [<!ENTITY a SYSTEM 'file:///etc/passwd'>]>",
 )
 
+LINES = (b"GET / HTTP/9.9", b"\x16\x03\x01\x02\x00", b"GET", b"GET  /v1/models HTTP/1.1", b"get /healthz")
+
+USER = [{"role": "user", "content": "Who?"}]
+USUAL: dict[str, dict[str, Any]] = {
+    "/chat/completions": {"model": "selfedit:v3", "max_tokens": 2, "messages": USER},
+    "/completions": {"model": "selfedit:v3", "max_tokens": 2, "prompt": "Who?"},
+    "/feedback": {"question": "Who?", "answer": "Mira", "said": ""},
+    "/rollback": {"steps": 1},
+    "/reject": {"why": "wrong"},
+    "/approve": {"adapter": ""},
+    "/retry": {"allow_flagged": []},
+}
+"""By the end of a route, a body that it takes."""
+
+FIELDS = ("temperature", "top_p", "n", "seed", "stop", "stream", "logprobs", "tools", "topic", "id", "learn", "colour")
+
 METHODS = ("GET", "POST", "POST", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "PROPFIND")
 
 
@@ -166,6 +182,7 @@ def routes(description: dict[str, Any]) -> list[tuple[str, str]]:
 def hostile(draw: random.Random, known: Sequence[tuple[str, str]]) -> tuple[bytes, bytes, bytes]:
     """A request: its first line, its headers (without a key, each with its end), and its body."""
     method, path = draw.choice(known)
+    route = path
     while "{" in path:
         before, _, rest = path.partition("{")
         path = before + _in_path(draw) + rest.partition("}")[2]
@@ -175,13 +192,13 @@ def hostile(draw: random.Random, known: Sequence[tuple[str, str]]) -> tuple[byte
         path += draw.choice(("/", "//", "/..", "?x=%00", "?" + "a=b&" * 500, "%2e%2e/", ";x", "#x"))
     line = f"{method} {path} HTTP/1.1".encode("utf-8", "surrogatepass")
     if draw.random() < 0.02:
-        line = draw.choice(
-            (b"GET / HTTP/9.9", b"\x16\x03\x01\x02\x00", b"GET", b"GET  /v1/models HTTP/1.1", b"get /healthz")
-        )
-    body = b"" if method in ("GET", "HEAD") else _body(draw, path)
+        line = draw.choice(LINES)
+    is_form = route == "/v1/documents" and draw.random() < 0.7
+    body = b"" if method in ("GET", "HEAD") else _form(draw) if is_form else _body(draw, route)
+    kind = b"multipart/form-data; boundary=x" if is_form else b"application/json"
     extra = draw.sample(HEADERS, draw.choice((0, 0, 0, 1, 1, 2)))
     names = {each.partition(b":")[0].lower() for each in extra}
-    usual = [b"Host: localhost", b"Content-Type: application/json", b"Content-Length: %d" % len(body)]
+    usual = [b"Host: localhost", b"Content-Type: " + kind, b"Content-Length: %d" % len(body)]
     kept = [each for each in usual if each.partition(b":")[0].lower() not in names]
     return line, b"".join(each.removesuffix(b"\r\n") + b"\r\n" for each in (*kept, *extra)), body
 
@@ -192,39 +209,33 @@ def _in_path(draw: random.Random) -> str:
     return draw.choice((quoted, quoted, name.replace(" ", "%20").replace("\n", "%0a").replace("\x00", "%00")))[:20_000]
 
 
-def _body(draw: random.Random, path: str) -> bytes:
+def _body(draw: random.Random, route: str) -> bytes:
     if draw.random() < 0.3:
         return draw.choice(BODIES)
-    said: dict[str, Any] = {"model": "selfedit:v3", "max_tokens": 2}
-    if path.endswith("chat/completions"):
-        said["messages"] = [{"role": "user", "content": "Who?"}]
-    else:
-        said["prompt"] = "Who?"
-    fields = (
-        *said,
-        "temperature",
-        "top_p",
-        "n",
-        "seed",
-        "stop",
-        "stream",
-        "logprobs",
-        "tools",
-        "topic",
-        "id",
-        "text",
-        "answer",
-    )
-    for _ in range(draw.choice((1, 1, 2, 3))):
-        field = draw.choice(fields)
+    said = dict(next((usual for end, usual in USUAL.items() if route.endswith(end)), {}))
+    for _ in range(draw.choice((0, 1, 1, 2, 3))):
+        field = draw.choice((*said, *FIELDS)) if draw.random() < 0.3 or not said else draw.choice(tuple(said))
         value = draw.choice(TEXTS if draw.random() < 0.5 else NUMBERS)
         if field == "messages" and draw.random() < 0.7:
             role = draw.choice(("user", "system", "assistant", "tool", value))
-            value = [{"role": role, "content": draw.choice(TEXTS)}, *said["messages"]][: draw.choice((1, 2))]
+            value = [{"role": role, "content": draw.choice(TEXTS)}, *USER][: draw.choice((1, 2))]
         said[field] = value
-    with suppress(ValueError):
-        return json.dumps(said).encode("utf-8", "surrogatepass")
-    return b"{}"
+    return json.dumps(said).encode("utf-8", "surrogatepass")
+
+
+def _form(draw: random.Random) -> bytes:
+    parts = []
+    for _ in range(draw.choice((0, 1, 1, 2, 40))):
+        name = draw.choice(("file", "file", "file", "questions", "title", str(draw.choice(NAMES))[:50]))
+        filename = (
+            f'; filename="{str(draw.choice((*NAMES, "a.md", "a.pdf", "a.html")))[:300]}"' if name == "file" else ""
+        )
+        content = draw.choice(
+            (*BODIES, b"%PDF-1.7", b"\x00" * 100, str(draw.choice(TEXTS))[:2_000].encode(errors="replace"))
+        )
+        head = f'--x\r\nContent-Disposition: form-data; name="{name}"{filename}\r\n\r\n'
+        parts.append(head.encode("utf-8", "surrogatepass") + content[:5_000] + b"\r\n")
+    return b"".join(parts) + draw.choice((b"--x--\r\n", b"--x--\r\n", b"--x", b""))
 
 
 def send(address: tuple[str, int], line: bytes, headers: bytes, body: bytes, key: str | None = None) -> Answered:

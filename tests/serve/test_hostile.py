@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 
@@ -12,8 +13,9 @@ import pytest
 from selfedit.serve.app import make_app
 from selfedit.serve.guard import OPEN
 from selfedit.serve.keys import Keys, Role
-from selfedit.serve.settings import Limits
-from tests.serve.conftest import Running, Taught, running
+from selfedit.serve.settings import Learning, Limits
+from tests.lineage import SETTINGS
+from tests.serve.conftest import Running, Taught, another, running
 from tests.serve.described import fuzz
 from tests.serve.hostile import Answered, hostile, routes, send
 
@@ -21,8 +23,12 @@ KEY = "approve-0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
-def guarded(taught: Taught) -> Iterator[Running]:
-    with running(taught.session, Keys([(Role.APPROVE, KEY)]), Limits(body_bytes=300_000, body_seconds=1)) as one:
+def guarded(taught: Taught, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Over a store of its own, which they may change; what they have learnt takes no time."""
+    folder = tmp_path_factory.mktemp("hostile") / "served"
+    shutil.copytree(taught.folder, folder)
+    limits = Limits(body_bytes=300_000, body_seconds=1, jobs=5)
+    with running(another(folder), Keys([(Role.APPROVE, KEY)]), limits, learning=Learning(settings=SETTINGS)) as one:
         yield one
 
 
