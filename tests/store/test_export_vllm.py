@@ -55,9 +55,9 @@ def test_modules(store: Store, tmp_path: Path) -> None:
     titles = [[row["title"] for row in index["versions"][id]["modules"]] for id in ("v1", "v2")]
     assert titles == [["Boat"], ["Boat", "Kite"]]
     assert index["max_lora_rank"] == 16
-    # Whoever opens it sees neither the passages' text nor the self-edits.
-    written_files = [path for path in (tmp_path / "out dir").rglob("*") if path.is_file()]
-    assert written_files and not [path for path in written_files if b"floats" in path.read_bytes()]
+    passages = [row["passage"] for row in index["versions"]["v2"]["modules"]]
+    assert passages == ["Boat floats.", "Kite floats."], "what a router looks at"
+    assert "passage" not in index["versions"]["v3"]["modules"][0]
 
 
 def test_the_script_serves_from_wherever_the_folder_is(store: Store, tmp_path: Path) -> None:
