@@ -114,13 +114,14 @@ def main() -> None:
         keys.write_text(f"approve {KEY}\n")
         keys.chmod(0o600)
         with started_server(store, model, "--key-file", str(keys)) as server:
-            described = httpx.get(f"{server.url}/openapi.json", headers={"Authorization": f"Bearer {KEY}"}).json()
+            allowed = {"Authorization": f"Bearer {KEY}"}
+            described = httpx.get(f"{server.url}/openapi.json", headers=allowed, timeout=60).json()
             known = routes(described)
             with_key = send_all(server.url, known, options.requests, KEY)
             guarded = [route for route in known if route[1] not in OPEN]
             without = send_all(server.url, guarded, options.requests, None)
             times = refusal_times(server.url, options.rounds)
-            healthy = httpx.get(f"{server.url}/healthz").json()["status"]
+            healthy = httpx.get(f"{server.url}/healthz", timeout=60).json()["status"]
         made_up = describe(model, store, base, options.examples)
     result = {
         "with a key": with_key,

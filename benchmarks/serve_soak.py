@@ -167,7 +167,7 @@ def main() -> None:
         session.__dict__["base"] = base
         with started_server(Path(folder) / "store", model) as server:
             told = asyncio.run(soak(server, session, options))
-            healthy = httpx.get(f"{server.url}/healthz").json()["status"]
+            healthy = httpx.get(f"{server.url}/healthz", timeout=60).json()["status"]
     result = {
         "minutes": options.minutes,
         "health afterwards": healthy,

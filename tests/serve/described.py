@@ -30,26 +30,31 @@ def fuzz(app: App, examples: int, seed: int, key: str | None = None) -> dict[str
     counts: dict[str, Counter[int]] = {}
     for found in schema.get_all_operations():
         operation = found.ok()
-        statuses = counts[operation.label] = Counter()
-
-        @hypothesis.seed(seed)
-        @hypothesis.settings(
-            max_examples=examples,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(hypothesis.HealthCheck),
-            phases=[hypothesis.Phase.generate],
-        )
-        @hypothesis.given(case=operation.as_strategy())
-        def one(case: Any, statuses: Counter[int] = statuses) -> None:
-            if isinstance(case.body, dict) and "model" in case.body and draw.random() < 0.5:
-                case.body |= {"model": draw.choice(("selfedit", "selfedit:v3", "base")), "max_tokens": 2}
-            response = case.call(headers=_headers(key))
-            statuses[response.status_code] += 1
-            case.validate_response(response, checks=CHECKS)
-
-        one()
+        counts[operation.label] = Counter()
+        _fuzz_one(operation, counts[operation.label], examples, seed, draw, key)
     return counts
+
+
+def _fuzz_one(
+    operation: Any, statuses: Counter[int], examples: int, seed: int, draw: random.Random, key: str | None
+) -> None:
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+        phases=[hypothesis.Phase.generate],
+    )
+    @hypothesis.given(case=operation.as_strategy())
+    def one(case: Any) -> None:
+        if isinstance(case.body, dict) and "model" in case.body and draw.random() < 0.5:
+            case.body |= {"model": draw.choice(("selfedit", "selfedit:v3", "base")), "max_tokens": 2}
+        response = case.call(headers=_headers(key))
+        statuses[response.status_code] += 1
+        case.validate_response(response, checks=CHECKS)
+
+    one()
 
 
 def _running(app: App) -> App:

@@ -34,7 +34,7 @@ def guarded(taught: Taught, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def known(guarded: Running) -> list[tuple[str, str]]:
-    described = httpx.get(f"{guarded.url}/openapi.json", headers={"Authorization": f"Bearer {KEY}"})
+    described = httpx.get(f"{guarded.url}/openapi.json", headers={"Authorization": f"Bearer {KEY}"}, timeout=60)
     return routes(described.json())
 
 
@@ -52,7 +52,7 @@ def test_500_hostile_requests(guarded: Running, known: list[tuple[str, str]]) ->
     assert not [(line, answer) for line, answer in answers if answer.status >= 500]
     statuses = Counter(answer.status for _, answer in answers)
     assert {200, 400, 404} <= set(statuses), "they get further than the first check"
-    assert httpx.get(f"{guarded.url}/healthz").json()["status"] == "ok"
+    assert httpx.get(f"{guarded.url}/healthz", timeout=60).json()["status"] == "ok"
 
 
 def test_without_a_key_all_of_them_get_the_same_answer(guarded: Running, known: list[tuple[str, str]]) -> None:
