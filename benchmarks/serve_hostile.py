@@ -57,7 +57,7 @@ def send_all(url: str, known: list[tuple[str, str]], count: int, key: str | None
     faults = []
     for _ in range(count):
         request = hostile(draw, known)
-        answer = send((parts.hostname, parts.port), *request, key)
+        answer = send((parts.hostname, parts.port), *request, key, patience=2.0)
         statuses[answer.status] += 1
         if answer.status == 401 and answer.body:
             refusals.add(answer.body)

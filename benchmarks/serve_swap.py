@@ -102,7 +102,7 @@ async def swap(url: str, session: Session, questions: list[str], options: Any) -
 async def compare(url: str, answers: list[Answer], options: Any) -> dict[str, Any]:
     """How many answers are what their version gives alone."""
     alone: dict[tuple[str, str], tuple[str, float]] = {}
-    different = []
+    different: list[dict[str, Any]] = []
     async with httpx.AsyncClient(base_url=url, timeout=600) as http:
         for version, question, text in answers:
             if (version, question) not in alone:

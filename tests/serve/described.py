@@ -29,7 +29,7 @@ def fuzz(app: App, examples: int, seed: int, key: str | None = None) -> dict[str
     draw = random.Random(seed)
     counts: dict[str, Counter[int]] = {}
     for found in schema.get_all_operations():
-        operation = found.ok()
+        operation: Any = found.ok()  # type: ignore[union-attr]
         counts[operation.label] = Counter()
         _fuzz_one(operation, counts[operation.label], examples, seed, draw, key)
     return counts

@@ -238,15 +238,18 @@ def _form(draw: random.Random) -> bytes:
     return b"".join(parts) + draw.choice((b"--x--\r\n", b"--x--\r\n", b"--x", b""))
 
 
-def send(address: tuple[str, int], line: bytes, headers: bytes, body: bytes, key: str | None = None) -> Answered:
-    """Send it on a connection of its own and read what comes until the server closes, or says no more."""
+def send(
+    address: tuple[str, int], line: bytes, headers: bytes, body: bytes, key: str | None = None, patience: float = 20.0
+) -> Answered:
+    """Send it on a connection of its own and read until the server closes it, or says nothing for `patience` seconds."""
     authorization = b"" if key is None else b"Authorization: Bearer %s\r\n" % key.encode()
     answer = b""
-    with socket.create_connection(address, timeout=30) as connection, suppress(ConnectionError):
+    with socket.create_connection(address, timeout=patience) as connection, suppress(ConnectionError, TimeoutError):
         connection.sendall(line + b"\r\n" + authorization + headers + b"Connection: close\r\n\r\n" + body)
-        connection.shutdown(socket.SHUT_WR)  # Where more was announced than is sent, it does not come.
         while data := connection.recv(65_536):
             answer += data
+    while answer.startswith(b"HTTP/1.1 100 "):  # To whoever asks whether to send the body.
+        answer = answer.partition(b"\r\n\r\n")[2]
     head, _, rest = answer.partition(b"\r\n\r\n")
     words = head.split(b" ", 2)
     status = int(words[1]) if head.startswith(b"HTTP/") and len(words) > 1 and words[1].isdigit() else 0
