@@ -71,8 +71,8 @@ def _serve(
 
     The model 'selfedit' is the active version at the moment of a request, 'selfedit:v3' one of them, 'base' the bare
     model. What comes to /v1/documents is learnt beside it, as by 'learn'; /v1/versions, /v1/pending and /v1/feedback do
-    what the commands do. /healthz and /metrics say how the server is; each request is a JSON line on stderr, without its
-    texts.
+    what the commands do. /healthz and /metrics say how the server is; each request is a JSON line on stderr, without
+    its texts.
     """
     from selfedit.serve.server import serve
 

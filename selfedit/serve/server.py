@@ -14,8 +14,8 @@ from selfedit.session import Session
 _NEEDED = ("fastapi", "uvicorn", "prometheus_client", "jinja2", "python_multipart")
 _GRACE_S = 10
 _KEEP_S = 75
-"""For which an idle connection stays open: longer than clients keep theirs (httpx 5 s, proxies 60), since a request on a
-connection that is just being closed is lost."""
+"""For which an idle connection stays open: longer than clients keep theirs (httpx 5 s, proxies 60), since a request on
+one that is just being closed is lost."""
 
 
 def serve(session: Session, settings: ServeSettings, ready: Callable[[str], None]) -> None:
@@ -31,13 +31,14 @@ def serve(session: Session, settings: ServeSettings, ready: Callable[[str], None
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
         raise UserError(f"serve needs {missing[0]}. Install what it needs with: pip install 'selfedit[serve]'")
     from selfedit.serve.keys import read_keys
-    from selfedit.serve.learning.check import check_learning
 
     keys = read_keys(settings.key_file) if settings.key_file is not None else None
     session.store.ids()
     if settings.read_only and settings.watch is not None:
         raise UserError("--watch learns, and --read-only writes nothing: leave one of them out.")
     if not settings.read_only:
+        from selfedit.serve.learning.check import check_learning
+
         check_learning(session, settings)
     with bound_socket(settings.host, settings.port) as listening:
         import uvicorn
