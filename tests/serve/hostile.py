@@ -241,7 +241,7 @@ def _form(draw: random.Random) -> bytes:
 def send(
     address: tuple[str, int], line: bytes, headers: bytes, body: bytes, key: str | None = None, patience: float = 20.0
 ) -> Answered:
-    """Send it on a connection of its own and read until the server closes it, or says no more for `patience` seconds."""
+    """Send it on a connection of its own; read until the server closes that, or says no more for `patience` seconds."""
     authorization = b"" if key is None else b"Authorization: Bearer %s\r\n" % key.encode()
     answer = b""
     with socket.create_connection(address, timeout=patience) as connection, suppress(ConnectionError, TimeoutError):

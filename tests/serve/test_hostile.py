@@ -27,7 +27,7 @@ def guarded(taught: Taught, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """Over a store of its own, which they may change; what they have learnt takes no time."""
     folder = tmp_path_factory.mktemp("hostile") / "served"
     shutil.copytree(taught.folder, folder)
-    limits = Limits(body_bytes=300_000, body_seconds=1, jobs=5)
+    limits = Limits(body_bytes=300_000, body_seconds=0.5, jobs=5)
     with running(another(folder), Keys([(Role.APPROVE, KEY)]), limits, learning=Learning(settings=SETTINGS)) as one:
         yield one
 
