@@ -63,13 +63,13 @@ async def streamed(http: httpx.AsyncClient, question: str, tokens: int) -> Answe
     return version, question, text
 
 
-async def swap(url: str, session: Session, questions: list[str], options: Any) -> tuple[list[Answer], int]:
-    """All answers that came while the active version changed, and how many failed."""
+async def swap(url: str, session: Session, questions: list[str], options: Any) -> tuple[list[Answer], list[str]]:
+    """All answers that came while the active version changed, and what failed."""
     answers: list[Answer] = []
-    failed, over = 0, asyncio.Event()
+    failed: list[str] = []
+    over = asyncio.Event()
 
     async def client(number: int, http: httpx.AsyncClient) -> None:
-        nonlocal failed
         draw = random.Random(number)
         while not over.is_set():
             question = draw.choice(questions)
@@ -80,16 +80,16 @@ async def swap(url: str, session: Session, questions: list[str], options: Any) -
                     said = await whole(http, "selfedit", question, options.answer_tokens)
                     text = said["choices"][0]["message"]["content"]
                     answers.append((said["selfedit"]["version"], question, text))
-            except (httpx.HTTPError, KeyError, ValueError):
-                failed += 1
+            except (httpx.HTTPError, KeyError, ValueError) as error:
+                failed.append(repr(error)[:200])
 
     async def change() -> None:
         draw, ids = random.Random(0), [*session.store.ids(), "base"]
         for _ in range(options.changes):
-            done = len(answers) + failed
+            done = len(answers) + len(failed)
             ids.append(ids.pop(draw.randrange(len(ids) - 1)))  # Another one than now.
             await asyncio.to_thread(session.use, None if ids[-1] == "base" else ids[-1])
-            while len(answers) + failed < done + options.answers_per_change:
+            while len(answers) + len(failed) < done + options.answers_per_change:
                 await asyncio.sleep(0.005)
         over.set()
 
@@ -143,7 +143,8 @@ def main() -> None:
     result = {
         "changes": options.changes,
         "answers": len(answers),
-        "failed": failed,
+        "failed": len(failed),
+        "failures": failed[:20],
         "seconds": round(seconds, 1),
         **compared,
         "options": {name: str(value) for name, value in vars(options).items()},
