@@ -55,7 +55,7 @@ class Spool:
     def __init__(self, store: Path) -> None:
         self._folder = store.expanduser().resolve() / "uploads"
         self._documents = self._folder / "documents"
-        self._lock = FileLock(self._folder / "lock")
+        self._lock = FileLock(self._folder / "lock", thread_local=False)
 
     def open(self) -> None:
         """Keep other processes out.
