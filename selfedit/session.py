@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from selfedit.memory.recall import Recall
     from selfedit.models.load import BaseModel
     from selfedit.models.prompt import Prompter
+    from selfedit.store.export_vllm import VllmExport
 
 DEFAULT_STORE = Path(".selfedit")
 
@@ -473,6 +474,13 @@ class Session:
             check_base(chosen, self.base.fingerprint, self.model_name)
             folder = self.base.folder
         return export(self.store, chosen, Path(target), merged=merged, base_folder=folder)
+
+    def export_vllm(self, versions: Sequence[str], target: str | Path) -> VllmExport:
+        """Write versions as `vllm serve --lora-modules` takes them; the active one, if none is named."""
+        from selfedit.store.export_vllm import export_vllm
+
+        chosen = [self.store.get(version) for version in dict.fromkeys(versions)] or [self.store.get(None)]
+        return export_vllm(self.store, chosen, Path(target))
 
     @cached_property
     def _learner(self) -> Learner:

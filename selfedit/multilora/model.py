@@ -103,14 +103,22 @@ class MultiLoraModel:
         rows: Sequence[Sequence[int]] = (),
         decode: bool = False,
         parents: tuple[int | None, ...] = (),
+        pasts: tuple[int, ...] = (),
     ) -> PackedBatch:
         """A batch on this model's device; see `PackedBatch`."""
         cache_rows = tuple(map(tuple, rows))
-        return PackedBatch(tuple(lengths), tuple(slots), self.device, cache, cache_rows, decode, parents=parents)
+        return PackedBatch(
+            tuple(lengths), tuple(slots), self.device, cache, cache_rows, decode, parents=parents, pasts=pasts
+        )
 
     def lay_out(self, sequences: Sequence[Sequence[int]], slots: Sequence[int | None], share: bool = True) -> Layout:
         """How sequences lie in a pass; what they begin with alike is shared where this model can, and if `share`."""
-        return lay_out(sequences, slots, share and self.packed and shares_beginnings(self.model))
+        return lay_out(sequences, slots, share and self.shares_beginnings)
+
+    @property
+    def shares_beginnings(self) -> bool:
+        """Whether what sequences begin with alike need be computed only once."""
+        return self.packed and shares_beginnings(self.model)
 
     @property
     def has_lower_layers(self) -> bool:

@@ -43,9 +43,9 @@ class Guard:
             return
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         try:
-            self._check_host(headers.get(b"host", ""))
             scope.setdefault("state", {})["role"] = self._role(scope["path"], headers.get(b"authorization", ""))
             scope["state"]["who"] = self._who(headers.get(b"authorization", ""))
+            self._check_host(headers.get(b"host", ""))
             body = await self._body(scope["path"], headers.get(b"content-length", ""), receive)
         except ApiError as error:
             await _refuse(error, send)
@@ -81,7 +81,7 @@ class Guard:
         most = limits.upload_bytes if large else limits.body_bytes
         seconds = limits.upload_seconds if large else limits.body_seconds
         too_large = ApiError(413, f"A request's body has at most {most} bytes.", headers={"Connection": "close"})
-        if length.isdigit() and int(length[:20]) > most:
+        if length.isdecimal() and int(length[:20]) > most:
             raise too_large
         body = bytearray()
 
