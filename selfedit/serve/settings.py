@@ -38,10 +38,12 @@ class ServeSettings:
     Attributes:
         key_file: who may do what; without one, everybody who reaches the port may do all.
         read_only: whether the store is never written.
+        runs: the folder of experiments that the page shows.
     """
 
     host: str = "127.0.0.1"
     port: int = 8000
     key_file: Path | None = None
     read_only: bool = False
+    runs: Path = Path("runs")
     limits: Limits = field(default_factory=Limits)
