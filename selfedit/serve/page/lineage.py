@@ -95,8 +95,9 @@ def _rest(path: Sequence[Version]) -> str:
             if figure.gate == gate and (change := points(figure.text)) is not None
         ]
         if seen:
-            series.append(Series(gate, tuple(seen)))
-    if not series or len(path) < 2:
+            base = [Point(0, 0.0, label=BASE)] if gate == "general" else []  # Which is held against the base.
+            series.append(Series(gate, (*base, *seen)))
+    if not series:
         return ""
     return line_chart(
         series,
