@@ -15,6 +15,10 @@ class UserError(Exception):
     """
 
 
+class NotAllowedError(UserError):
+    """Whoever acts may not do this; somebody else may."""
+
+
 class NotADocumentError(UserError):
     """The file can be read but holds nothing to learn. In a folder, such files are passed over."""
 

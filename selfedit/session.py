@@ -23,6 +23,7 @@ from selfedit.store.admission import check_folders, check_parent
 from selfedit.types import Adapter, DriftFigures, Knowledge, Model, Task, Version
 
 if TYPE_CHECKING:
+    from selfedit.documents import Document
     from selfedit.domains.knowledge import KnowledgeDomain
     from selfedit.generate.base import Generator
     from selfedit.learn.change import Change, Difference
@@ -86,6 +87,7 @@ class Session:
         store: a folder; made at the first `learn`.
         progress: is shown how far long work is.
         actor: who acts, for the store's audit log; None is SELFEDIT_ACTOR or the user of the operating system.
+        base: the model, where it is loaded already; `model` and `device` say nothing then.
 
     Raises:
         UserError: the model's name is unknown, here and in all methods where the user can mend what is wrong.
@@ -98,6 +100,7 @@ class Session:
         device: str | None = None,
         progress: Progress | None = None,
         actor: str | None = None,
+        base: BaseModel | None = None,
     ) -> None:
         self._store_path, self._device, self._actor = Path(store), device, actor
         self.progress = progress or QuietProgress()
@@ -105,7 +108,9 @@ class Session:
         self._recalls: dict[str, Recall] = {}
         self._adapters: OrderedDict[str, Adapter] = OrderedDict()
         self._titles: dict[str | None, set[str]] = {}
-        if model is not None:
+        if base is not None:
+            self.base, self._model_name = base, base.name
+        elif model is not None:
             resolve(model).check()
 
     @property
@@ -136,7 +141,7 @@ class Session:
 
     def learn(
         self,
-        paths: Sequence[str | Path],
+        paths: Sequence[str | Path | Document],
         *,
         parent: str | None = None,
         max_hours: float | None = None,
@@ -145,6 +150,7 @@ class Session:
         """Learn documents on top of what is known, and commit a version if the gates let it through.
 
         Args:
+            paths: files and folders, or documents that are read already.
             parent: the version to go on from, or "base" to begin anew; None is the active one.
             max_hours: refuse what would take longer by the estimate; None for no bound.
             settings: fields of `selfedit.learn.config.LearnConfig`.
@@ -157,7 +163,7 @@ class Session:
         # All that can be wrong without a model is found before one is loaded, and before a store is made.
         config = self.check_learn(parent, **settings)
         keep = read_keep(config.keep)
-        sources = read_sources([Path(path) for path in paths], config)
+        sources = read_sources([Path(each) if isinstance(each, str) else each for each in paths], config)
         if (self._store_path / "store.json").exists():
             store = self.store
             check_folders(store.rules, [str(Path(each.path).absolute()) for each in sources.documents], store.home)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,7 +10,7 @@ from selfedit.cli import options, output
 from selfedit.cli.output import print_gates
 from selfedit.cli.show import print_questions
 from selfedit.session import Session
-from selfedit.store import DocumentDiff, Store, document_diffs, pending
+from selfedit.store import DocumentDiff, Store, document_diffs, pending, told
 from selfedit.types import Version
 
 _Id = Annotated[str, typer.Argument(metavar="ID", help="What waits, such as p1.", show_default=False)]
@@ -39,13 +38,13 @@ def _pending(
         version = pending(opened, id)
         diffs = document_diffs(opened, version)
         if json:
-            output.print_json(_as_json(version, diffs))
+            output.print_json(told.held_in_full(version, diffs))
         else:
             _print(opened, version, diffs)
         return
     versions = opened.heads("p")
     if json:
-        output.print_json({"pending": [_head(version) for version in versions]})
+        output.print_json({"pending": [told.held(version) for version in versions]})
     elif not versions:
         output.say(f"Nothing waits for approval in {store}.")
     else:
@@ -117,32 +116,6 @@ def _print(store: Store, version: Version, diffs: list[DocumentDiff]) -> None:
         f"Then:   {options.again('approve', version.id, '--adapter', version.adapter_sha256[:16], store=store.path)}"
     )
     output.say(f"or:     {options.again('reject', version.id, '--why', '...', store=store.path)}")
-
-
-def _head(version: Version) -> dict[str, Any]:
-    return {
-        "id": version.id,
-        "created": version.created,
-        "parent": version.parent,
-        "documents": [asdict(document) for document in version.documents],
-        "base_accuracy": version.base_accuracy,
-        "adapted_accuracy": version.adapted_accuracy,
-        "flags": [asdict(flag) for flag in version.flags],
-        "adapter": version.adapter_sha256,
-    }
-
-
-def _as_json(version: Version, diffs: list[DocumentDiff]) -> dict[str, Any]:
-    edits = [{"task": r.edit.task_id, "text": r.edit.text} for r in version.rollouts if r.kept]
-    questions = [
-        {"question": probe.question, "gold": probe.answers[0], "before": old.text, "after": new.text}
-        | {"right_before": old.verdict.correct, "right_after": new.verdict.correct}
-        for task, before, after in zip(version.tasks, version.before, version.after, strict=True)
-        for probe, old, new in zip(task.probes, before.answers, after.answers, strict=True)
-    ]
-    documents = [asdict(diff.document) | {"new": diff.is_new, "diff": list(diff.lines)} for diff in diffs]
-    gates = [asdict(figure) for figure in version.gates]
-    return _head(version) | {"documents": documents, "edits": edits, "questions": questions, "gates": gates}
 
 
 def _row(version: Version) -> tuple[str, ...]:

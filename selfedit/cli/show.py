@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from selfedit.cli import output
@@ -13,17 +12,6 @@ from selfedit.policies.coverage import coverage
 from selfedit.types import DriftFigures, Rollout, Version
 
 _INDENT = "    "
-
-
-def as_json(version: Version) -> dict[str, Any]:
-    """Everything that is known of a version, and the accuracies that follow from it."""
-    return {
-        **asdict(version),
-        "rollouts": [asdict(r) | {"reward": r.reward, "failure": r.failure} for r in version.rollouts],
-        "questions": version.questions,
-        "base_accuracy": version.base_accuracy,
-        "adapted_accuracy": version.adapted_accuracy,
-    }
 
 
 def print_version(version: Version, drift: Sequence[DriftFigures] = ()) -> None:

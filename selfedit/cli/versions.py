@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from selfedit.cli import options, output
-from selfedit.cli.show import as_json, print_version
+from selfedit.cli.show import print_version
 from selfedit.progress import make_progress
 from selfedit.session import Session
+from selfedit.store import told
 from selfedit.types import Version
 
 _Id = Annotated[str, typer.Argument(metavar="ID", help="Which version, such as v1.", show_default=False)]
@@ -44,7 +45,7 @@ def _versions(
     heads = [head for head in opened.heads("r" if rejected else "v") if model is None or head.base.name == model]
     active = opened.active
     if json:
-        rows = [_head(head) | {"active": head.id == active} for head in heads]
+        rows = [told.listed(head) | {"active": head.id == active} for head in heads]
         output.print_json({"versions": rows, "active": active})
     elif not heads and rejected:
         output.say(f"Nothing was rejected in {store}.")
@@ -89,7 +90,7 @@ def _show(
     opened = Session(None, store).store
     version = opened.get(id)
     if json:
-        output.print_json(as_json(version))
+        output.print_json(told.in_full(version))
     else:
         print_version(version, opened.known_drift(version))
 
@@ -112,24 +113,6 @@ def _export(
         output.print_json({"version": id, "folder": str(folder), "merged": merged})
     else:
         output.say(f"Wrote {'full weights of ' if merged else ''}{id} to {folder}.")
-
-
-def _head(version: Version) -> dict[str, Any]:
-    return {
-        "id": version.id,
-        "parent": version.parent,
-        "action": version.action,
-        "memory": version.knowledge.memory,
-        "created": version.created,
-        "documents": [document.title for document in version.documents],
-        "passages": len(version.tasks),
-        "questions": version.questions,
-        "base_accuracy": version.base_accuracy,
-        "adapted_accuracy": version.adapted_accuracy,
-        "scale": version.scale,
-        "rejected": version.rejected,
-        "model": version.base.name,
-    }
 
 
 def _row(version: Version, indent: str, active: str | None) -> tuple[str, ...]:

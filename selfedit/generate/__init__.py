@@ -19,4 +19,4 @@ def make_generator(name: str, base: BaseModel) -> Generator:
         return VllmGenerator(base.folder, frozenset(base.stop_token_ids))
     from selfedit.generate.batched import BatchedGenerator
 
-    return BatchedGenerator(base.model, base.tokenizer, frozenset(base.stop_token_ids), base=base.ref)
+    return BatchedGenerator(base.model, base.tokenizer, frozenset(base.stop_token_ids), base=base.ref, turns=base.turns)

@@ -17,6 +17,7 @@ from selfedit.generate.row import Row
 from selfedit.multilora.kv_cache import KVCache
 from selfedit.multilora.merge import check_base, merged
 from selfedit.multilora.model import MultiLoraModel
+from selfedit.turns import Turns
 from selfedit.types import Adapter, Model, ModelRef, Update
 
 
@@ -28,6 +29,7 @@ class BatchedGenerator(Generator):
         token_budget: prompt tokens of one prefill, and tokens of one scoring pass.
         slots: adapters held at once; requests of more adapters run in groups.
         base: what the model is; None takes requests for any.
+        turns: where others use the model's weights, too.
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class BatchedGenerator(Generator):
         token_budget: int = 2048,
         slots: int = 32,
         base: ModelRef | None = None,
+        turns: Turns | None = None,
     ) -> None:
+        self._turns = turns or Turns()
         self.model, self.tokenizer, self.stop_ids, self.base = model, tokenizer, stop_ids, base
         self.max_rows, self.token_budget, self.slots = max_rows, token_budget, slots
         self._grammars = GrammarMaker(tokenizer, stop_ids)
@@ -77,7 +81,8 @@ class BatchedGenerator(Generator):
                     while waiting and _length(items[waiting[0][0]]) <= room:
                         room -= _length(items[waiting[0][0]])
                         batch.append(waiting.popleft())
-                    means = _score_pass(multi, [items[i] for i, _ in batch], [slot for _, slot in batch])
+                    with self._turns.turn():
+                        means = _score_pass(multi, [items[i] for i, _ in batch], [slot for _, slot in batch])
                     scores.update(zip((i for i, _ in batch), means, strict=True))
         return [scores[i] for i in range(len(items))]
 
@@ -97,8 +102,9 @@ class BatchedGenerator(Generator):
             with self._adapted(group) as multi:
                 for index, slot in group.slots:
                     tokens = texts[index][0]
-                    hidden_TH = multi.hidden_states(list(tokens), multi.batch([len(tokens)], [slot]))
-                    logprobs[index] = multi.logits(hidden_TH).float().log_softmax(-1)
+                    with self._turns.turn():
+                        hidden_TH = multi.hidden_states(list(tokens), multi.batch([len(tokens)], [slot]))
+                        logprobs[index] = multi.logits(hidden_TH).float().log_softmax(-1)
         return [logprobs[index] for index in range(len(texts))]
 
     def _decode(self, multi: MultiLoraModel, rows: dict[Row, int], finish: OnCompletion) -> None:
@@ -108,8 +114,10 @@ class BatchedGenerator(Generator):
         # Those that begin alike come one after another, so that they are let in together.
         decoder.add(sorted(rows, key=lambda row: (row.slot is not None, row.slot or 0, row.request.prompt)))
         while decoder.rows:
+            with self._turns.turn():
+                stepped = decoder.step()
             ended = []
-            for row in decoder.step():
+            for row in stepped:
                 row.advance(self.tokenizer, self.stop_ids)
                 if row.completion is not None:
                     finish(rows[row], row.completion)

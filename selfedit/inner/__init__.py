@@ -22,4 +22,4 @@ def make_inner_loop(
         return PeftInnerLoop(base.model, base.ref)
     from selfedit.inner.batched import BatchedInnerLoop
 
-    return BatchedInnerLoop(base.model, slots, token_budget, tell=tell, base=base.ref)
+    return BatchedInnerLoop(base.model, slots, token_budget, tell=tell, base=base.ref, turns=base.turns)

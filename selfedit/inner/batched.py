@@ -20,6 +20,7 @@ from selfedit.inner.job import TrainingJob, initial_factors
 from selfedit.inner.memory import is_out_of_memory, plan_memory
 from selfedit.multilora.merge import check_base, merged
 from selfedit.multilora.model import MultiLoraModel, resolve_targets
+from selfedit.turns import Turns
 from selfedit.types import Adapter, Model, ModelRef, Recipe, Update
 
 
@@ -36,6 +37,7 @@ class BatchedInnerLoop(InnerLoop):
         memory_limit: bytes to use beside the model's weights; by default most of what is free.
         tell: where a line goes when memory ran out and the budget was halved.
         base: what the model is; None takes work for any.
+        turns: where others use the model's weights, too.
     """
 
     def __init__(
@@ -46,7 +48,9 @@ class BatchedInnerLoop(InnerLoop):
         memory_limit: int | None = None,
         tell: Callable[[str], None] | None = None,
         base: ModelRef | None = None,
+        turns: Turns | None = None,
     ) -> None:
+        self._turns = turns
         self.model, self.slots, self.token_budget, self.base = model, slots, token_budget, base
         self.memory_limit, self._tell = memory_limit, tell
 
@@ -99,7 +103,7 @@ class BatchedInnerLoop(InnerLoop):
             rank = max(job.lora.rank for job in jobs)
         multi = MultiLoraModel(self.model, slots, rank, layers, train=True)
         try:
-            with Halves(multi) as halves:
+            with Halves(multi, self._turns) as halves:
                 run = _Run(multi, halves, jobs, token_budget, on_tokens, self._tell)
                 if state is not None:
                     run.restore(state)

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from selfedit.inner.backward import Piece, accumulate_gradients
 from selfedit.multilora.model import MultiLoraModel
+from selfedit.turns import Turns
 
 # These adjust a buffer of the model to the longest sequence of each pass.
 _STATEFUL_POSITIONS = {"dynamic", "longrope"}
@@ -25,8 +26,8 @@ class Halves:
     with one core, or for a model whose layers keep state between passes, passes stay whole.
     """
 
-    def __init__(self, multi: MultiLoraModel) -> None:
-        self._multi, self._pool = multi, None
+    def __init__(self, multi: MultiLoraModel, turns: Turns | None = None) -> None:
+        self._multi, self._turns, self._pool = multi, turns or Turns(), None
         threads = torch.get_num_threads()
         if multi.device.type == "cpu" and threads > 1 and multi.packed and not _keeps_state(multi.model):
             # The number of threads is each thread's own.
@@ -36,10 +37,14 @@ class Halves:
         """As `accumulate_gradients`; raises what either half raised, when both have ended."""
         first, second = split(pieces)
         if self._pool is None or not second:
-            return accumulate_gradients(self._multi, pieces)
-        futures = [self._pool.submit(accumulate_gradients, self._multi, half) for half in (first, second)]
+            return self._pass(pieces)
+        futures = [self._pool.submit(self._pass, half) for half in (first, second)]
         wait(futures)
         return [loss for future in futures for loss in future.result()]
+
+    def _pass(self, pieces: Sequence[Piece]) -> list[float]:
+        with self._turns.turn():
+            return accumulate_gradients(self._multi, pieces)
 
     def __enter__(self) -> Halves:
         return self

@@ -42,14 +42,16 @@ class Material:
     cut_paragraphs: int
 
 
-def read_sources(paths: Sequence[Path], config: LearnConfig) -> Sources:
-    """Read documents and questions.
+def read_sources(given: Sequence[Path | Document], config: LearnConfig) -> Sources:
+    """Read documents, unless they are read already, and questions.
 
     Raises:
         UserError: a file is missing, unreadable or malformed, or a question belongs to none of the documents.
     """
     questions = read_questions(config.questions) if config.questions is not None else []
-    documents = read_documents(paths)
+    paths = [each for each in given if isinstance(each, Path)]
+    documents = [each for each in given if isinstance(each, Document)]
+    documents += read_documents(paths) if paths else []
     check_titles(questions, documents)
     return Sources(tuple(documents), tuple(questions))
 

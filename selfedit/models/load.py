@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from selfedit.errors import UserError, nearest
 from selfedit.models.fingerprint import fingerprint
 from selfedit.models.quiet import quiet_transformers
 from selfedit.progress import Progress, QuietProgress
+from selfedit.turns import Turns
 from selfedit.types import ModelRef
 
 # Importing this module must not import torch and transformers, which takes seconds: the functions do.
@@ -26,7 +28,11 @@ _DEFAULT_CONTEXT = 2048
 
 @dataclass(frozen=True)
 class BaseModel:
-    """A loaded base model with its tokenizer. Its weights are frozen; adapters are trained beside them."""
+    """A loaded base model with its tokenizer. Its weights are frozen; adapters are trained beside them.
+
+    Attributes:
+        turns: what a pass over it has to ask for; by default nobody else uses its weights.
+    """
 
     name: str
     folder: Path
@@ -34,6 +40,18 @@ class BaseModel:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     has_chat_template: bool
+    turns: Turns = field(default_factory=Turns)
+
+    def twin(self, turns: Turns) -> BaseModel:
+        """The same for another thread: a model and a tokenizer of its own, over the same weights in memory.
+
+        The model has to be bare at this time. Either may then be wrapped, and have updates merged, by itself.
+        """
+        from torch import nn
+
+        weights = {id(weight): nn.Parameter(weight.data, requires_grad=False) for weight in self.model.parameters()}
+        model, tokenizer = copy.deepcopy(self.model, weights), copy.deepcopy(self.tokenizer)
+        return replace(self, model=model, tokenizer=tokenizer, turns=turns)
 
     @property
     def ref(self) -> ModelRef:

@@ -16,6 +16,8 @@ from selfedit.types import Adapter, FullWeights, LoraFactors, LoraSpec, Model, M
 def merged(model: PreTrainedModel, updates: Sequence[Update] = ()) -> Iterator[None]:
     """Run the block with updates merged into the model, one after another; then put its weights back, bit by bit.
 
+    Weights that change are replaced, not written over: whoever shares them in memory sees nothing of it.
+
     What is trained inside starts from the merged model, which stays frozen: so the policy of one round is the base of
     the next (paper, section 3.1), and one sequential edit follows another (section 4.2). Blocks may be nested.
     """
@@ -25,9 +27,8 @@ def merged(model: PreTrainedModel, updates: Sequence[Update] = ()) -> Iterator[N
             _merge(model, update, before)
         yield
     finally:
-        with torch.no_grad():
-            for name, weight in before.items():
-                model.get_parameter(name).copy_(weight)
+        for name, weight in before.items():
+            model.get_parameter(name).data = weight
 
 
 def side_by_side(adapters: Sequence[Adapter], recipe_id: str) -> Adapter:
@@ -70,7 +71,7 @@ def _b(adapter: Adapter, part: LoraFactors | None, shape: LoraFactors) -> torch.
 
 @torch.no_grad()
 def _merge(model: PreTrainedModel, update: Update, before: dict[str, torch.Tensor]) -> None:
-    """Put an update into the weights, keeping in `before` what was there at first."""
+    """Put an update into copies of the weights, keeping in `before` those that were there at first."""
     if isinstance(update, FullWeights):
         for name, new in update.weights.items():
             _keep(model, name, before).copy_(new)
@@ -86,8 +87,9 @@ def _merge(model: PreTrainedModel, update: Update, before: dict[str, torch.Tenso
 
 
 def _keep(model: PreTrainedModel, name: str, before: dict[str, torch.Tensor]) -> nn.Parameter:
-    """A weight that is about to change, a copy of which is in `before` as it was at first."""
+    """A weight that may be changed: a copy of the one that was there at first, which is in `before`."""
     weight = model.get_parameter(name)
     if name not in before:
-        before[name] = weight.detach().clone()
+        before[name] = weight.data
+        weight.data = weight.data.clone()
     return weight

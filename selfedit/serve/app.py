@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from selfedit.errors import UserError
-from selfedit.serve import api, health, page
+from selfedit.serve import api, documents, health, lineage, page
 from selfedit.serve.errors import ApiError
 from selfedit.serve.guard import App, Guard, Message, Receive, Scope, Send
 from selfedit.serve.keys import Keys
@@ -44,6 +44,8 @@ def make_app(service: Service, keys: Keys | None) -> App:
     # No pages of documentation: theirs come from elsewhere. The description itself is at /openapi.json.
     app = FastAPI(title="selfedit", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(api.make_router(service))
+    app.include_router(documents.make_router(service))
+    app.include_router(lineage.make_router(service))
     app.include_router(health.make_router(service))
     app.include_router(page.make_router(service, renderer, keys, sessions))
     for kind, told in _ERRORS.items():

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from selfedit.serve.errors import ApiError
-from selfedit.serve.keys import Keys, Role
+from selfedit.serve.keys import Holder, Keys, Role
 from selfedit.serve.sessions import Sessions, cookie_id
 from selfedit.serve.settings import Limits
 
@@ -26,7 +26,12 @@ OPEN = frozenset({"/healthz", "/login"})
 _FILES = "/static/"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
+UPLOADS = frozenset({"/v1/documents", "/documents"})
+"""Paths whose bodies may be larger, and take longer."""
+
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_ANYBODY = Holder("", Role.APPROVE)
+"""Where there are no keys: known to the audit log as whoever runs the server."""
 _UNKNOWN_KEY = "A key that this server knows is needed: send it as 'Authorization: Bearer KEY'."
 
 
@@ -54,8 +59,9 @@ class Guard:
             self._check_host(headers.get("host", ""))
             if scope["method"] not in _SAFE:
                 _check_site(headers)
-            scope.setdefault("state", {})["role"] = self._role(scope["path"], headers)
-            body = await self._body(headers.get("content-length", ""), receive)
+            holder = self._holder(scope["path"], headers)
+            scope.setdefault("state", {}).update(role=holder and holder.role, who=holder.name if holder else "")
+            body = await self._body(scope["path"], headers.get("content-length", ""), receive)
         except ApiError as error:
             await _refuse(error, *self._refusal(headers, error), send)
             return
@@ -67,19 +73,22 @@ class Guard:
         if self._hosts is not None and name.strip("[]").lower() not in self._hosts:
             raise ApiError(421, "This server listens to this machine alone, under its own names.")
 
-    def _role(self, path: str, headers: Mapping[str, str]) -> Role | None:
+    def _holder(self, path: str, headers: Mapping[str, str]) -> Holder | None:
         if self._keys is None:
-            return Role.APPROVE
+            return _ANYBODY
         scheme, _, key = headers.get("authorization", "").partition(" ")
-        by_key, by_login = self._keys.role(key.strip()), self._sessions.role(cookie_id(headers.get("cookie", "")))
-        role = by_key if scheme.lower() == "bearer" else by_login
-        if role is None and path not in OPEN and not path.startswith(_FILES):
+        by_key, by_login = self._keys.holder(key.strip()), self._sessions.holder(cookie_id(headers.get("cookie", "")))
+        holder = by_key if scheme.lower() == "bearer" else by_login
+        if holder is None and path not in OPEN and not path.startswith(_FILES):
             raise ApiError(401, _UNKNOWN_KEY, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
-        return role
+        return holder
 
-    async def _body(self, length: str, receive: Receive) -> bytes | None:
+    async def _body(self, path: str, length: str, receive: Receive) -> bytes | None:
         """The whole body; None if the client goes before it has sent it."""
-        most = self._limits.body_bytes
+        limits = self._limits
+        large = path in UPLOADS
+        most = limits.upload_bytes if large else limits.body_bytes
+        seconds = limits.upload_seconds if large else limits.body_seconds
         too_large = ApiError(413, f"A request's body has at most {most} bytes.", headers={"Connection": "close"})
         if length.isdigit() and int(length[:20]) > most:
             raise too_large
@@ -97,10 +106,10 @@ class Guard:
                     return bytes(body)
 
         try:
-            return await asyncio.wait_for(read(), self._limits.body_seconds)
+            return await asyncio.wait_for(read(), seconds)
         except (asyncio.TimeoutError, TimeoutError):
-            seconds = f"{self._limits.body_seconds:g} s"
-            raise ApiError(408, f"The body did not arrive in {seconds}.", headers={"Connection": "close"}) from None
+            message = f"The body did not arrive in {seconds:g} s."
+            raise ApiError(408, message, headers={"Connection": "close"}) from None
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+from selfedit.audit import checked_actor
 from selfedit.errors import UserError, nearest
 from selfedit.files.disk import reading
 
@@ -26,31 +27,44 @@ class Role(IntEnum):
 
 
 @dataclass(frozen=True)
+class Holder:
+    """Whose a key is: by what name the audit log knows whoever uses it, and what they may do."""
+
+    name: str
+    role: Role
+
+
+@dataclass(frozen=True)
 class _Entry:
     digest: bytes
-    role: Role
+    holder: Holder
 
 
 class Keys:
     """The keys that are known. Only their hashes stay in memory."""
 
-    def __init__(self, entries: Sequence[tuple[Role, str]]) -> None:
-        self._entries = [_Entry(_digest(key), role) for role, key in entries]
+    def __init__(self, entries: Sequence[tuple[Role, str] | tuple[Role, str, str]]) -> None:
+        self._entries = [_Entry(_digest(key), Holder(_name(role, key, *name), role)) for role, key, *name in entries]
 
     def role(self, key: str) -> Role | None:
-        """The role of a key; None for one that is unknown.
+        """The role of a key; None for one that is unknown."""
+        holder = self.holder(key)
+        return None if holder is None else holder.role
+
+    def holder(self, key: str) -> Holder | None:
+        """Whose a key is; None for one that is unknown.
 
         Every known key is compared, each in constant time, so that the time says nothing of which came close.
         """
-        given, role = _digest(key), None
+        given, holder = _digest(key), None
         for entry in self._entries:
             if hmac.compare_digest(given, entry.digest):
-                role = entry.role
-        return role
+                holder = entry.holder
+        return holder
 
 
 def read_keys(path: Path) -> Keys:
-    """Keys from a file of lines `ROLE KEY`; empty lines and those that begin with # are passed over.
+    """Keys from a file of lines `ROLE KEY [NAME]`; empty lines and those that begin with # are passed over.
 
     Raises:
         UserError: the file cannot be read, others can read it too, or a line is none such.
@@ -69,23 +83,32 @@ def read_keys(path: Path) -> Keys:
     entries = [_entry(path, number, line) for number, line in enumerate(lines, 1) if _says_something(line)]
     if not entries:
         raise UserError(f"The key file {path} has no keys. Write a line like 'ask KEY'.")
-    if len({key for _, key in entries}) < len(entries):
+    if len({key for _, key, _ in entries}) < len(entries):
         raise UserError(f"The key file {path} has a key twice. Give each its one role.")
     return Keys(entries)
 
 
-def _entry(path: Path, number: int, line: str) -> tuple[Role, str]:
+def _entry(path: Path, number: int, line: str) -> tuple[Role, str, str]:
     """What a line says. The message of an error never shows what may be a key."""
     where = f"The key file {path}, line {number}"
-    parts = line.split()
+    parts = line.split(maxsplit=2)
     names = [role.name.lower() for role in Role]
-    if len(parts) != 2:
+    if len(parts) < 2:
         raise UserError(f"{where}: write a role and a key, as 'ask KEY'. Roles: {', '.join(names)}.")
     if parts[0] not in names:
         raise UserError(f"{where}: there is no such role. {nearest('', names)}")
     if len(parts[1]) < _SHORTEST or not parts[1].isascii():
         raise UserError(f"{where}: a key has at least {_SHORTEST} ASCII characters, as from 'openssl rand -hex 24'.")
-    return Role[parts[0].upper()], parts[1]
+    try:
+        name = checked_actor(parts[2].strip()) if len(parts) == 3 else ""
+    except UserError as error:
+        raise UserError(f"{where}: what follows the key is the name of its holder. {error}") from None
+    return Role[parts[0].upper()], parts[1], name
+
+
+def _name(role: Role, key: str, name: str = "") -> str:
+    """The holder's name or, where none is given, one that tells keys apart and says nothing of them."""
+    return name or f"{role.name.lower()}-{_digest(key).hex()[:8]}"
 
 
 def _says_something(line: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_PAUSES = (0.001, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2)
 
 
 class Metrics:
@@ -31,6 +32,12 @@ class Metrics:
             "From a request to the first token that is certain.",
             registry=self._registry,
             buckets=_SECONDS,
+        )
+        self.pauses = Histogram(
+            "selfedit_learning_pause_seconds",
+            "For which a step of the answers waited for learning.",
+            registry=self._registry,
+            buckets=_PAUSES,
         )
         for place, name in enumerate(("live", "waiting")):
             gauge = Gauge(f"selfedit_rows_{name}", f"Sequences that are {name}.", registry=self._registry)

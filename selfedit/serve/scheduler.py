@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TypeVar
 
 from transformers import PreTrainedModel
@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from selfedit.generate.continuous import ContinuousBatch
 from selfedit.generate.row import Row
 from selfedit.serve.job import Failed, Job
+from selfedit.serve.learning.turns import SharedTurns
 
 T = TypeVar("T")
 
@@ -25,10 +26,13 @@ class Scheduler:
 
     Between two steps it does what it was told in the meantime: let in, cancel, or lend the model to some piece of work,
     during which answers stand still.
+
+    Args:
+        turns: of what learns beside it, where something does.
     """
 
-    def __init__(self, batch: ContinuousBatch) -> None:
-        self._batch = batch
+    def __init__(self, batch: ContinuousBatch, turns: SharedTurns | None = None) -> None:
+        self._batch, self._turns = batch, turns
         self._commands: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
         self._jobs: dict[Row, Job] = {}
         self._thread = threading.Thread(target=self._run, name="selfedit-model", daemon=True)
@@ -94,7 +98,8 @@ class Scheduler:
 
     def _step(self) -> None:
         try:
-            pieces = self._batch.step()
+            with self._turns.step() if self._turns is not None else nullcontext():
+                pieces = self._batch.step()
         except Exception as error:
             self._fail(error)
             self._batch.reset()

@@ -31,6 +31,12 @@ def serve(session: Session, settings: ServeSettings, ready: Callable[[str], None
 
     keys = read_keys(settings.key_file) if settings.key_file is not None else None
     session.store.ids()
+    if settings.read_only and settings.watch is not None:
+        raise UserError("--watch learns, and --read-only writes nothing: leave one of them out.")
+    if not settings.read_only:
+        from selfedit.serve.learning.check import check_learning
+
+        check_learning(session, settings)
     with bound_socket(settings.host, settings.port) as listening:
         import uvicorn
 

@@ -19,8 +19,11 @@ from transformers import PreTrainedTokenizerBase
 from selfedit.errors import UserError
 from selfedit.generate.base import Request
 from selfedit.generate.continuous import ContinuousBatch
+from selfedit.serve.control import Control
 from selfedit.serve.errors import ApiError
 from selfedit.serve.job import Candidate, Ended, Event, Failed, Job, Piece
+from selfedit.serve.learning.jobs import Jobs
+from selfedit.serve.learning.start import Learning
 from selfedit.serve.metrics import Metrics
 from selfedit.serve.scheduler import Scheduler
 from selfedit.serve.settings import ServeSettings
@@ -55,35 +58,54 @@ class Service:
     Attributes:
         versions: only to be used through `aside`.
         tokenizer: for reading tokens back.
+        jobs: what is to be learnt, and what became of it.
+        control: versions, approval and feedback; only to be used through `apart`.
     """
 
     def __init__(self, session: Session, settings: ServeSettings) -> None:
         self.session, self.settings, self._limits = session, settings, settings.limits
         base = session.base
         self.versions, self.tokenizer = Versions(session), base.tokenizer
+        self.metrics = Metrics(lambda: self.scheduler.rows)
+        learning = None if settings.read_only else Learning(session, settings, self.metrics.pauses.observe)
+        self._learning = learning  # Before the model is wrapped.
         stop_ids = frozenset(base.stop_token_ids)
         # A tokenizer of its own: one may not be used by two threads at once.
         own: PreTrainedTokenizerBase = copy.deepcopy(base.tokenizer)
-        self.scheduler = Scheduler(ContinuousBatch(base.model, own, stop_ids, self._limits.rows, base=base.ref))
-        self.metrics = Metrics(lambda: self.scheduler.rows)
+        batch = ContinuousBatch(base.model, own, stop_ids, self._limits.rows, base=base.ref)
+        self.scheduler = Scheduler(batch, None if learning is None else learning.turns)
+        self.jobs = learning.jobs if learning is not None else Jobs(session.store_path, 0)
+        if learning is None:
+            self.jobs.read()
+        self.control = Control(session.store_path, self.jobs, settings.read_only)
         embeddings: Any = base.model.get_input_embeddings()
         self._vocabulary = int(embeddings.weight.shape[0])
         self._aside = ThreadPoolExecutor(1, "selfedit-aside")
+        self._apart = ThreadPoolExecutor(4, "selfedit-apart")
         self._under_way = 0
         self._seconds = _USUAL_SECONDS
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Begin to answer, and to learn what was left."""
         self.scheduler.start()
+        if self._learning is not None:
+            self._learning.start()
 
     def stop(self) -> None:
         """End, whatever is under way."""
+        if self._learning is not None:
+            self._learning.stop()
         self.scheduler.stop()
         self._aside.shutdown(cancel_futures=True)
+        self._apart.shutdown(cancel_futures=True)
 
     async def aside(self, work: Callable[[], T]) -> T:
         """The result of a piece of work on the second thread, one after another."""
         return await asyncio.get_running_loop().run_in_executor(self._aside, work)
+
+    async def apart(self, work: Callable[[], T]) -> T:
+        """The result of a piece of work on the store, which may have to wait for others that write to it."""
+        return await asyncio.get_running_loop().run_in_executor(self._apart, work)
 
     async def ask(self, model: str, sampling: Sampling, prompts: Callable[[Served], list[list[Prompt]]]) -> Ask:
         """Begin to answer.

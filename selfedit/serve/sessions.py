@@ -1,4 +1,4 @@
-"""Who has logged in with a browser: a cookie with a random id, which stands for a role as long as the server runs."""
+"""Who has logged in with a browser: a cookie with a random id, which stands for a key as long as the server runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from http.cookies import CookieError, SimpleCookie
 
-from selfedit.serve.keys import Role
+from selfedit.serve.keys import Holder
 
 COOKIE = "selfedit"
 SECONDS = 12 * 3600
@@ -20,20 +20,20 @@ class Sessions:
     """Logins, in memory alone: none outlives the server."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[Role, float]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[Holder, float]] = OrderedDict()
 
-    def begin(self, role: Role) -> str:
+    def begin(self, holder: Holder) -> str:
         """The id of a new login."""
         id = secrets.token_urlsafe(32)
-        self._known[id] = (role, time.monotonic() + SECONDS)
+        self._known[id] = (holder, time.monotonic() + SECONDS)
         if len(self._known) > _MOST:
             self._known.popitem(last=False)
         return id
 
-    def role(self, id: str) -> Role | None:
-        """What a login may do; None where there is none such, or it has run out."""
-        role, until = self._known.get(id, (None, 0.0))
-        return role if time.monotonic() < until else None
+    def holder(self, id: str) -> Holder | None:
+        """Who has logged in; None where there is none such, or it has run out."""
+        holder, until = self._known.get(id, (None, 0.0))
+        return holder if time.monotonic() < until else None
 
     def end(self, id: str) -> None:
         """Log out."""

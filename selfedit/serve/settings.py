@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,8 @@ class Limits:
         body_bytes, body_seconds: of a request's body, and for it to arrive.
         messages, choices: of one request.
         top_logprobs: alternatives told a token.
+        upload_bytes, upload_seconds: of the body that brings documents; `files` may be in it.
+        jobs: that may wait to be learnt; more are refused with 429.
     """
 
     rows: int = 64
@@ -29,6 +33,25 @@ class Limits:
     messages: int = 1_000
     choices: int = 16
     top_logprobs: int = 20
+    upload_bytes: int = 16_000_000
+    upload_seconds: float = 120.0
+    files: int = 16
+    jobs: int = 100
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How the server learns while it answers.
+
+    Attributes:
+        share: of the time that learning has while answers are live, between 0 and 1.
+        slice_s: seconds for which answers stand still for it at most, besides one layer of the model.
+        settings: of `Session.learn`.
+    """
+
+    share: float = 0.5
+    slice_s: float = 0.1
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -37,7 +60,8 @@ class ServeSettings:
 
     Attributes:
         key_file: who may do what; without one, everybody who reaches the port may do all.
-        read_only: whether the store is never written.
+        read_only: whether the store is never written: nothing is learnt, no feedback taken, no version made active.
+        watch: a folder whose documents are learnt.
         runs: the folder of experiments that the page shows.
     """
 
@@ -47,3 +71,5 @@ class ServeSettings:
     read_only: bool = False
     runs: Path = Path("runs")
     limits: Limits = field(default_factory=Limits)
+    watch: Path | None = None
+    learning: Learning = field(default_factory=Learning)

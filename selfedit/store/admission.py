@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from selfedit.audit import AuditLog
-from selfedit.errors import UserError
+from selfedit.errors import NotAllowedError, UserError
 from selfedit.rules import LimitError, Rules, RulesFiles, check_reading, check_update
 from selfedit.store.feedback import DISAGREEMENT
 from selfedit.store.version_folders import Letter, letter_of
@@ -73,10 +73,10 @@ class Admission:
             check_update(self._rules.read(), self._audit)
 
     def approver(self) -> None:
-        """Raise UserError unless whoever acts may approve, reject and change the rules."""
+        """Raise NotAllowedError unless whoever acts may approve, reject and change the rules."""
         approvers = self._rules.approvers()
         if approvers is not None and self._audit.actor not in approvers:
-            raise UserError(
+            raise NotAllowedError(
                 f"{self._audit.actor} may not do this: the rules of this store name {', '.join(approvers)}. "
                 "Say who you are with --actor."
             )

@@ -86,7 +86,8 @@ def watch(
     folder = folder.resolve()
     wait = system_wait(folder, session.store_path, session.progress.note)
     source = FolderSource(folder, session.store_path, wait, Clock())
-    _run(session, source, options, settings, tell, status, folder)
+    _check(session, settings)
+    run_stream(session.store_path, SessionTeacher(session, settings), source, options, tell, status, folder)
 
 
 def learn_lines(
@@ -97,24 +98,27 @@ def learn_lines(
     Raises:
         UserError: nothing can be learnt.
     """
-    _run(session, lines, options, settings, tell, status)
+    _check(session, settings)
+    run_stream(session.store_path, SessionTeacher(session, settings), lines, options, tell, status)
 
 
-def _run(
-    session: Session,
+def run_stream(
+    path: Path,
+    teacher: Teacher,
     come: Source | BinaryIO,
     options: StreamOptions,
-    settings: Mapping[str, Any],
     tell: Tell,
     status: Tell,
     folder: Path | None = None,
 ) -> None:
-    session.check_learn(**settings)
-    store = Store.open(session.store_path, create=True)
-    teacher = SessionTeacher(session, settings)
+    """Have a teacher learn what comes, into the store at `path`, until nothing more can come.
+
+    Raises:
+        UserError: nothing can be learnt.
+    """
+    store = Store.open(path, create=True)
     teacher.check()
     with closing(State(store.path)) as state:
-        _ = session.base  # What is wrong with the model is wrong for all documents.
         clock = Clock()
         source = come if isinstance(come, Source) else LineSource(come, state.inbox)
         learner = Learner(teacher, store, state, clock, tell, options.at_once)
@@ -123,3 +127,11 @@ def _run(
             deleted.add_missing(folder)
         batcher = Batcher(options.settle, options.at_once)
         Stream(source, batcher, learner, deleted, clock, tell, status).run()
+
+
+def _check(session: Session, settings: Mapping[str, Any]) -> None:
+    """Find what is wrong with settings or model before anything is waited for: it is wrong for all documents."""
+    session.check_learn(**settings)
+    Store.open(session.store_path, create=True)
+    SessionTeacher(session, settings).check()
+    _ = session.base

@@ -55,9 +55,9 @@ class Running:
 
 
 @contextmanager
-def running(session: Session, keys: Keys | None = None, limits: Limits | None = None) -> Iterator[Running]:
+def running(session: Session, keys: Keys | None = None, limits: Limits | None = None, **more: Any) -> Iterator[Running]:
     """A server for the time of the block, in a thread of its own."""
-    settings = ServeSettings(port=0, limits=limits or Limits())
+    settings = ServeSettings(port=0, limits=limits or Limits(), **more)
     service = Service(session, settings)
     with bound_socket(settings.host, 0) as listening:
         config = uvicorn.Config(make_app(service, keys), log_config=None, timeout_graceful_shutdown=2)

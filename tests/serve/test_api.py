@@ -76,7 +76,7 @@ def test_the_surest_of_two_candidates_answers(taught: Taught, monkeypatch: pytes
     session = another(taught.folder)
     asked = [*QUESTIONS[:2], "Who oils the bird of Veskara?", "What is the lamp of Marrowfen?"]
     replies = session.ask_all([Asked(question, "v2") for question in asked], ANSWER_TOKENS)
-    with running(session) as server, openai.OpenAI(base_url=f"{server.url}/v1", api_key="-") as client:
+    with running(session, read_only=True) as server, openai.OpenAI(base_url=f"{server.url}/v1", api_key="-") as client:
         for question, reply in zip(asked, replies, strict=True):
             answer = client.chat.completions.create(model="selfedit:v2", messages=said(question), **GREEDY)
             assert answer.choices[0].message.content is not None

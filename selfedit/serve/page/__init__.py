@@ -9,7 +9,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from selfedit.serve.keys import Keys
-from selfedit.serve.page import chat, lineage, login, runs, version
+from selfedit.serve.page import approval, chat, documents, feedback, lineage, login, runs, version
 from selfedit.serve.page.render import Renderer
 from selfedit.serve.service import Service
 from selfedit.serve.sessions import Sessions
@@ -20,6 +20,6 @@ def make_router(service: Service, renderer: Renderer, keys: Keys | None, session
     router = APIRouter()
     router.include_router(login.make_router(renderer, keys, sessions))
     router.include_router(runs.make_router(service.settings.runs, renderer))
-    for each in (chat, lineage, version):
+    for each in (chat, lineage, version, documents, approval, feedback):
         router.include_router(each.make_router(service, renderer))
     return router

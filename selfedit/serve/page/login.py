@@ -32,12 +32,12 @@ def make_router(renderer: Renderer, keys: Keys | None, sessions: Sessions) -> AP
 
     @router.post("/login")
     async def login(request: Request, key: Annotated[str, Form(max_length=1000)] = "") -> Response:
-        role = keys.role(key.strip()) if keys is not None else None
-        if role is None:
+        holder = keys.holder(key.strip()) if keys is not None else None
+        if holder is None:
             return Response(renderer.text("login.html", wrong=True), 401, HEADERS, "text/html")
         answer = go_to("/")
         secure = request.url.scheme == "https"
-        id = sessions.begin(role)
+        id = sessions.begin(holder)
         answer.set_cookie(COOKIE, id, max_age=SECONDS, httponly=True, samesite="strict", secure=secure)
         return answer
 

@@ -120,13 +120,6 @@ def may(request: Request) -> dict[str, bool]:
     return {each.name.lower(): role is not None and role >= each for each in Role}
 
 
-def demand(request: Request, least: Role) -> None:
-    """Raise ApiError unless whoever asks has this role, or a higher one."""
-    role: Role | None = request.state.role
-    if role is None or role < least:
-        raise ApiError(403, f"Your key may not do this: it takes the role '{least.name.lower()}'.", code="role")
-
-
 def go_to(path: str) -> RedirectResponse:
     """Send a browser on, after something was done."""
     return RedirectResponse(path, 303, HEADERS)

@@ -29,7 +29,7 @@ def logged_in(guarded: Running, role: Role) -> httpx.Client:
 
 
 def test_without_a_key_there_is_the_login_page_alone(guarded: Running) -> None:
-    with httpx.Client(base_url=guarded.url, headers=BROWSER) as client:
+    with httpx.Client(base_url=guarded.url, headers=BROWSER, timeout=60) as client:
         for path in ("/", "/lineage", "/versions/v1", "/nothing", "/runs", "/documents"):
             answer = client.get(path)
             assert answer.status_code == 401 and 'action="/login"' in answer.text, path
@@ -43,7 +43,7 @@ def test_without_a_key_there_is_the_login_page_alone(guarded: Running) -> None:
 
 
 def test_a_login_is_a_cookie_that_no_script_and_no_other_site_gets(guarded: Running) -> None:
-    with httpx.Client(base_url=guarded.url, headers=BROWSER) as client:
+    with httpx.Client(base_url=guarded.url, headers=BROWSER, timeout=60) as client:
         cookie = client.post("/login", data={"key": KEYS[Role.ASK]}).headers["set-cookie"].lower()
         assert "httponly" in cookie and "samesite=strict" in cookie and KEYS[Role.ASK] not in cookie
         assert client.get("/").status_code == 200 and "Log out" in client.get("/").text

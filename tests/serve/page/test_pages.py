@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from selfedit.files.disk import write_whole
-from selfedit.serve.settings import ServeSettings
 from selfedit.types import DocumentRef, GateFigure, Version
 from tests.engine import random_adapter
 from tests.serve.conftest import ANSWER_TOKENS, QUESTIONS, Running, Taught, another, running
@@ -127,9 +126,9 @@ def test_an_empty_store_and_a_damaged_version(tmp_path: Path, taught: Taught) ->
             assert client.get(path).status_code == 200, path
 
 
-def test_runs_are_shown_with_their_reports(taught: Taught, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_are_shown_with_their_reports(taught: Taught) -> None:
     runs = Path(__file__).parents[2] / "release_0_1" / "stored" / "runs"
-    with running(taught.session, settings=ServeSettings(port=0, runs=runs)) as server, page_of(server) as client:
+    with running(taught.session, runs=runs) as server, page_of(server) as client:
         assert 'href="/runs/train"' in client.get("/runs").text
         report = client.get("/runs/train")
         assert is_safe(report) and "<table>" in report.text and '<svg xmlns="http://www.w3.org/2000/svg"' in report.text

@@ -1,0 +1,60 @@
+"""All that learns in a server: its model, its jobs, the thread that does them, and the watched folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from selfedit.serve.learning.jobs import Jobs
+from selfedit.serve.learning.runner import Runner
+from selfedit.serve.learning.turns import SharedTurns
+from selfedit.serve.learning.watch import Watcher
+from selfedit.serve.settings import ServeSettings
+from selfedit.session import Session
+from selfedit.stream.start import StreamOptions
+
+_SWITCH_S = 0.0005
+"""Python lets another thread run after so long, instead of 5 ms. A pass over a model is hundreds of calls, and each may
+have to wait for the other thread, where that is busy with Python alone, as when it reads documents."""
+
+
+class Learning:
+    """Learns beside answers. To be made before the session's model is wrapped.
+
+    Args:
+        told: is given the seconds that each step of the answers waited.
+
+    Raises:
+        UserError: another server learns into the same store, or the folder cannot be watched.
+    """
+
+    def __init__(self, session: Session, settings: ServeSettings, told: Callable[[float], None]) -> None:
+        chosen = settings.learning
+        self.turns = SharedTurns(chosen.share, chosen.slice_s, told)
+        base = session.base.twin(self.turns)
+        self.turns.attach(base.model)
+        self.jobs = Jobs(session.store_path, settings.limits.jobs, self.turns.stop)
+        self.jobs.open()
+        self._runner = Runner(base, self.turns, session.store_path, self.jobs, chosen.settings)
+        watching = Session(None, session.store_path, base=base)
+        self._watcher = (
+            Watcher(settings.watch, watching, self.jobs, chosen.settings, StreamOptions())
+            if settings.watch is not None
+            else None
+        )
+
+    def start(self) -> None:
+        """Take up what was left."""
+        self._switch_s = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_S)
+        self._runner.start()
+        if self._watcher is not None:
+            self._watcher.start()
+
+    def stop(self) -> None:
+        """End; what is in work goes on from where it is with the next start."""
+        if self._watcher is not None:
+            self._watcher.stop()
+        self._runner.stop()
+        self.jobs.close()
+        sys.setswitchinterval(self._switch_s)
