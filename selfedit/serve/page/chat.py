@@ -19,9 +19,7 @@ from selfedit.store import BASE
 LONGEST = 4_000
 """Characters of a question."""
 
-_HOW = Sampling(
-    max_tokens=64, temperature=0.0, top_p=1.0, seed=0, stop=("\n",), choices=1, report=None, streams=False
-)
+_HOW = Sampling(max_tokens=64, temperature=0.0, top_p=1.0, seed=0, stop=("\n",), choices=1, report=None, streams=False)
 """As `selfedit ask` asks."""
 
 
@@ -94,7 +92,13 @@ def make_router(service: Service, renderer: Renderer) -> APIRouter:
 
     def whole(request: Request, left: str, right: str, exchanges: list[Exchange]) -> Response:
         return renderer.page(
-            request, "chat.html", choices=_choices(service), left=left, right=right, exchanges=exchanges, longest=LONGEST
+            request,
+            "chat.html",
+            choices=_choices(service),
+            left=left,
+            right=right,
+            exchanges=exchanges,
+            longest=LONGEST,
         )
 
     return router

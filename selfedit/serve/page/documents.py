@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
+from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 
 from selfedit.documents import SUFFIXES
 from selfedit.errors import UserError
 from selfedit.serve.errors import ApiError
-from selfedit.serve.keys import Role
 from selfedit.serve.learning.job import ENDED, LearningJob
 from selfedit.serve.learning.spool import Given
 from selfedit.serve.page.render import Renderer, go_to
 from selfedit.serve.page.told import file_name
-from selfedit.serve.roles import needs
+from selfedit.serve.roles import Approver, Asker, Teacher
 from selfedit.serve.service import Service
 from selfedit.store import Store
 
@@ -38,24 +37,21 @@ def make_router(service: Service, renderer: Renderer) -> APIRouter:
     """The routes."""
     router = APIRouter(include_in_schema=False)
     control = service.control
-    asker, teacher, approver = (Depends(needs(role)) for role in (Role.ASK, Role.TEACH, Role.APPROVE))
 
-    @router.get("/documents", dependencies=[asker])
-    def page(request: Request) -> Response:
+    @router.get("/documents")
+    def page(request: Request, _: Asker) -> Response:
         suffixes = ",".join(sorted(SUFFIXES))
         jobs = service.jobs.list()[:_SHOWN]
         known, damage = _known(service.session.store)
-        return renderer.page(
-            request, "documents.html", suffixes=suffixes, known=known, damage=damage, **_watched(jobs)
-        )
+        return renderer.page(request, "documents.html", suffixes=suffixes, known=known, damage=damage, **_watched(jobs))
 
-    @router.get("/jobs", dependencies=[asker])
-    def jobs(request: Request) -> Response:
+    @router.get("/jobs")
+    def jobs(request: Request, _: Asker) -> Response:
         return renderer.part(request, "jobs.html", **_watched(service.jobs.list()[:_SHOWN]))
 
     @router.post("/documents")
     async def upload(
-        who: Annotated[str, teacher],
+        who: Teacher,
         file: Annotated[list[UploadFile], File()],
         questions: Annotated[str, Form()] = "",
         title: Annotated[str, Form(max_length=500)] = "",
@@ -68,18 +64,18 @@ def make_router(service: Service, renderer: Renderer) -> APIRouter:
         await service.apart(lambda: control.upload(given, who, questions.encode(), title))
         return go_to("/documents")
 
-    @router.post("/jobs/{id}/cancel", dependencies=[teacher])
-    async def cancel(id: str) -> Response:
+    @router.post("/jobs/{id}/cancel")
+    async def cancel(id: str, _: Teacher) -> Response:
         await service.apart(lambda: control.cancel(id))
         return go_to("/documents")
 
-    @router.post("/jobs/{id}/retry", dependencies=[teacher])
-    async def retry(id: str) -> Response:
+    @router.post("/jobs/{id}/retry")
+    async def retry(id: str, _: Teacher) -> Response:
         await service.apart(lambda: control.retry(id))
         return go_to("/documents")
 
-    @router.post("/jobs/{id}/allow", dependencies=[approver])
-    async def allow(id: str) -> Response:
+    @router.post("/jobs/{id}/allow")
+    async def allow(id: str, _: Approver) -> Response:
         kinds = list(dict.fromkeys(flag.kind for flag in control.job(id).outcome.flags))
         await service.apart(lambda: control.retry(id, kinds))
         return go_to("/documents")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi import APIRouter, Form, Request, Response
 
 from selfedit.learn.corrections import became
 from selfedit.serve.errors import ApiError
-from selfedit.serve.keys import Role
 from selfedit.serve.page.render import Renderer, go_to, is_part
-from selfedit.serve.roles import needs
+from selfedit.serve.roles import Asker, Teacher
 from selfedit.serve.service import Service
 from selfedit.store import Feedback
 from selfedit.store.feedback import LONGEST
@@ -20,17 +19,16 @@ def make_router(service: Service, renderer: Renderer) -> APIRouter:
     """The routes."""
     router = APIRouter(include_in_schema=False)
     control = service.control
-    asker, teacher = Depends(needs(Role.ASK)), Depends(needs(Role.TEACH))
 
-    @router.get("/feedback", dependencies=[asker])
-    def page(request: Request) -> Response:
+    @router.get("/feedback")
+    def page(request: Request, _: Asker) -> Response:
         said = list(reversed(became(service.session.store)))
         return renderer.page(request, "feedback.html", said=said, longest=LONGEST)
 
     @router.post("/feedback")
     async def give(
         request: Request,
-        who: Annotated[str, teacher],
+        who: Teacher,
         question: Annotated[str, Form(max_length=4_000)],
         answer: Annotated[str, Form(max_length=LONGEST)] = "",
         said: Annotated[str, Form(max_length=4_000)] = "",
@@ -43,7 +41,7 @@ def make_router(service: Service, renderer: Renderer) -> APIRouter:
         return renderer.part(request, "noted.html", each=stored) if is_part(request.headers) else go_to("/feedback")
 
     @router.post("/feedback/learn")
-    async def learn(who: Annotated[str, teacher]) -> Response:
+    async def learn(who: Teacher) -> Response:
         await service.apart(lambda: control.learn_feedback(who))
         return go_to("/documents")
 

@@ -78,7 +78,7 @@ class Renderer:
 
     def part(self, request: Request, template: str, status: int = 200, /, **values: Any) -> HTMLResponse:
         """A part of one, for htmx to put in its place."""
-        return HTMLResponse(self.text(template, may=may(request), **values), status, HEADERS)
+        return HTMLResponse(self.text(template, may=self._may(request), **values), status, HEADERS)
 
     def text(self, template: str, **values: Any) -> str:
         """A template with values; every one of them is escaped."""
@@ -101,10 +101,16 @@ class Renderer:
         body, headers = self.refusal(request.headers, error)
         return Response(body, error.status, headers)
 
+    def _may(self, request: Request) -> dict[str, bool]:
+        """What whoever asks may do here."""
+        role: int = request.state.role or 0
+        most = min(role, Role.ASK) if self._service.settings.read_only else role
+        return {each.name.lower(): each <= most for each in Role}
+
     def _common(self, request: Request) -> dict[str, Any]:
         store = self._service.session.store
         return {
-            "may": may(request),
+            "may": self._may(request),
             "path": request.url.path,
             "active": store.active,
             "waiting": len(store.ids("p")),
@@ -112,12 +118,6 @@ class Renderer:
             "read_only": self._service.settings.read_only,
             "logged_in": self._logins and bool(cookie_id(request.headers.get("cookie", ""))),
         }
-
-
-def may(request: Request) -> dict[str, bool]:
-    """What whoever asks may do, by role."""
-    role: Role | None = request.state.role
-    return {each.name.lower(): role is not None and role >= each for each in Role}
 
 
 def go_to(path: str) -> RedirectResponse:

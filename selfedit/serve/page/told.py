@@ -72,12 +72,11 @@ def documents(version: Version) -> list[Document]:
     edits: dict[str, list[Edit]] = {}
     for rollout in version.rollouts:
         edits.setdefault(rollout.edit.task_id, []).append(Edit(rollout, parse_pairs(rollout.edit.text)))
-    by_document: dict[DocumentRef | None, list[Passage]] = dict.fromkeys(version.documents, [])
+    by_document: dict[DocumentRef | None, list[Passage]] = {document: [] for document in version.documents}
     by_hash = {document.sha256[:12]: document for document in version.documents}
     for task in version.tasks:
         document = by_hash.get(task.id.partition(".")[0])
-        passage = _passage(task, edits.get(task.id, []), asked[task.id])
-        by_document[document] = [*by_document.get(document, []), passage]
+        by_document.setdefault(document, []).append(_passage(task, edits.get(task.id, []), asked[task.id]))
     return [_document(document, passages) for document, passages in by_document.items()]
 
 

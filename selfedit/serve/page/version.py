@@ -60,4 +60,6 @@ def _loss(version: Version) -> str:
     if len(version.losses) < 2:
         return ""
     points = tuple(Point(step, loss) for step, loss in enumerate(version.losses, 1))
-    return line_chart([Series("loss", points)], title="Training loss", x_label="optimizer steps", y_label="nats a token")
+    return line_chart(
+        [Series("loss", points)], title="Training loss", x_label="optimizer steps", y_label="nats a token"
+    )

@@ -17,7 +17,7 @@ BROWSER = {"accept": "text/html"}
 
 @pytest.fixture(scope="module")
 def guarded(taught: Taught) -> Iterator[Running]:
-    with running(another(taught.folder), Keys([(role, key) for role, key in KEYS.items()])) as one:
+    with running(another(taught.folder), Keys(list(KEYS.items()))) as one:
         yield one
 
 

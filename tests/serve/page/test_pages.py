@@ -138,7 +138,7 @@ def page_of(server: Running) -> httpx.Client:
     return httpx.Client(base_url=server.url, headers=BROWSER, timeout=60, follow_redirects=True)
 
 
-class store_of:  # noqa: N801 — reads as a function.
+class store_of:
     """A browser at a server over a store of some versions, one on top of the other."""
 
     def __init__(self, taught: Taught, folder: Path, *versions: Version) -> None:

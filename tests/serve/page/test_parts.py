@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from selfedit.gates.paired import Change, points
 from selfedit.serve.page.graph import lines
 
@@ -19,7 +21,7 @@ def test_a_tree_with_a_branch() -> None:
 
 def test_a_long_line_stays_in_one_lane() -> None:
     ids = ["base", *(f"v{number}" for number in range(1, 1001))]
-    drawn = lines([(id, parent) for parent, id in zip(ids, ids[1:], strict=False)])
+    drawn = lines([(id, parent) for parent, id in itertools.pairwise(ids)])
     assert len(drawn) == 1001 and {line.at for line in drawn} == {0} and not any(line.passing for line in drawn)
 
 
