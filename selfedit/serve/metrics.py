@@ -33,6 +33,9 @@ class Metrics:
             registry=self._registry,
             buckets=_SECONDS,
         )
+        self.jobs = Counter(
+            "selfedit_jobs", "Jobs of learning, by kind and how each ended.", ("kind", "state"), registry=self._registry
+        )
         self.pauses = Histogram(
             "selfedit_learning_pause_seconds",
             "For which a step of the answers waited for learning.",

@@ -67,7 +67,7 @@ class Service:
         base = session.base
         self.versions, self.tokenizer = Versions(session), base.tokenizer
         self.metrics = Metrics(lambda: self.scheduler.rows)
-        learning = None if settings.read_only else Learning(session, settings, self.metrics.pauses.observe)
+        learning = None if settings.read_only else Learning(session, settings, self.metrics)
         self._learning = learning  # Before the model is wrapped.
         stop_ids = frozenset(base.stop_token_ids)
         # A tokenizer of its own: one may not be used by two threads at once.

@@ -41,6 +41,27 @@ def test_a_key_file_that_others_can_read(cli: Cli, store: Path, tmp_path: Path) 
     assert line == f"Others can read or write the key file {path} (mode 644). Run: chmod 600 {path}"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--learning-share", "1"), "--learning-share is 1: give more than 0 and less than 1."),
+        (("--learning-pause", "0"), "--learning-pause is 0: give more than 0 and at most 60 seconds."),
+        (("--watch", "none"), "There is no folder none"),
+        (("--watch", ".", "--read-only"), "--watch learns, and --read-only writes nothing"),
+        (("--learn-settings", "none.yaml"), "Cannot read none.yaml"),
+        (("--learn-settings", "edit.yaml"), "Unknown setting 'edit'. Did you mean 'edits'?"),
+        (("--learn-settings", "peft.yaml"), "inner_loop is 'peft': a server learns with 'batched' alone."),
+    ],
+)
+def test_learning_that_cannot_be(
+    cli: Cli, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    (tmp_path / "edit.yaml").write_text("edit: 3\n")
+    (tmp_path / "peft.yaml").write_text("inner_loop: peft\n")
+    monkeypatch.chdir(tmp_path)
+    assert said in cli.refused("serve", *arguments, store=store, torch=True)
+
+
 def test_a_missing_extra(cli: Cli, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     monkeypatch.setattr("selfedit.serve.server.find_spec", lambda name: None if name == "uvicorn" else object())

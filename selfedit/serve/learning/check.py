@@ -22,6 +22,4 @@ def check_learning(session: Session, settings: ServeSettings) -> None:
             raise UserError(f"{name} is '{getattr(config, name)}': a server learns with 'batched' alone.")
     if settings.watch is not None:
         check_folder(settings.watch.expanduser(), session.store_path)
-    spool = Spool(session.store_path)
-    spool.open()
-    spool.close()
+    Spool(session.store_path).check()

@@ -19,6 +19,9 @@ from selfedit.serve.learning.spool import Given, Spool, printable
 _KEPT = 1_000
 """Jobs that are over, of which is still known how they ended."""
 
+_RETRIED = 100
+"""Of these, so many may be done again: what was uploaded for them is kept."""
+
 
 @dataclass(frozen=True)
 class Watched:
@@ -170,12 +173,12 @@ class Jobs:
     def put(self, job: LearningJob) -> LearningJob:
         """Say how a job stands now."""
         with self._changed:
+            self._jobs[job.id] = job  # Also where the disk is full: there it is in work then, and done again.
+            self._changed.notify_all()
             if job.kind != "folder":
                 self._spool.save(job)
                 if job.state in ("learned", "cancelled") and not job.outcome.flags:
                     self._spool.clear(job)
-            self._jobs[job.id] = job
-            self._changed.notify_all()
             return job
 
     def progressed(self, id: str, progress: Progress) -> None:
@@ -192,7 +195,13 @@ class Jobs:
             if (job := self._next()) is None:
                 self._changed.wait(seconds)
                 job = self._next()
-            return None if job is None else self.put(replace(job, state="learning", until="", reason=""))
+            if job is None:
+                return None
+            try:
+                return self.put(replace(job, state="learning", until="", reason=""))
+            except UserError:
+                self._jobs[job.id] = job
+                raise
 
     def wake(self) -> None:
         """Have `take` look again."""
@@ -231,9 +240,11 @@ class Jobs:
     def _add(self, job: LearningJob) -> LearningJob:
         with self._changed:
             over = [each for each in self._jobs.values() if each.state in ENDED]
-            for each in over[: max(0, len(over) - _KEPT)]:
+            for each in over[:-_KEPT]:
                 self._forget(each)
                 self._spool.remove(each)
+            for each in over[-_KEPT:-_RETRIED]:
+                self._spool.clear(each)
             self._jobs[job.id] = job
             self._changed.notify_all()
             return job

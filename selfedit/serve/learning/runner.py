@@ -21,6 +21,7 @@ from selfedit.serve.learning.outcome import of_feedback, of_learning, of_version
 from selfedit.serve.learning.progress import JobProgress
 from selfedit.serve.learning.turns import SharedTurns, Stopped
 from selfedit.serve.logs import log
+from selfedit.serve.metrics import Metrics
 from selfedit.session import Session
 from selfedit.store import Store
 from selfedit.stream.known import Known
@@ -39,10 +40,16 @@ class Runner:
     """
 
     def __init__(
-        self, base: BaseModel, turns: SharedTurns, store: Path, jobs: Jobs, settings: Mapping[str, Any]
+        self,
+        base: BaseModel,
+        turns: SharedTurns,
+        store: Path,
+        jobs: Jobs,
+        settings: Mapping[str, Any],
+        metrics: Metrics,
     ) -> None:
         self._base, self._turns, self._store_path, self._jobs = base, turns, store, jobs
-        self._settings = settings
+        self._settings, self._metrics = settings, metrics
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="selfedit-learning", daemon=True)
 
@@ -105,6 +112,7 @@ class Runner:
             log("learning failed", logging.ERROR, error, job=job.id)
             done = replace(job, state="failed", reason=f"the server has a fault ({type(error).__name__}): see its log")
         self._jobs.put(replace(done, progress=Progress()))
+        self._metrics.jobs.labels(done.kind, done.state).inc()
         log("job", id=job.id, kind=job.kind, state=done.state, version=done.outcome.version or None)
 
     def _learnt(self, job: LearningJob) -> LearningJob:

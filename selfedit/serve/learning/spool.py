@@ -72,6 +72,12 @@ class Spool:
                     f"Another 'selfedit serve' learns into {self._folder.parent}: end it, or add --read-only."
                 ) from None
 
+    def check(self) -> None:
+        """Raise UserError if another process has it. Writes nothing."""
+        if (self._folder / "lock").exists():
+            self.open()
+            self.close()
+
     def close(self) -> None:
         """Let other processes have it."""
         self._lock.release()

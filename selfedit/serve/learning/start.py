@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
 from selfedit.serve.learning.jobs import Jobs
 from selfedit.serve.learning.runner import Runner
 from selfedit.serve.learning.turns import SharedTurns
 from selfedit.serve.learning.watch import Watcher
+from selfedit.serve.metrics import Metrics
 from selfedit.serve.settings import ServeSettings
 from selfedit.session import Session
 from selfedit.stream.start import StreamOptions
 
-_SWITCH_S = 0.0005
+_SWITCH_S = 0.0001
 """Python lets another thread run after so long, instead of 5 ms. A pass over a model is hundreds of calls, and each may
 have to wait for the other thread, where that is busy with Python alone, as when it reads documents."""
 
@@ -22,20 +22,20 @@ class Learning:
     """Learns beside answers. To be made before the session's model is wrapped.
 
     Args:
-        told: is given the seconds that each step of the answers waited.
+        metrics: of pauses and of jobs.
 
     Raises:
         UserError: another server learns into the same store, or the folder cannot be watched.
     """
 
-    def __init__(self, session: Session, settings: ServeSettings, told: Callable[[float], None]) -> None:
-        chosen = settings.learning
-        self.turns = SharedTurns(chosen.share, chosen.slice_s, told)
+    def __init__(self, session: Session, settings: ServeSettings, metrics: Metrics) -> None:
+        chosen, self._switch_s = settings.learning, sys.getswitchinterval()
+        self.turns = SharedTurns(chosen.share, chosen.slice_s, metrics.pauses.observe)
         base = session.base.twin(self.turns)
         self.turns.attach(base.model)
         self.jobs = Jobs(session.store_path, settings.limits.jobs, self.turns.stop)
         self.jobs.open()
-        self._runner = Runner(base, self.turns, session.store_path, self.jobs, chosen.settings)
+        self._runner = Runner(base, self.turns, session.store_path, self.jobs, chosen.settings, metrics)
         watching = Session(None, session.store_path, base=base)
         self._watcher = (
             Watcher(settings.watch, watching, self.jobs, chosen.settings, StreamOptions())
@@ -45,7 +45,6 @@ class Learning:
 
     def start(self) -> None:
         """Take up what was left."""
-        self._switch_s = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_S)
         self._runner.start()
         if self._watcher is not None:
