@@ -256,7 +256,7 @@ def resolve_targets(model: PreTrainedModel, target_modules: str | tuple[str, ...
     return [name for name in modules if name in _targeted[key]]
 
 
-_targeted: dict[tuple[type, str, str | tuple[str, ...]], frozenset[str]] = {}
+_targeted: dict[tuple[type[PreTrainedModel], str, str | tuple[str, ...]], frozenset[str]] = {}
 
 
 def _targeted_by_peft(model: PreTrainedModel, targets: str | list[str]) -> frozenset[str]:

@@ -33,7 +33,7 @@ while line := sys.stdin.readline():
 else:
     sys.exit()
 given = json.loads(line)
-signal.alarm(120)
+signal.alarm(600)
 os.chdir(given["folder"])
 os.environ.clear()
 os.environ.update(imported | given["environment"])
