@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 
 from selfedit.serve import sessions
 from selfedit.serve.keys import Keys, Role
-from tests.serve.conftest import Running, Taught, another, running
+from tests.serve.conftest import Running, Taught, running
+from tests.serve.page.common import session_over
 
 KEYS = {role: role.name.lower() * 8 for role in Role}
 BROWSER = {"accept": "text/html"}
 
 
 @pytest.fixture(scope="module")
-def guarded(taught: Taught) -> Iterator[Running]:
-    with running(another(taught.folder), Keys(list(KEYS.items()))) as one:
+def guarded(taught: Taught, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    store: Path = tmp_path_factory.mktemp("guarded") / "store"  # One server at a time learns into a store.
+    shutil.copytree(taught.folder / "store", store, ignore=shutil.ignore_patterns("lock"))
+    with running(session_over(taught, store), Keys(list(KEYS.items()))) as one:
         yield one
 
 
-def logged_in(guarded: Running, role: Role) -> httpx.Client:
-    client = httpx.Client(base_url=guarded.url, headers=BROWSER, timeout=60)
-    answer = client.post("/login", data={"key": KEYS[role]})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
-    return client
+@contextmanager
+def logged_in(guarded: Running, role: Role) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=guarded.url, headers=BROWSER, timeout=60) as client:
+        answer = client.post("/login", data={"key": KEYS[role]})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        yield client
 
 
 def test_without_a_key_there_is_the_login_page_alone(guarded: Running) -> None:
