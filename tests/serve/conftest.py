@@ -122,3 +122,9 @@ def client(server: Running) -> Iterator[Any]:
 
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0, timeout=60) as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model, for servers with stores of their own."""
+    return make_tiny_model(tmp_path_factory.mktemp("model") / "tiny")

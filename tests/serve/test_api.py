@@ -193,4 +193,4 @@ def test_metrics_count(server: Running) -> None:
     text = httpx.get(f"{server.url}/metrics").text
     assert 'selfedit_requests_total{route="/v1/chat/completions",status="200"}' in text
     assert "selfedit_rows_live 0.0" in text
-    assert json.loads(httpx.get(f"{server.url}/openapi.json").text)["paths"]
+    assert json.loads(httpx.get(f"{server.url}/openapi.json", timeout=60).text)["paths"]

@@ -16,7 +16,7 @@ from selfedit.generate.continuous import ContinuousBatch
 from selfedit.generate.row import Row
 from selfedit.memory.recall import Recalled
 from selfedit.serve.job import Candidate, Ended, Event, Failed, Job
-from selfedit.serve.keys import Role, read_keys
+from selfedit.serve.keys import Holder, Role, read_keys
 from selfedit.serve.logs import JsonLines
 from selfedit.serve.scheduler import Scheduler
 from tests.engine import BARE, VOCAB, load_tiny
@@ -96,6 +96,7 @@ def test_a_candidate_is_dropped_as_soon_as_it_has_lost() -> None:
         ("# only this\n", 0o600, "has no keys"),
         ("ask\n", 0o600, "line 1: write a role and a key"),
         ("# a\nguess 0123456789abcdef\n", 0o600, "line 2: there is no such role. Known: approve, ask, teach."),
+        ("ask 0123456789abcdef a\x07b\n", 0o600, "line 1: what follows the key is the name of its holder"),
         ("ask short\n", 0o600, "line 1: a key has at least 16"),
         ("ask 0123456789abcdef\nteach 0123456789abcdef\n", 0o600, "has a key twice"),
     ],
@@ -111,11 +112,14 @@ def test_a_key_file_that_is_not_good(tmp_path: Path, text: str, mode: int, said:
 
 def test_a_key_file(tmp_path: Path) -> None:
     path = tmp_path / "keys"
-    path.write_text("# who\nask 0123456789abcdef\n\napprove fedcba9876543210\n")
+    path.write_text("# who\nask 0123456789abcdef\n\napprove fedcba9876543210 Ana Belk\n")
     path.chmod(0o600)
     keys = read_keys(path)
     found = [keys.role(key) for key in ("0123456789abcdef", "fedcba9876543210", "x")]
     assert found == [Role.ASK, Role.APPROVE, None]
+    holders = [keys.holder(key) for key in ("0123456789abcdef", "fedcba9876543210")]
+    assert holders[1] == Holder("Ana Belk", Role.APPROVE)
+    assert holders[0] is not None and holders[0].name.startswith("ask-") and "0123456789" not in holders[0].name
     with pytest.raises(UserError, match="There is no key file"):
         read_keys(tmp_path / "none")
 

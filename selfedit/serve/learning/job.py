@@ -97,6 +97,14 @@ class LearningJob:
     progress: Progress = field(default_factory=Progress)
 
     @property
-    def is_held(self) -> bool:
-        """Whether it waits for approval: what is learnt meanwhile would lie beside it, not on top."""
+    def awaits_approval(self) -> bool:
+        """Whether a person has to decide about what came of it."""
         return self.state == "waiting" and bool(self.outcome.pending)
+
+    @property
+    def holds_up(self) -> bool:
+        """Whether others wait for that: what is learnt meanwhile would lie beside it, not on top.
+
+        Feedback only waits where people disagree, and what they agree on is learnt by itself.
+        """
+        return self.awaits_approval and self.kind != "feedback"

@@ -10,6 +10,7 @@ from selfedit.learn.run import LearnResult
 from selfedit.policies.coverage import coverage
 from selfedit.serve.learning.job import LearningJob, Outcome, State
 from selfedit.store import Store
+from selfedit.store.version_folders import LETTERS
 from selfedit.types import Evaluation, Flag, Version
 
 
@@ -34,24 +35,26 @@ def of_learning(job: LearningJob, result: LearnResult, known: Version | None) ->
 
 
 def of_feedback(job: LearningJob, result: FeedbackResult) -> LearningJob:
-    """How a job of feedback ended. What waits for approval holds nothing up: it is what people disagree about."""
+    """How a job of feedback ended: what people agree on took effect, or what they do not waits, or neither."""
     made = (*result.versions, *result.pending, *result.rejected)
+    waits = [f"{version.id} waits for approval" for version in result.pending]
+    reason = "; ".join((*waits, *result.reasons))
     if not made:
         state: State = "waiting" if result.flags else "rejected"
-        reason = "; ".join(result.reasons) or ("a guard flagged it" if result.flags else "nothing in it has an answer")
+        reason = reason or ("a guard flagged it" if result.flags else "there is none that has an answer and is new")
         return replace(job, state=state, reason=reason, outcome=Outcome(flags=result.flags))
-    done = of_version(job, made[0], flags=result.flags)
-    waits = "".join(f"{version.id} waits for approval; " for version in result.pending)
-    state = "learned" if result.versions or result.pending else "rejected"
-    reason = (waits + "; ".join(result.reasons)).rstrip("; ")
-    return replace(done, state=state, reason=reason)
+    state = "learned" if result.versions else "waiting" if result.pending else "rejected"
+    return replace(of_version(job, made[0], flags=result.flags), state=state, reason=reason)
 
 
 def of_version(job: LearningJob, version: Version, flags: Sequence[Flag] = ()) -> LearningJob:
     """A job of which a version came, whichever kind of version that is; `learned`, unless one says otherwise."""
     asked, sentences = coverage(version)
-    kind = {"v": "version", "p": "pending", "r": "rejected"}[version.id[0]]
+    ids = {letter: version.id if version.id.startswith(letter) else "" for letter in LETTERS}
     outcome = Outcome(
+        version=ids["v"],
+        pending=ids["p"],
+        rejected=ids["r"],
         hash=version.adapter_sha256,
         passages=len(version.tasks),
         asked=asked,
@@ -61,7 +64,7 @@ def of_version(job: LearningJob, version: Version, flags: Sequence[Flag] = ()) -
         after=_right(version.after),
         flags=(*version.flags, *flags),
     )
-    return replace(job, state="learned", reason="", outcome=replace(outcome, **{kind: version.id}))
+    return replace(job, state="learned", reason="", outcome=outcome)
 
 
 def settled(store: Store, job: LearningJob) -> LearningJob | None:

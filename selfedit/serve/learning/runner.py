@@ -73,7 +73,7 @@ class Runner:
     def settle_held(self) -> None:
         """Say of jobs that waited for approval what became of them, if somebody has decided by now."""
         for job in self._jobs.list():
-            if job.is_held and (now := settled(self._store, job)) is not None:
+            if job.awaits_approval and (now := settled(self._store, job)) is not None:
                 self._jobs.put(now)
 
     @property

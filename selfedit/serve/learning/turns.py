@@ -39,7 +39,7 @@ class SharedTurns(Turns):
         self._changed = threading.Condition()
         self._step_wanted = self._stopped = False
         self._passing = self._waiting = 0
-        self._slice_ends = 0.0
+        self._granted = self._slice_ends = 0.0  # The slice that learning has when it goes on, and when that ends.
         self._mine = threading.local()
 
     def attach(self, model: PreTrainedModel) -> None:
@@ -66,6 +66,8 @@ class SharedTurns(Turns):
         """A step of the answers, for the time of the block."""
         asked = time.monotonic()
         with self._changed:
+            # A busy system may let those that wait for their slice wait a little longer.
+            self._changed.wait_for(lambda: self._passing or not self._waiting, self._slice_s)
             while (self._passing or self._waiting) and (left := self._slice_ends - time.monotonic()) > 0:
                 self._changed.wait(left)
             self._step_wanted = True
@@ -77,8 +79,8 @@ class SharedTurns(Turns):
             yield
         finally:
             with self._changed:
-                ended = time.monotonic()
-                self._slice_ends = ended + min(self._slice_s, max(_LEAST_SLICE_S, self._ratio * (ended - began)))
+                took = time.monotonic() - began
+                self._granted = min(self._slice_s, max(_LEAST_SLICE_S, self._ratio * took))
                 self._step_wanted = False
                 self._changed.notify_all()
 
@@ -107,6 +109,9 @@ class SharedTurns(Turns):
                 self._changed.wait()
             self._waiting -= 1
             self._passing += 1
+            if self._granted:
+                self._slice_ends, self._granted = time.monotonic() + self._granted, 0.0
+            self._changed.notify_all()
         self._mine.depth = 1
 
     def _leave(self) -> None:
