@@ -69,8 +69,8 @@ def photograph(url: str, out: Path, without: list[str]) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for name, path, scheme, height in (
-            ("version", "/versions/v1", "dark", 1080),
-            ("lineage", "/lineage", "light", 460),
+            ("version", "/versions/v1", "dark", 900),
+            ("lineage", "/lineage", "light", 800),
             ("ask", "/", "light", 560),
         ):
             if name in without:
