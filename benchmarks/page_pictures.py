@@ -71,7 +71,7 @@ def photograph(url: str, out: Path, without: list[str]) -> None:
         for name, path, scheme, height in (
             ("version", "/versions/v1", "dark", 900),
             ("lineage", "/lineage", "light", 800),
-            ("ask", "/", "light", 560),
+            ("ask", "/", "light", 740),
         ):
             if name in without:
                 continue
