@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 
@@ -26,6 +26,13 @@ from selfedit.serve.settings import ServeSettings
 from selfedit.session import Session
 
 QUESTION = "How long is the probation period at Lumen Harbor?"
+PICTURES: tuple[tuple[str, str, Literal["light", "dark"], int], ...] = (
+    ("version", "/versions/v1", "dark", 900),
+    ("lineage", "/lineage", "light", 800),
+    ("ask", "/", "light", 740),
+)
+"""Name, path, scheme, and height in pixels."""
+
 WAIT_MS = 900_000
 """For an answer on a machine that has other work."""
 
@@ -68,11 +75,7 @@ def photograph(url: str, out: Path, without: list[str]) -> None:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        for name, path, scheme, height in (
-            ("version", "/versions/v1", "dark", 1080),
-            ("lineage", "/lineage", "light", 460),
-            ("ask", "/", "light", 560),
-        ):
+        for name, path, scheme, height in PICTURES:
             if name in without:
                 continue
             page = browser.new_page(viewport={"width": 1080, "height": height}, color_scheme=scheme)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 
 from selfedit.serve.keys import Holder
@@ -17,15 +18,20 @@ _MOST = 1_000
 
 
 class Sessions:
-    """Logins, in memory alone: none outlives the server."""
+    """Logins, in memory alone: none outlives the server.
 
-    def __init__(self) -> None:
+    Args:
+        now: the time in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
         self._known: OrderedDict[str, tuple[Holder, float]] = OrderedDict()
 
     def begin(self, holder: Holder) -> str:
         """The id of a new login."""
         id = secrets.token_urlsafe(32)
-        self._known[id] = (holder, time.monotonic() + SECONDS)
+        self._known[id] = (holder, self._now() + SECONDS)
         if len(self._known) > _MOST:
             self._known.popitem(last=False)
         return id
@@ -33,7 +39,7 @@ class Sessions:
     def holder(self, id: str) -> Holder | None:
         """Who has logged in; None where there is none such, or it has run out."""
         holder, until = self._known.get(id, (None, 0.0))
-        return holder if time.monotonic() < until else None
+        return holder if self._now() < until else None
 
     def end(self, id: str) -> None:
         """Log out."""

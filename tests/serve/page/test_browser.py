@@ -11,7 +11,8 @@ import pytest
 from selfedit.serve.settings import Learning
 from selfedit.store import Store
 from tests.lineage import FACTS, SETTINGS
-from tests.serve.conftest import Taught, another, running
+from tests.serve.conftest import Taught, running
+from tests.serve.page.common import session_over
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WAIT_MS = 120_000
@@ -21,8 +22,7 @@ PATHS = ("/", "/lineage", "/documents", "/pending", "/feedback", "/runs", "/vers
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium")
 def test_a_document_is_uploaded_learnt_approved_and_asked_about(taught: Taught, tmp_path: Path) -> None:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    session = another(taught.folder)
-    session._store_path = tmp_path / "store"
+    session = session_over(taught, tmp_path / "store")
     Store.open(tmp_path / "store", create=True).set_rules(b"approval: always\n", "rules.yaml")
     with running(session, learning=Learning(settings=SETTINGS)) as server, playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
