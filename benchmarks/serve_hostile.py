@@ -100,6 +100,8 @@ def describe(model: str, store: Path, base: BaseModel, examples: int) -> dict[st
     service.start()
     try:
         counts = fuzz(make_app(service, None), examples, seed=0)
+    except Exception as error:  # What came before is still told.
+        return {"fault": str(error)[:4_000]}
     finally:
         service.stop()
     return {name: dict(sorted(statuses.items())) for name, statuses in counts.items()}
