@@ -40,7 +40,7 @@ _TINY: dict[str, Any] = {
     "format": "none",
     "gates": [],
     "guards": [],
-    "final_training": {"rank": 2, "alpha": 4, "epochs": 200, "learning_rate": 0.001},
+    "final_training": {"rank": 2, "alpha": 4, "epochs": 30, "learning_rate": 0.001},
 }
 _OVER = ("learned", "rejected", "failed", "cancelled", "waiting")
 
@@ -127,13 +127,14 @@ async def answering(url: str, options: argparse.Namespace, until: asyncio.Event)
     return load
 
 
-async def learning(url: str, paths: list[Path], questions: Path | None) -> tuple[float, dict[str, Any]]:
-    """The seconds that a job takes, and how it ended."""
+async def learning(url: str, paths: list[Path], questions: Path) -> tuple[float, dict[str, Any]]:
+    """The seconds that a job takes, and how it ended. Only questions that are about the documents are sent along."""
+    names = {path.name for path in paths}
+    asked = [line for line in questions.read_text().splitlines() if json.loads(line).get("document") in names]
     async with httpx.AsyncClient(base_url=url, timeout=600) as http:
         files = [("file", (path.name, path.read_bytes())) for path in paths]
         began = time.perf_counter()
-        data = {"questions": questions.read_text()} if questions is not None else {}
-        answer = await http.post("/v1/documents", files=files, data=data)
+        answer = await http.post("/v1/documents", files=files, data={"questions": "\n".join(asked)})
         answer.raise_for_status()
         while True:
             job = (await http.get(f"/v1/documents/{answer.json()['id']}")).json()
@@ -180,7 +181,7 @@ def main() -> None:
                     "learning_alone_s": took,
                     "learning_beside_answers_s": beside,
                     "learning_times_as_long": beside / took,
-                    "jobs": [{"state": each["state"], "result": each["result"]} for each in (job, same)],
+                    "jobs": [{key: each[key] for key in ("state", "reason", "result")} for each in (job, same)],
                 }
             )
             if not options.json:
@@ -216,7 +217,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=DEFAULT_MODEL, help="any model that selfedit can load; 'tiny' is random")
     parser.add_argument("--documents", type=Path, nargs="+", default=sorted(DEMO.glob("*.md"))[:2])
-    parser.add_argument("--questions", type=Path, help="JSON lines about the documents; by default the model asks")
+    parser.add_argument("--questions", type=Path, default=DEMO / "questions.jsonl", help="each names its document")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--answer-tokens", type=int, default=48, help="longest answer")
     parser.add_argument("--seconds", type=float, default=60.0, help="for which answers alone are measured")

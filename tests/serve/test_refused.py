@@ -52,6 +52,7 @@ def _as(role: Role) -> dict[str, str]:
         ),
         ([("file", ("a.md", b"text"))] * 17, {}, 400, "At most 16 files"),
         ([], {"title": "x"}, 400, "file: "),
+        ([("file", ("a.md", b"text"))] * 2, {"title": "x"}, 400, "A title is for one file"),
         ([("file", ("a.md", b"x" * 70_000))], {}, 413, "at most 60000 bytes"),
     ],
 )

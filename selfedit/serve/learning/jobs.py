@@ -47,7 +47,7 @@ class Jobs:
         self._spool, self._most, self._unwanted = Spool(store), most, unwanted
         self._jobs: dict[str, LearningJob] = {}
         self._watched: dict[str, Watched] = {}
-        self._last = 0
+        self._last, self._only_reads = 0, False
         self._cancelled: set[str] = set()
         self._changed = threading.Condition()
 
@@ -69,7 +69,8 @@ class Jobs:
             self._last = job.number
 
     def read(self) -> None:
-        """Take note of what there is, and do nothing of it. Raises UserError where it cannot be read."""
+        """Only say what there is, also while another process learns. Raises UserError where it cannot be read."""
+        self._only_reads = True
         self._jobs = {job.id: job for job in self._spool.load(tidy=False)}
 
     def close(self) -> None:
@@ -79,11 +80,13 @@ class Jobs:
     def list(self) -> list[LearningJob]:
         """All of them, the newest first."""
         with self._changed:
+            if self._only_reads:
+                self.read()
             return sorted(self._jobs.values(), key=lambda job: -job.number)
 
     def get(self, id: str) -> LearningJob | None:
         """One of them."""
-        return self._jobs.get(id)
+        return next((job for job in self.list() if job.id == id), None) if self._only_reads else self._jobs.get(id)
 
     def upload(self, files: Sequence[Given], who: str, questions: bytes = b"", title: str = "") -> LearningJob:
         """Queue documents; they are on the disk when this returns.

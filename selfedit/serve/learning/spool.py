@@ -29,7 +29,7 @@ class UploadError(UserError):
     """What was uploaded cannot be learnt.
 
     Attributes:
-        part: of the upload, "file" or "questions".
+        part: of the upload: "file", "questions" or "title".
     """
 
     def __init__(self, message: str, part: str = "file") -> None:
@@ -89,14 +89,16 @@ class Spool:
             UploadError: a file is none that can be learnt, or a question is about none of them.
             UserError: they cannot be written.
         """
+        if title.strip() and len(files) != 1:
+            raise UploadError("A title is for one file: leave it out, or upload one at a time.", "title")
         folder = self._folder / job.id
         with writing(self._folder, _INSTEAD):
             folder.mkdir(parents=True)
             self._documents.mkdir(exist_ok=True)
         try:
             uploads = tuple(self._keep(folder, number, file) for number, file in enumerate(files, 1))
-            titled = replace(uploads[0], title=printable(title)) if title.strip() and len(uploads) == 1 else uploads[0]
-            job = replace(job, uploads=(titled, *uploads[1:]), names=tuple(upload.name for upload in uploads))
+            uploads = tuple(replace(upload, title=_line_of(title)) for upload in uploads)
+            job = replace(job, uploads=uploads, names=tuple(upload.name for upload in uploads))
             documents = self.documents(job)
             if questions.strip():
                 self._keep_questions(folder, questions, documents, uploads)
@@ -216,8 +218,11 @@ class Spool:
 def printable(name: str) -> str:
     """A name as one short line that can be shown; what is left of a path in it is only words."""
     last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    line = " ".join("".join(c if c.isprintable() else " " for c in last).split())
-    return line[-_LONGEST_NAME:] or "document"
+    return _line_of(last)[-_LONGEST_NAME:] or "document"
+
+
+def _line_of(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _title(document: Document, path: Path, upload: Upload) -> str:
