@@ -157,7 +157,6 @@ class Session:
             settings: fields of `selfedit.learn.config.LearnConfig`.
         """
         from selfedit.estimate import check_affordable, seconds_of
-        from selfedit.experiments.named_policy import load_policy
         from selfedit.learn.prepare import read_keep, read_sources
         from selfedit.policies.file import FilePolicy
 
@@ -180,11 +179,19 @@ class Session:
         def seconds(material: Material) -> Callable[[LearnConfig], float]:
             return seconds_of(material, self._learner.count_tokens, self.base.parameters)
 
-        policy = load_policy(config.policy, self.base)
+        policy = self._policy(config.policy)
         result = self._learner.learn(Request(sources, config, file, policy, parent, keep, check, seconds))
         if parent is not None or result.pending is not None or not (self._store_path / "store.json").exists():
             return result  # Feedback is about what is active.
         return replace(result, feedback=self._with_feedback(config, policy, keep))
+
+    def _policy(self, name: str | None) -> Adapter | None:
+        """A policy by name; one that does not fit the base is refused before the base is loaded."""
+        from selfedit.experiments.named_policy import BUNDLED, load_policy, load_policy_for
+
+        if "base" in self.__dict__ or name in (None, BUNDLED):
+            return load_policy(name, self.base)
+        return load_policy_for(self.model_name, name, self.progress)
 
     def _with_feedback(
         self, config: LearnConfig, policy: Adapter | None, keep: tuple[Task, ...]
@@ -342,7 +349,7 @@ class Session:
             again: also what an update saw to that is not in force: it was rejected, rolled back, or waits.
             settings: fields of `selfedit.learn.config.LearnConfig`.
         """
-        from selfedit.experiments.named_policy import check_policy, load_policy
+        from selfedit.experiments.named_policy import check_policy
         from selfedit.learn.corrections import open_cases
         from selfedit.learn.feedback import FeedbackResult
         from selfedit.learn.prepare import read_keep
@@ -353,12 +360,13 @@ class Session:
         config = learn_config(**(before | settings))
         keep = read_keep(config.keep)
         check_policy(config.policy)
+        policy = self._policy(config.policy)
         if active is not None:
             check_base(active, self.base.fingerprint, self.model_name)
         cases = open_cases(store, again=again)
         if not any(case.newest.answer for case in cases):
             return FeedbackResult(unanswered=tuple(case.newest for case in cases))
-        return self._learner.learn_feedback(config, load_policy(config.policy, self.base), keep, again=again)
+        return self._learner.learn_feedback(config, policy, keep, again=again)
 
     def versions(self) -> list[Version]:
         """All versions, oldest first."""

@@ -43,6 +43,8 @@ def _drift(
         raise UserError(f"There is {svg} already: name another file.")
     measured = Session(model, store, device, make_progress(quiet)).drift(measure=not known)
     if svg is not None:
+        from selfedit.learn.drift import drawn
+
         try:
             svg.write_text(drawn(measured), encoding="utf-8")
         except OSError as error:
@@ -70,30 +72,6 @@ def in_words(figures: Sequence[DriftFigures]) -> str:
         f"by something else; declined {output.percent(now.declined)} (base {output.percent(base.declined)}), "
         f"{now.words:.1f} words an answer (base {base.words:.1f})"
     )
-
-
-def drawn(measured: _Measured) -> str:
-    """The figures over the lineage, as SVG: divergence, and what else changed against the base."""
-    from selfedit.report.svg import Point, Series, line_chart
-
-    lines: dict[str, list[Point]] = {}
-    for place, (head, figures) in enumerate(measured, 1):
-        base = next((each for each in figures if each.of == "base"), None)
-        for each in figures:
-            if base is None or each is base:
-                continue
-            values = {
-                "divergence, nats": each.divergence,
-                "declined": each.declined - base.declined,
-                "declined, plain": each.declined_plain - base.declined_plain,
-                "length": each.words / base.words - 1 if base.words else None,
-                "repeats": each.repeats - base.repeats,
-            }
-            for name, value in values.items():
-                if value is not None:
-                    lines.setdefault(f"{name} ({each.of})", []).append(Point(place, value, label=head.id))
-    series = [Series(name, tuple(points)) for name, points in lines.items()]
-    return line_chart(series, title="Drift from the base", x_label="versions of the lineage", y_label="change")
 
 
 def _print(measured: _Measured) -> None:

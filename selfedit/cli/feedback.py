@@ -108,20 +108,13 @@ def _given(question: str | None, answer: str | None, wrong: bool, said: str, fil
 
 
 def _list(store: Store) -> None:
-    from selfedit.store.feedback import latest
+    from selfedit.learn.corrections import became
 
-    said = store.feedback.all()
+    said = became(store)
     if not said:
         output.say(f"Nothing was said of answers in {store.path}.")
         return
-    made = {id: head.id for letter in ("r", "p", "v") for head in store.heads(letter) for id in head.feedback}
-    current = {each.id for given in latest(said).values() for each in given}
-    rows = []
-    for each in said:
-        state = made.get(each.id, "next update" if each.answer else "needs an answer")
-        rows.append((each.time[:16], each.who, each.question, each.answer or "(wrong)", state))
-        if each.id not in current and each.id not in made:
-            rows[-1] = (*rows[-1][:4], "taken back")
+    rows = [(each.time[:16], each.who, each.question, each.answer or "(wrong)", state) for each, state in said]
     output.table(("when", "who", "question", "answer", "update"), rows)
 
 

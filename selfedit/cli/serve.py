@@ -45,6 +45,9 @@ def _serve(
         Path | None,
         typer.Option("--watch", metavar="FOLDER", help="Learn its documents, too.", show_default=False),
     ] = None,
+    runs: Annotated[
+        Path, typer.Option("--runs", metavar="DIR", help="Folder of the experiments that the page shows.")
+    ] = _DEFAULT.runs,
     learn_settings: Annotated[
         Path | None,
         typer.Option(
@@ -83,10 +86,12 @@ def _serve(
             output.print_json({"url": url, "model": session.model_name, "active": session.store.active})
         elif not quiet:
             output.say(f"{session.model_name} answers at {url}/v1, as OpenAI's servers do. Ctrl-C ends it.")
+            output.say(f"The page is at {url}")
         sys.stdout.flush()
 
     learning = Learning(learning_share, learning_pause, _settings(learn_settings))
-    serve(session, ServeSettings(host, port, key_file, read_only, watch=watch, learning=learning), ready)
+    settings = ServeSettings(host, port, key_file, read_only, watch=watch, learning=learning, runs=runs)
+    serve(session, settings, ready)
 
 
 def _settings(file: Path | None) -> dict[str, Any]:

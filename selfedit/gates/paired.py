@@ -8,6 +8,7 @@ questions looks better than it is.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -69,6 +70,14 @@ class Change:
         if net == 0:
             return f"as many of {_questions(self.n)} right as before"
         return f"{abs(net)} of {self.n} {'more' if net > 0 else 'fewer'} right ({100 * self.difference:+.1f} points)"
+
+
+def points(described: str) -> float | None:
+    """The difference in points that a text which `Change.describe` wrote, or that begins with it, says; else None."""
+    if re.match(r"as many of \d+ question", described):
+        return 0.0
+    found = re.match(r"\d+ of \d+ (?:more|fewer) right \(([+-][\d.]+) points\)", described)
+    return float(found[1]) if found else None
 
 
 def lower_bound(change: Change, level: float = LEVEL) -> float:

@@ -8,13 +8,17 @@ from dataclasses import dataclass, replace
 
 from selfedit.guard import Guard, Known, Text
 from selfedit.policies.formats import parse_pairs
-from selfedit.store.feedback import DISAGREEMENT, Case, Feedback, cases
+from selfedit.store.feedback import DISAGREEMENT, Case, Feedback, cases, latest
 from selfedit.store.store import Store
+from selfedit.store.version_folders import Letter
 from selfedit.text.matching import normalise
 from selfedit.types import DocumentRef, Flag, Knowledge, Learnt, Probe, SelfEdit, Task
 
 FOLDER = "feedback/"
 """How the paths of documents begin that are no files, but what somebody said."""
+
+_LETTERS: tuple[Letter, ...] = ("r", "p", "v")
+"""Of versions; where several saw to the same feedback, the last counts."""
 
 _EDIT = "feedback."
 _FORMAT = "answer-first"
@@ -100,6 +104,20 @@ def open_cases(store: Store, *, again: bool = False) -> list[Case]:
         heads = path
     seen = {id for head in heads for id in head.feedback}
     return [case for case in cases(said, seen) if case.open]
+
+
+def became(store: Store) -> list[tuple[Feedback, str]]:
+    """What people said of answers, oldest first, each with the id of the version that saw to it, or why none did."""
+    said = store.feedback.all()
+    made = {id: head.id for letter in _LETTERS for head in store.heads(letter) for id in head.feedback}
+    current = {each.id for given in latest(said).values() for each in given}
+
+    def state(each: Feedback) -> str:
+        if each.id not in current and each.id not in made:
+            return "taken back"
+        return made.get(each.id, "next update" if each.answer else "needs an answer")
+
+    return [(each, state(each)) for each in said]
 
 
 def kept(store: Store) -> tuple[Task, ...]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from selfedit.files.disk import writing
 from selfedit.memory.recall import Recall
+from selfedit.report.svg import Point, Series, line_chart
 from selfedit.search.drift import DriftMeter, Said
 from selfedit.store import Store
 from selfedit.types import DriftFigures, Model, Version
@@ -52,6 +53,28 @@ def drift_of(
         figures = (*figures, on)
     _put(store, key, figures)
     return figures
+
+
+def drawn(measured: Sequence[tuple[Version, tuple[DriftFigures, ...]]]) -> str:
+    """The figures over the lineage, as SVG: divergence, and what else changed against the base."""
+    lines: dict[str, list[Point]] = {}
+    for place, (head, figures) in enumerate(measured, 1):
+        base = next((each for each in figures if each.of == "base"), None)
+        for each in figures:
+            if base is None or each is base:
+                continue
+            values = {
+                "divergence, nats": each.divergence,
+                "declined": each.declined - base.declined,
+                "declined, plain": each.declined_plain - base.declined_plain,
+                "length": each.words / base.words - 1 if base.words else None,
+                "repeats": each.repeats - base.repeats,
+            }
+            for name, value in values.items():
+                if value is not None:
+                    lines.setdefault(f"{name} ({each.of})", []).append(Point(place, value, label=head.id))
+    series = [Series(name, tuple(points)) for name, points in lines.items()]
+    return line_chart(series, title="Drift from the base", x_label="versions of the lineage", y_label="change")
 
 
 def _base(meter: DriftMeter, store: Store, key: str, known: Sequence[Said] | None) -> Sequence[Said]:

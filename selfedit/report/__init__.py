@@ -5,7 +5,7 @@ Nothing here knows of models or stores, and nothing needs more than numpy.
 
 from __future__ import annotations
 
-from selfedit.report.html import to_html
+from selfedit.report.html import to_html, to_sections
 from selfedit.report.markdown import to_markdown
 from selfedit.report.retention import Forgetting, forgetting
 from selfedit.report.sections import (
@@ -58,5 +58,6 @@ __all__ = [
     "scatter",
     "to_html",
     "to_markdown",
+    "to_sections",
     "variance_shares",
 ]

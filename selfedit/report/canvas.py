@@ -17,15 +17,16 @@ LINE = 15.0
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; where one is too pale or too dark for its ground,
 # a neighbour of it.
-_STYLE = """
-.chart{width:100%;height:auto;color-scheme:light dark;color:#1b1b1b;font:12px system-ui,sans-serif;
+STYLE = """
+.chart{width:100%;max-width:640px;height:auto;color-scheme:light dark;color:#1b1b1b;font:12px system-ui,sans-serif;
 --c0:#0072b2;--c1:#d55e00;--c2:#009e73;--c3:#b35a88;--c4:#b07800;--c5:#3d8fc0;--heat:86,180,233}
 .chart text{fill:currentColor}.chart .head{font-size:13px;font-weight:600}.chart .soft{opacity:.7}
 .chart .axis{stroke:currentColor;stroke-opacity:.55}.chart .grid{stroke:currentColor;stroke-opacity:.13}
-.chart .end{text-anchor:end}.chart .middle{text-anchor:middle}.chart line,.chart path{fill:none}
+.chart .end{text-anchor:end}.chart .middle{text-anchor:middle}.chart line,.chart path:not(.band){fill:none}
 @media (prefers-color-scheme:dark){.chart{color:#e6e6e6;
 --c0:#56b4e9;--c1:#f28b4b;--c2:#2fc39a;--c3:#dd9cc0;--c4:#e6b040;--c5:#8fc7f0;--heat:0,114,178}}
 """
+"""Of all charts. Beside it no attribute of a chart is style, so that a page may allow this one and no other."""
 _COLOURS = 6
 _DASHES = ("", "6 3", "2 3", "8 3 2 3")
 
@@ -179,6 +180,6 @@ class Canvas:
         body = "\n".join(self.parts)
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height:g}" class="chart" '
-            f'role="img" style="max-width:{self.width:g}px">\n<title>{markup(self.title)}</title>'
-            f"<style>{_STYLE}</style>\n{body}\n</svg>\n"
+            f'role="img">\n<title>{markup(self.title)}</title>'
+            f"<style>{STYLE}</style>\n{body}\n</svg>\n"
         )

@@ -51,15 +51,19 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 def to_html(page: Page) -> str:
     """The whole file. Every string of the page is escaped; only the charts' SVG goes in as it is."""
     lead = f'<p class="lead">{markup(page.lead)}</p>\n' if page.lead else ""
-    sections = "\n".join(_section(section, index) for index, section in enumerate(page.sections))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{markup(page.title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
         f"<header>\n<h1>{markup(page.title)}</h1>\n{lead}{_contents(page)}</header>\n"
-        f"<main>\n{sections}\n</main>\n</body>\n</html>\n"
+        f"<main>\n{to_sections(page)}\n</main>\n</body>\n</html>\n"
     )
+
+
+def to_sections(page: Page) -> str:
+    """The sections alone, as safe as the whole file, for a page that has a style of its own."""
+    return "\n".join(_section(section, index) for index, section in enumerate(page.sections))
 
 
 def _contents(page: Page) -> str:

@@ -261,7 +261,7 @@ def _draw_line(canvas: Canvas, line: Series, index: int, x: Scale, y: Scale) -> 
     if len(known) > 1:
         upper = [(x(at), y(high)) for at, _, high in known]
         lower = [(x(at), y(low)) for at, low, _ in reversed(known)]
-        canvas.path([*upper, *lower], f'style="fill:{colour(index)};fill-opacity:.13"', closed=True)
+        canvas.path([*upper, *lower], f'class="band" fill="{colour(index)}" fill-opacity=".13"', closed=True)
     elif known:
         canvas.line(x(known[0][0]), y(known[0][1]), x(known[0][0]), y(known[0][2]), f'stroke="{colour(index)}"')
     if len(line.points) > 1:

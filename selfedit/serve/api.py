@@ -103,17 +103,18 @@ async def _answer(
         if body.stream:
             usage = body.stream_options is not None and body.stream_options.include_usage
             return _Stream(service, http, ask, shape, usage)
-        ended = await _unless_gone(http, _collect(ask))
+        ended = await _unless_gone(http, collect(ask))
     except BaseException:
-        _close(service, http, ask)
+        close(service, http, ask)
         raise
-    _close(service, http, ask)
+    close(service, http, ask)
     if ended is None:
         return Response(status_code=GONE)
     return JSONResponse(shape.whole(ended).model_dump(), headers=shape.headers)
 
 
-async def _collect(ask: Ask) -> list[Ended]:
+async def collect(ask: Ask) -> list[Ended]:
+    """All answers, in the order of their choices, when the last has ended."""
     ended: dict[int, Ended] = {}
     async for choice, event in ask.events():
         if isinstance(event, Ended):
@@ -139,7 +140,7 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-def _close(service: Service, http: Request, ask: Ask) -> None:
+def close(service: Service, http: Request, ask: Ask) -> None:
     """Stop what is under way, and keep the figures of it."""
     ask.close()
     metrics, first = service.metrics, ask.first_token
@@ -172,7 +173,7 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, _never, send)
         finally:
             leaving.cancel()
-            _close(self._service, self._http, self._ask)
+            close(self._service, self._http, self._ask)
 
 
 async def _never() -> Any:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from selfedit.serve import api, documents, health, lineage
+from selfedit.errors import UserError
+from selfedit.serve import api, documents, health, lineage, page
 from selfedit.serve.errors import ApiError
 from selfedit.serve.guard import App, Guard, Message, Receive, Scope, Send
 from selfedit.serve.keys import Keys
 from selfedit.serve.logs import log
+from selfedit.serve.page.render import Renderer
 from selfedit.serve.service import Service
+from selfedit.serve.sessions import Sessions
 
 _SECURITY = {
     b"x-content-type-options": b"nosniff",
@@ -30,7 +32,8 @@ _SECURITY = {
 
 def make_app(service: Service, keys: Keys | None) -> App:
     """The whole application, which starts and stops its service."""
-    settings = service.settings
+    settings, sessions = service.settings, Sessions()
+    renderer = Renderer(service, keys is not None)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -44,11 +47,10 @@ def make_app(service: Service, keys: Keys | None) -> App:
     app.include_router(documents.make_router(service))
     app.include_router(lineage.make_router(service))
     app.include_router(health.make_router(service))
-    app.add_exception_handler(ApiError, _api_error)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _fault)
-    return Recorder(Guard(app, keys, settings.host, settings.limits), service)
+    app.include_router(page.make_router(service, renderer, keys, sessions))
+    for kind, told in _ERRORS.items():
+        app.add_exception_handler(kind, _handler(told, renderer))
+    return Recorder(Guard(app, keys, sessions, settings.host, settings.limits, renderer.refusal), service)
 
 
 class Recorder:
@@ -69,8 +71,10 @@ class Recorder:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                given = list(message.get("headers", ()))
+                names = {name.lower() for name, _ in given}
                 own = {b"x-request-id": id.encode(), **_SECURITY}
-                message["headers"] = [*message.get("headers", ()), *own.items()]
+                message["headers"] = [*given, *((name, value) for name, value in own.items() if name not in names)]
             await send(message)
 
         try:
@@ -95,34 +99,50 @@ class Recorder:
             )
 
 
-def _answer(error: ApiError) -> Response:
-    return JSONResponse(error.body, error.status, dict(error.headers))
+def _handler(told: Callable[[Any], ApiError], renderer: Renderer) -> Callable[[Request, Exception], Response]:
+    """What answers errors of a kind, as a page or as OpenAI does."""
+
+    def handle(request: Request, error: Exception) -> Response:
+        return renderer.problem(request, told(error))
+
+    return handle
 
 
-async def _api_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)
+def _api_error(error: ApiError) -> ApiError:
     if error.status >= 500:
         log("failed", logging.ERROR, error.__cause__ or error)
-    return _answer(error)
+    return error
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+def _user_error(error: UserError) -> ApiError:
+    """The store does not allow it, or is not as it should be."""
+    return ApiError(409, str(error))
+
+
+def _invalid(error: RequestValidationError) -> ApiError:
     """What is wrong with a body, without a copy of it."""
-    assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     if first["type"] == "json_invalid":
-        return _answer(ApiError(400, f"The body is not JSON: {first.get('ctx', {}).get('error', 'cannot be read')}."))
+        return ApiError(400, f"The body is not JSON: {first.get('ctx', {}).get('error', 'cannot be read')}.")
     place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))[:200]
-    return _answer(ApiError(400, f"{place or 'The body'}: {first['msg']}.", place or None))
+    return ApiError(400, f"{place or 'The body'}: {first['msg']}.", place or None)
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def _http_error(error: HTTPException) -> ApiError:
     said = {404: "There is nothing at this path.", 405: "This path does not take this method."}
     message = said.get(error.status_code, "The request cannot be read.")
-    return _answer(ApiError(error.status_code, message, headers=dict(error.headers or {})))
+    return ApiError(error.status_code, message, headers=dict(error.headers or {}))
 
 
-async def _fault(_: Request, __: Exception) -> Response:
+def _fault(_: Exception) -> ApiError:
     """What the client is told; the error itself goes on to `Recorder`."""
-    return _answer(ApiError(500, "The server has a fault; its log says where."))
+    return ApiError(500, "The server has a fault; its log says where.")
+
+
+_ERRORS: dict[type[Exception], Callable[[Any], ApiError]] = {
+    ApiError: _api_error,
+    UserError: _user_error,
+    RequestValidationError: _invalid,
+    HTTPException: _http_error,
+    Exception: _fault,
+}

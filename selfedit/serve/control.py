@@ -102,6 +102,11 @@ class Control:
             (stored,) = self._session(who).feedback([given])
             return stored, self.jobs.feedback(who) if learn else None
 
+    def learn_feedback(self, who: str) -> LearningJob:
+        """Queue a job that learns what people said."""
+        with self._writing():
+            return self.jobs.feedback(who)
+
     def upload(self, files: Sequence[Given], who: str, questions: bytes = b"", title: str = "") -> LearningJob:
         """Queue documents; see `Jobs.upload`."""
         with self._writing():

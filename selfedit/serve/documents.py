@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
+from fastapi import APIRouter, File, Form, Request, UploadFile
 
 from selfedit.serve.errors import ApiError
 from selfedit.serve.keys import Role
 from selfedit.serve.learning.spool import Given
-from selfedit.serve.roles import needs
+from selfedit.serve.roles import Asker, Teacher, needs
 from selfedit.serve.service import Service
 from selfedit.serve.wire import ErrorAnswer
 from selfedit.serve.wire_store import (
@@ -26,9 +26,6 @@ from selfedit.store import Feedback
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorAnswer} for status in (400, 401, 403, 404, 408, 409, 413, 415, 429, 500)
 }
-
-Asker = Annotated[str, Depends(needs(Role.ASK))]
-Teacher = Annotated[str, Depends(needs(Role.TEACH))]
 
 
 def make_router(service: Service) -> APIRouter:

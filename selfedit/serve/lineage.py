@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from selfedit.files.serialize import encode
-from selfedit.serve.keys import Role
-from selfedit.serve.roles import needs
+from selfedit.serve.roles import Approver, Asker
 from selfedit.serve.service import Service
 from selfedit.serve.wire import ErrorAnswer
 from selfedit.serve.wire_store import (
@@ -28,9 +27,6 @@ from selfedit.types import Version
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorAnswer} for status in (400, 401, 403, 404, 408, 409, 413, 429, 500)
 }
-
-Asker = Annotated[str, Depends(needs(Role.ASK))]
-Approver = Annotated[str, Depends(needs(Role.APPROVE))]
 
 
 def make_router(service: Service) -> APIRouter:

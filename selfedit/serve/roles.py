@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from selfedit.serve.errors import ApiError
 from selfedit.serve.keys import Role
@@ -22,3 +23,8 @@ def needs(role: Role) -> Callable[[Request], str]:
         return who
 
     return check
+
+
+Asker = Annotated[str, Depends(needs(Role.ASK))]
+Teacher = Annotated[str, Depends(needs(Role.TEACH))]
+Approver = Annotated[str, Depends(needs(Role.APPROVE))]

@@ -62,12 +62,14 @@ class ServeSettings:
         key_file: who may do what; without one, everybody who reaches the port may do all.
         read_only: whether the store is never written: nothing is learnt, no feedback taken, no version made active.
         watch: a folder whose documents are learnt.
+        runs: the folder of experiments that the page shows.
     """
 
     host: str = "127.0.0.1"
     port: int = 8000
     key_file: Path | None = None
     read_only: bool = False
+    runs: Path = Path("runs")
     limits: Limits = field(default_factory=Limits)
     watch: Path | None = None
     learning: Learning = field(default_factory=Learning)

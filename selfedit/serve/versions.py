@@ -95,7 +95,7 @@ class Versions:
         id = self.active if name == ACTIVE else name.removeprefix(f"{ACTIVE}:")
         if id == BASE and name in (ACTIVE, BASE):
             return Served(BASE, self._session.base.fingerprint)
-        if name != ACTIVE and (id == name or id not in self._session.store.ids()):
+        if name != ACTIVE and (id == name or id not in self._ids()):
             hint = nearest(name, [listed.name for listed in self.names()])
             raise ApiError(404, f"There is no model {name!r}. {hint}", "model", "model_not_found")
         if id not in self._served:
@@ -122,12 +122,22 @@ class Versions:
         except ValueError as error:
             raise ApiError(400, str(error), "messages") from error
 
+    def question(self, served: Served, question: str, earlier: Sequence[str] = ()) -> list[Prompt]:
+        """Who might answer a question that stands alone, as `ask` puts it; earlier ones only help the router."""
+        who = self._who(served, Query(question, "", tuple(earlier[-_HISTORY:])))
+        return [Prompt(each, self._session.domain.ask(question, each.topic)) for each in who]
+
     def text(self, served: Served, prompt: str | Sequence[int]) -> list[Prompt]:
         """Who might go on with a text, and the text's tokens, to which nothing is added."""
         prompter = self._session.prompter
         tokens = prompter.text(prompt) if isinstance(prompt, str) else tuple(prompt)
         said = prompt if isinstance(prompt, str) else str(prompter.tokenizer.decode(list(prompt)))
         return [Prompt(who, tokens) for who in self._who(served, Query(said))]
+
+    def _ids(self) -> tuple[str, ...]:
+        """The ids of versions that may be asked: what waits for approval has to be tried first."""
+        store = self._session.store
+        return (*store.ids(), *store.ids("p"))
 
     def _who(self, served: Served, query: Query) -> tuple[Recalled, ...]:
         if served.recall is None:
