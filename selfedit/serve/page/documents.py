@@ -85,7 +85,7 @@ def make_router(service: Service, renderer: Renderer) -> APIRouter:
 
 def _watched(jobs: Sequence[LearningJob]) -> dict[str, object]:
     """Jobs for a template, and whether more will come of any of them."""
-    return {"jobs": jobs, "moving": any(job.state not in ENDED and not job.is_held for job in jobs)}
+    return {"jobs": jobs, "moving": any(job.state not in ENDED and not job.awaits_approval for job in jobs)}
 
 
 def _known(store: Store) -> tuple[list[Known], str]:
