@@ -30,7 +30,7 @@ import httpx
 
 from benchmarks.machine import machine
 from benchmarks.serve_rivals import PeftLoop, TransformersServe
-from benchmarks.served import ask, make_store, percentile, random_adapter, started_server
+from benchmarks.served import ask, make_store, percentile, random_adapter, started_server, tiny_model
 from selfedit.documents.general import general_tasks
 from selfedit.models import DEFAULT_MODEL, load
 from selfedit.runtime import software_versions
@@ -83,35 +83,41 @@ def alone(rival: Rival, session: Session, versions: int, questions: list[str], o
 
 def main() -> None:
     options = arguments()
-    base = load(options.model, device="cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        measure(Path(folder), options)
+
+
+def measure(folder: Path, options: Any) -> None:
+    """All rounds; the result is printed and written."""
+    model = tiny_model(folder / "tiny") if options.model == "tiny" else options.model
+    base = load(model, device="cpu")
     questions = [probe.question for task in general_tasks() for probe in task.probes][: options.questions]
     adapters = [random_adapter(base, options.rank, seed) for seed in range(options.versions)]
     rounds: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        store = Path(folder) / "store"
-        make_store(store, base, adapters)
-        session = Session(options.model, store, "cpu")
-        session.__dict__["base"] = base
-        rivals: list[Rival] = []
-        if options.serve:
-            weights = session.export("v1", Path(folder) / "weights", merged=True)
-            rivals.append(TransformersServe(weights, base))
-        rivals.append(PeftLoop(base, adapters))
-        try:
-            with started_server(store, options.model) as server:
-                ready = server.ready
-                # Adapters are loaded, and whatever is made when it is first needed.
-                asyncio.run(load_with(server.url, options.versions, options.versions, questions, options))
-                for rival in rivals:
-                    rival.answer("v1", session.domain.ask(questions[0]), 4)
-                for index in range(options.rounds):
-                    told = one_round(server.url, rivals, session, questions, options)
-                    rounds.append(told)
-                    if not options.json:
-                        print(f"round {index + 1}: {_line(told)}", flush=True)
-        finally:
+    store = folder / "store"
+    make_store(store, base, adapters)
+    session = Session(model, store, "cpu")
+    session.__dict__["base"] = base
+    rivals: list[Rival] = []
+    if options.serve:
+        weights = session.export("v1", folder / "weights", merged=True)
+        rivals.append(TransformersServe(weights, base))
+    rivals.append(PeftLoop(base, adapters))
+    try:
+        with started_server(store, model) as server:
+            ready = server.ready
+            # Adapters are loaded, and whatever is made when it is first needed.
+            asyncio.run(load_with(server.url, options.versions, options.versions, questions, options))
             for rival in rivals:
-                rival.close()
+                rival.answer("v1", session.domain.ask(questions[0]), 4)
+            for index in range(options.rounds):
+                told = one_round(server.url, rivals, session, questions, options)
+                rounds.append(told)
+                if not options.json:
+                    print(f"round {index + 1}: {_line(told)}", flush=True)
+    finally:
+        for rival in rivals:
+            rival.close()
     result = {
         "ready_s": ready,
         "clients": medians(rounds),
@@ -178,7 +184,7 @@ def medians(rounds: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=DEFAULT_MODEL, help="any model that selfedit can load")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="any model that selfedit can load, or 'tiny'")
     parser.add_argument("--versions", type=int, default=8)
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--clients", type=lambda text: [int(part) for part in text.split(",")], default=[1, 8, 32, 64])

@@ -102,7 +102,7 @@ def test_a_cancelled_row_frees_its_place_and_its_slot_at_once(model: Any, models
 
 
 def test_in_a_crowd_those_who_come_are_let_in_together(model: Any) -> None:
-    running = batch(model, max_rows=20)
+    running = batch(model, max_rows=20, token_budget=512)
     for prompt in prompts(16):
         running.add(Request(prompt, BARE, max_new_tokens=20))
     running.step()

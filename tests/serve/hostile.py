@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 NAMES: tuple[Any, ...] = (
     "../../etc/passwd",
@@ -161,6 +161,20 @@ USUAL: dict[str, dict[str, Any]] = {
 }
 """By the end of a route, a body that it takes."""
 
+PAGES = (
+    *(("GET", f"/{page}") for page in ("", "documents", "jobs", "runs", "runs/{id}", "lineage", "feedback", "pending")),
+    *(("GET", path) for path in ("/versions/{id}", "/login", "/static/{name}")),
+    *(
+        ("POST", f"/{form}")
+        for form in ("ask", "answer", "documents", "feedback", "feedback/learn", "rollback", "login")
+    ),
+    *(("POST", f"/jobs/{{id}}/{act}") for act in ("cancel", "retry", "allow")),
+    *(("POST", f"/versions/{{id}}/{act}") for act in ("approve", "reject", "use")),
+)
+"""Routes of the page, which are not described. All but /login and /static need a key or a login."""
+
+WORDS = ("question", "answer", "said", "left", "right", "name", "earlier", "key", "why", "steps", "id", "kind", "title")
+
 FIELDS = ("temperature", "top_p", "n", "seed", "stop", "stream", "logprobs", "tools", "topic", "id", "learn", "colour")
 
 METHODS = ("GET", "POST", "POST", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "PROPFIND")
@@ -188,14 +202,21 @@ def hostile(draw: random.Random, known: Sequence[tuple[str, str]]) -> tuple[byte
         path = before + _in_path(draw) + rest.partition("}")[2]
     if draw.random() < 0.2:
         method = draw.choice(METHODS)
+    if (method, route) in PAGES and method == "GET" and draw.random() < 0.5:
+        path += "?" + _words(draw).decode()[:10_000]
     if draw.random() < 0.1:
         path += draw.choice(("/", "//", "/..", "?x=%00", "?" + "a=b&" * 500, "%2e%2e/", ";x", "#x"))
     line = f"{method} {path} HTTP/1.1".encode("utf-8", "surrogatepass")
     if draw.random() < 0.02:
         line = draw.choice(LINES)
-    is_form = route == "/v1/documents" and draw.random() < 0.7
-    body = b"" if method in ("GET", "HEAD") else _form(draw) if is_form else _body(draw, route)
-    kind = b"multipart/form-data; boundary=x" if is_form else b"application/json"
+    kind, body = b"application/json", b""
+    if method not in ("GET", "HEAD"):
+        if route.endswith("/documents") and draw.random() < 0.7:
+            kind, body = b"multipart/form-data; boundary=x", _form(draw)
+        elif route.startswith("/v1/"):
+            body = _body(draw, route)
+        else:
+            kind, body = b"application/x-www-form-urlencoded", _words(draw)
     extra = draw.sample(HEADERS, draw.choice((0, 0, 0, 1, 1, 2)))
     names = {each.partition(b":")[0].lower() for each in extra}
     usual = [b"Host: localhost", b"Content-Type: " + kind, b"Content-Length: %d" % len(body)]
@@ -221,6 +242,12 @@ def _body(draw: random.Random, route: str) -> bytes:
             value = [{"role": role, "content": draw.choice(TEXTS)}, *USER][: draw.choice((1, 2))]
         said[field] = value
     return json.dumps(said).encode("utf-8", "surrogatepass")
+
+
+def _words(draw: random.Random) -> bytes:
+    """Fields of a form of the page."""
+    pairs = [(draw.choice(WORDS), str(draw.choice((*TEXTS, *NUMBERS)))) for _ in range(draw.choice((0, 1, 2, 4)))]
+    return urlencode([(name, text.encode("utf-8", "surrogatepass")) for name, text in pairs]).encode()
 
 
 def _form(draw: random.Random) -> bytes:
