@@ -69,7 +69,7 @@ def trained(folder: Path) -> int:
 
 def worker_of(driver: int | None, executor: str) -> psutil.Process | None:
     """One worker's process, drawn by whoever asks."""
-    found = []
+    found: list[psutil.Process] = []
     with suppress(psutil.Error):  # One that ends while it is looked at.
         if executor == "processes" and driver is not None:
             found = [each for each in psutil.Process(driver).children() if "spawn_main" in " ".join(each.cmdline())]
