@@ -76,10 +76,13 @@ def test_what_a_user_can_mend_stops_the_run_which_then_goes_on(folder: Path, loc
     assert by_trial(run(folder, "mended", engine__chunk=2, engine__executor="processes")) == local
 
 
-def test_faults_are_said_in_one_line(folder: Path, local: list[Any]) -> None:
+def test_faults_are_said_in_one_line(
+    folder: Path, local: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from selfedit.experiments.config import load_config
     from selfedit.models import fingerprint
 
+    monkeypatch.setenv("SELFEDIT_HOME", str(tmp_path))
     config = load_config(folder / "config.yaml")
     model = folder / "model"
     spec = Spec(str(model), fingerprint(model), "float32", "cpu", 1000, identity.software(), config.composition)
@@ -91,7 +94,7 @@ def test_faults_are_said_in_one_line(folder: Path, local: list[Any]) -> None:
     assert open_worker(pack_spec(replace(spec, model="nowhere")))[0].lacks_base
     wrong = pack_spec(replace(spec, model="nowhere", fingerprint="f" * 64))
     sent = [("config.json", lambda: [b"{}"]), ("model.safetensors", lambda: [b"x"])]
-    assert "\n" not in open_worker(wrong, sent)[0].fault != ""
+    assert "not ffffffffffff" in open_worker(wrong, sent)[0].fault
     assert "not sent" in open_worker(wrong, [("../evil", lambda: [b"x"])])[0].fault
 
 
