@@ -38,7 +38,9 @@ class Churn:
     def __init__(self, seed: int) -> None:
         from ray.cluster_utils import Cluster
 
-        self.cluster = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0, "num_gpus": 0})
+        head = {**NODE, "num_cpus": 0, "num_gpus": 0}
+        # Nodes are added in a thread, where no signal can be handled: the fixture shuts them down.
+        self.cluster = Cluster(initialize_head=True, head_node_args=head, shutdown_at_exit=False)
         self.nodes = [self.cluster.add_node(**NODE) for _ in range(3)]
         self.draw = random.Random(seed)
         self.kills = 0
