@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +69,13 @@ def trained(folder: Path) -> int:
 
 def worker_of(driver: int | None, executor: str) -> psutil.Process | None:
     """One worker's process, drawn by whoever asks."""
-    if executor == "processes":
-        own = psutil.Process(driver).children() if driver else []
-        found = [process for process in own if "spawn_main" in " ".join(process.cmdline())]
-    else:
-        mine = psutil.Process().children(recursive=True)
-        found = [process for process in mine if "ray::SelfeditWorker" in " ".join(process.cmdline())]
+    found: list[psutil.Process] = []
+    with suppress(psutil.Error):  # One that ends while it is looked at.
+        if executor == "processes" and driver is not None:
+            found = [each for each in psutil.Process(driver).children() if "spawn_main" in " ".join(each.cmdline())]
+        elif executor == "ray":
+            children = psutil.Process().children(recursive=True)
+            found = [each for each in children if "ray::SelfeditWorker" in " ".join(each.cmdline())]
     return random.choice(found) if found else None
 
 
@@ -82,7 +84,7 @@ def campaign(folder: Path, executor: str, chunk: int, kills: int, driver_kills: 
     random.seed(seed)
     make_tiny_model(folder / "model")
     write_passages(folder / "train.jsonl", PASSAGES)
-    write_passages(folder / "validation.jsonl", 1, shift=3)
+    write_passages(folder / "validation.jsonl", 3, shift=3)
     replace_node: Callable[[], None] | None = None
     cluster: Any = None
     if executor == "ray":
@@ -127,14 +129,16 @@ def campaign(folder: Path, executor: str, chunk: int, kills: int, driver_kills: 
             replace_node()
             counts["node"] += 1
         elif (process := worker_of(driver.pid, executor)) is not None:
-            process.send_signal(signal.SIGKILL)
-            counts["worker process"] += 1
+            with suppress(psutil.Error):
+                process.kill()
+                counts["worker process"] += 1
     seconds = time.monotonic() - began
     if cluster is not None:
         cluster.shutdown()
     records = RunRecords(folder / "run")
     done = Counter((trial.edit_id, trial.seed) for trial in records.trials("r1"))
-    failed = sum(trial.failure is not None for trial in records.trials("r1"))
+    failures = [trial.failure for trial in records.trials("r1") if trial.failure is not None]
+    given_up = sum("failed 3 times" in failure for failure in failures)
     return {
         "executor": executor,
         "jobs": jobs,
@@ -142,7 +146,8 @@ def campaign(folder: Path, executor: str, chunk: int, kills: int, driver_kills: 
         "kills": dict(counts),
         "results": len(done),
         "twice": sum(count > 1 for count in done.values()),
-        "failed": failed,
+        "given_up": given_up,
+        "unusable_edits": len(failures) - given_up,
         "begun_again": sum(work.attempts > 1 for work in works(records) if work.name.startswith("r1.")),
         "seconds": round(seconds, 1),
     }

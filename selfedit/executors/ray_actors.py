@@ -88,6 +88,7 @@ class RayFleet(Fleet):
 
         self._ray, self._spec, self._base, self._cores, self._most = ray, spec, base, cores, most
         self._name, self._count, self._looked, self._shut_down = name, 0, 0.0, shut_down
+        self._worker = ray.remote(SelfeditWorker)
         self._actors: dict[str, _Actor] = {}
         self._pending: dict[Any, str] = {}
         self._dying: dict[str, tuple[float, str]] = {}
@@ -204,15 +205,10 @@ class RayFleet(Fleet):
                 host = f"{node['NodeManagerHostname']}/{id[:6]}"
                 name = f"{host}/{self._count}"
                 options = {"num_gpus": 1, "num_cpus": 0} if gpus else {"num_cpus": cores}
-                handle = (
-                    self._ray.remote(SelfeditWorker)
-                    .options(
-                        name=f"{self._name} worker {self._count}",
-                        scheduling_strategy=NodeAffinitySchedulingStrategy(id, soft=False),
-                        **options,
-                    )
-                    .remote(self._spec)
-                )
+                strategy = NodeAffinitySchedulingStrategy(id, soft=False)
+                title = f"{self._name} worker {self._count}"
+                made = self._worker.options(name=title, scheduling_strategy=strategy, **options)
+                handle = made.remote(self._spec)
                 self._count += 1
                 self._actors[name] = _Actor(handle, id, host)
                 self._pending[handle.hello.options(name="load the base").remote()] = name

@@ -123,7 +123,10 @@ def _folder(spec: Spec, files: Iterable[File] | None) -> Path | None:
     target = models_cache() / "sent" / spec.fingerprint
     if files is not None:
         return make_once(
-            target, lambda scratch: _write(scratch, files), needs_bytes=spec.base_bytes, progress=QuietProgress()
+            target,
+            lambda scratch: _written(scratch, files, spec.fingerprint),
+            needs_bytes=spec.base_bytes,
+            progress=QuietProgress(),
         )
     try:
         cached = resolve(spec.model).cached()
@@ -135,8 +138,10 @@ def _folder(spec: Spec, files: Iterable[File] | None) -> Path | None:
     return None
 
 
-def _write(scratch: Path, files: Iterable[File]) -> Path:
-    """The files of a base in a new folder."""
+def _written(scratch: Path, files: Iterable[File], wanted: str) -> Path:
+    """The files of a base in a new folder, which has the hash that is wanted."""
+    from selfedit.models import fingerprint
+
     folder = scratch / "model"
     folder.mkdir()
     for name, parts in files:
@@ -144,6 +149,8 @@ def _write(scratch: Path, files: Iterable[File]) -> Path:
             raise UserError(f"a file of the base is called {name!r}, which is not sent")
         with (folder / name).open("wb") as file:
             file.writelines(parts())
+    if (found := fingerprint(folder)) != wanted:
+        raise UserError(f"the base that was sent has the hash {found[:12]}, not {wanted[:12]}")
     (folder / MANIFEST).write_text("{}", encoding="utf-8")
     return folder
 
