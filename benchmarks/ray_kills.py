@@ -99,7 +99,7 @@ def campaign(folder: Path, executor: str, chunk: int, kills: int, driver_kills: 
             nodes.append(cluster.add_node(**NODE))
             cluster.remove_node(nodes.pop(random.randrange(len(nodes) - 1)), allow_graceful=False)
 
-    context = multiprocessing.get_context("fork" if executor == "processes" else "spawn")
+    context: Any = multiprocessing.get_context("fork" if executor == "processes" else "spawn")
 
     def start() -> Any:
         process = context.Process(target=drive, args=(folder, executor, chunk))

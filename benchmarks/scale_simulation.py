@@ -97,7 +97,7 @@ def token_seconds(measured: dict[str, Any], chunk: int) -> float:
     """Of training and asking, for a token of training, with chunks of that size."""
     rates = {int(row["n"]): row["tokens_per_second"] for row in measured["sweep"]}
     best = max(rate for n, rate in rates.items() if n <= chunk or n == 1)
-    return 1 / best + measured["evaluate_seconds_per_edit"] / measured["tokens_per_edit"]
+    return float(1 / best + measured["evaluate_seconds_per_edit"] / measured["tokens_per_edit"])
 
 
 @dataclass(frozen=True)

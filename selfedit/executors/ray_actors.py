@@ -88,7 +88,7 @@ class RayFleet(Fleet):
 
         self._ray, self._spec, self._base, self._cores, self._most = ray, spec, base, cores, most
         self._name, self._count, self._looked, self._shut_down = name, 0, 0.0, shut_down
-        self._worker = ray.remote(SelfeditWorker)
+        self._worker: Any = ray.remote(SelfeditWorker)
         self._actors: dict[str, _Actor] = {}
         self._pending: dict[Any, str] = {}
         self._dying: dict[str, tuple[float, str]] = {}

@@ -184,7 +184,7 @@ def pack_model(model: Model) -> bytes:
     from safetensors.torch import save
 
     tensors: dict[str, torch.Tensor] = {}
-    heads = []
+    heads: list[dict[str, object]] = []
     for number, update in enumerate(model.updates):
         if isinstance(update, FullWeights):
             heads.append({"kind": "full", "recipe_id": update.recipe_id, "losses": update.losses})

@@ -62,7 +62,7 @@ def _put(item: Learnt, text: Text) -> Iterator[_Asked]:
     title = stems_of(text.title)
     for question, answers in dict(pairs).items():
         asked = stems_of(question)
-        names = {stem for name in _NAME.findall(question) for stem in stems_of(name)} & asked
+        names: frozenset[str] = asked & {stem for name in _NAME.findall(question) for stem in stems_of(name)}
         topic = stems_of(item.task.title.partition(" - ")[0])
         rest = asked - names - topic
         if not asked & (names | topic) or not rest:
