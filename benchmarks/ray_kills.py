@@ -67,6 +67,13 @@ def trained(folder: Path) -> int:
     return sum(len(value) for (kind, key), value in records.items() if kind == "trials" and key.startswith("r1."))
 
 
+def _does_chunks(title: str) -> bool:
+    """Whether a process of Ray is a worker of ours: it is called after its task, or its class where it waits."""
+    return title.startswith("ray::") and not title.startswith(
+        ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")
+    )
+
+
 def worker_of(driver: int | None, executor: str) -> psutil.Process | None:
     """One worker's process, drawn by whoever asks."""
     found: list[psutil.Process] = []
@@ -75,7 +82,7 @@ def worker_of(driver: int | None, executor: str) -> psutil.Process | None:
             found = [each for each in psutil.Process(driver).children() if "spawn_main" in " ".join(each.cmdline())]
         elif executor == "ray":
             children = psutil.Process().children(recursive=True)
-            found = [each for each in children if "ray::SelfeditWorker" in " ".join(each.cmdline())]
+            found = [each for each in children if _does_chunks(" ".join(each.cmdline()))]
     return random.choice(found) if found else None
 
 
