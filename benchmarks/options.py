@@ -29,7 +29,19 @@ from selfedit.routing import Query
 from selfedit.runtime import software_versions
 from selfedit.search.evaluator import Asked
 from selfedit.search.exam import Exam
-from selfedit.types import Example, Hyperparameters, Knowledge, Learnt, Model, Probe, Recipe, Task, Version, pooled
+from selfedit.types import (
+    UPPER_HALF,
+    Example,
+    Hyperparameters,
+    Knowledge,
+    Learnt,
+    Model,
+    Probe,
+    Recipe,
+    Task,
+    Version,
+    pooled,
+)
 
 
 @dataclass(frozen=True)
@@ -48,9 +60,21 @@ class Option:
     whole: bool = False
 
 
+def no_sentences(bench: Bench, item: Learnt, statements: list[Example], pairs: list[Example]) -> list[Example]:
+    """The passage as a whole and the pairs, which is what `learn` trains on."""
+    return statements[:1] + pairs
+
+
+def upper(settings: Hyperparameters, rank: int | None = None, learning_rate: float | None = None) -> Hyperparameters:
+    """With adapters on the upper half of the layers."""
+    rank, rate = rank or settings.lora.rank, learning_rate or settings.learning_rate
+    lora = replace(settings.lora, target_modules=UPPER_HALF, rank=rank, alpha=2.0 * rank)
+    return replace(settings, lora=lora, learning_rate=rate)
+
+
 OPTIONS: dict[str, Option] = {
     "as it is": Option(),
-    "the passage, not each sentence": Option(lambda bench, item, statements, pairs: statements[:1] + pairs),
+    "the passage, not each sentence": Option(no_sentences),
     "pairs alone": Option(lambda bench, item, statements, pairs: pairs or statements),
     "one wording": Option(lambda bench, item, statements, pairs: statements + pairs[::2]),
     "distilled": Option(lambda bench, item, statements, pairs: statements + distilled(bench, item, pairs)),
@@ -58,7 +82,10 @@ OPTIONS: dict[str, Option] = {
     "batches of 4, twice the rate": Option(
         settings=lambda h: replace(h, batch_size=4, learning_rate=2 * h.learning_rate)
     ),
-    "4 epochs": Option(settings=lambda h: replace(h, epochs=4)),
+    "upper half of the layers": Option(no_sentences, lambda h: upper(h)),
+    "upper half, 1.5 times the rate": Option(no_sentences, lambda h: upper(h, learning_rate=1.5 * h.learning_rate)),
+    "upper half, rank 16": Option(no_sentences, lambda h: upper(h, rank=16)),
+    "4 epochs": Option(no_sentences, lambda h: replace(h, epochs=4)),
     "an adapter a document": Option(whole=True),
 }
 AS_LEARNT, FIRST, RETRIEVED, BOTH = (

@@ -25,6 +25,7 @@ from selfedit.memory import DEFAULT_MEMORY
 from selfedit.models import resolve
 from selfedit.models.shape import ModelShape, guess_shape, read_shape
 from selfedit.policies.formats import ANSWER_FIRST, get_format
+from selfedit.types import UPPER_HALF
 
 _EDIT_TOKENS = 300  # as written; what is usable of it is less and grows with the passage
 _LESSONS_A_PASSAGE_TOKEN = 2.5
@@ -36,6 +37,7 @@ _QUESTION_TOKENS, _ANSWER_TOKENS, _ASKING_TOKENS = 35, 12, 200
 _SPANS_A_TOKEN = (0.052, 0.103, 0.135)  # with one, two, three answers of each sentence
 _TRIED_AGAIN = 0.4  # of the spans, in each further attempt
 _KEPT_QUESTIONS = 0.52
+_UPPER_HALF_SHARE = 0.55  # of a pass, where adapters are on the upper half of the layers
 _PAIR_TOKENS = 57  # under a title, of which neighbours share half
 _ASKED_READ, _ASKED_DECODED = 50, 22  # for one question: asking it, and asking it back
 _STATEMENT_TOKENS = (1.5, 1.6)  # a token of the passage: the whole, and its sentences
@@ -181,6 +183,8 @@ class _Work:
     training: int
     decoded: int
     read: int
+    of_training: float = 1.0
+    """The share of a whole pass that training takes, a token."""
 
     @classmethod
     def of(cls, material: Material, tokens: int, config: LearnConfig) -> _Work:
@@ -219,18 +223,20 @@ class _Work:
         whole, sentences = _STATEMENT_TOKENS
         once = (whole + sentences * config.with_sentences) * tokens + pairs * _PAIR_TOKENS
         tried = config.edits if config.edits > 1 or not config.held_out else 0
-        epochs = tried * config.edit_training.epochs + config.final(config.memory or DEFAULT_MEMORY).epochs
+        final = config.final(config.memory or DEFAULT_MEMORY)
+        epochs = tried * config.edit_training.epochs + final.epochs
         asks = material.probe_source is None
         questions = passages * config.questions_per_passage * asks + sum(len(t.probes) for t in material.tasks)
         asked = questions * (tried + 2)
         written = drafts * config.edits + questions * asks / _KEPT_QUESTIONS
         decoded = round(written * _ASKED_DECODED + asked * _ANSWER_TOKENS)
         read = round(written * _ASKED_READ + asked * _QUESTION_TOKENS * 2)
-        return cls(edits, questions, round(once * epochs), decoded, read)
+        share = _UPPER_HALF_SHARE if final.target_modules == UPPER_HALF and not tried else 1.0
+        return cls(edits, questions, round(once * epochs), decoded, read, share)
 
     def seconds(self, parameters: int, rate: float) -> float:
         """How long it takes a model of so many parameters, on a machine of that rate."""
-        return work_seconds(parameters, rate, self.training, self.decoded, self.read)
+        return work_seconds(parameters, rate, self.training * self.of_training, self.decoded, self.read)
 
 
 def _counter(folder: Path | None) -> Callable[[str], int]:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from selfedit.memory.recall import Recall
     from selfedit.models.load import BaseModel
     from selfedit.models.prompt import Prompter
+    from selfedit.store.export_vllm import VllmExport
 
 DEFAULT_STORE = Path(".selfedit")
 
@@ -156,7 +157,6 @@ class Session:
             settings: fields of `selfedit.learn.config.LearnConfig`.
         """
         from selfedit.estimate import check_affordable, seconds_of
-        from selfedit.experiments.named_policy import load_policy
         from selfedit.learn.prepare import read_keep, read_sources
         from selfedit.policies.file import FilePolicy
 
@@ -179,11 +179,19 @@ class Session:
         def seconds(material: Material) -> Callable[[LearnConfig], float]:
             return seconds_of(material, self._learner.count_tokens, self.base.parameters)
 
-        policy = load_policy(config.policy, self.base)
+        policy = self._policy(config.policy)
         result = self._learner.learn(Request(sources, config, file, policy, parent, keep, check, seconds))
         if parent is not None or result.pending is not None or not (self._store_path / "store.json").exists():
             return result  # Feedback is about what is active.
         return replace(result, feedback=self._with_feedback(config, policy, keep))
+
+    def _policy(self, name: str | None) -> Adapter | None:
+        """A policy by name; one that does not fit the base is refused before the base is loaded."""
+        from selfedit.experiments.named_policy import BUNDLED, load_policy, load_policy_for
+
+        if "base" in self.__dict__ or name in (None, BUNDLED):
+            return load_policy(name, self.base)
+        return load_policy_for(self.model_name, name, self.progress)
 
     def _with_feedback(
         self, config: LearnConfig, policy: Adapter | None, keep: tuple[Task, ...]
@@ -341,7 +349,7 @@ class Session:
             again: also what an update saw to that is not in force: it was rejected, rolled back, or waits.
             settings: fields of `selfedit.learn.config.LearnConfig`.
         """
-        from selfedit.experiments.named_policy import check_policy, load_policy
+        from selfedit.experiments.named_policy import check_policy
         from selfedit.learn.corrections import open_cases
         from selfedit.learn.feedback import FeedbackResult
         from selfedit.learn.prepare import read_keep
@@ -352,12 +360,13 @@ class Session:
         config = learn_config(**(before | settings))
         keep = read_keep(config.keep)
         check_policy(config.policy)
+        policy = self._policy(config.policy)
         if active is not None:
             check_base(active, self.base.fingerprint, self.model_name)
         cases = open_cases(store, again=again)
         if not any(case.newest.answer for case in cases):
             return FeedbackResult(unanswered=tuple(case.newest for case in cases))
-        return self._learner.learn_feedback(config, load_policy(config.policy, self.base), keep, again=again)
+        return self._learner.learn_feedback(config, policy, keep, again=again)
 
     def versions(self) -> list[Version]:
         """All versions, oldest first."""
@@ -465,6 +474,13 @@ class Session:
             check_base(chosen, self.base.fingerprint, self.model_name)
             folder = self.base.folder
         return export(self.store, chosen, Path(target), merged=merged, base_folder=folder)
+
+    def export_vllm(self, versions: Sequence[str], target: str | Path) -> VllmExport:
+        """Write versions as `vllm serve --lora-modules` takes them; the active one, if none is named."""
+        from selfedit.store.export_vllm import export_vllm
+
+        chosen = [self.store.get(version) for version in dict.fromkeys(versions)] or [self.store.get(None)]
+        return export_vllm(self.store, chosen, Path(target))
 
     @cached_property
     def _learner(self) -> Learner:

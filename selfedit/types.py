@@ -133,9 +133,13 @@ class Example:
         return cls(prompt + written, (0.0,) * len(prompt) + (1.0,) * len(written))
 
 
+UPPER_HALF = "upper-half"
+"""All linear layers of the upper half of a decoder: target modules by a name of ours, beside PEFT's `all-linear`."""
+
+
 @dataclass(frozen=True)
 class LoraSpec:
-    """The shape of an adapter, in PEFT's terms. `target_modules` is resolved as PEFT resolves it."""
+    """The shape of an adapter, in PEFT's terms. `target_modules` is resolved as PEFT resolves it, or `UPPER_HALF`."""
 
     rank: int = 32
     alpha: float = 64.0

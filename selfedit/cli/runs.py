@@ -217,6 +217,7 @@ def _show(
 def _print_result(path: Path, json: bool) -> None:
     from selfedit.experiments.runs.page import report_page
     from selfedit.experiments.runs.records import RunRecords
+    from selfedit.experiments.runs.workers import workers_table, works
     from selfedit.report import Bullets, Table
 
     records = RunRecords(path)
@@ -235,11 +236,15 @@ def _print_result(path: Path, json: bool) -> None:
                 "config": dict(facts.config),
                 "tables": list(map(_plain, tables)),
                 "notes": notes,
+                "work": [work.__dict__ for work in works(records)],
             }
         )
         return
     for table in tables[:-1]:  # The last one is the settings, which the report has.
         output.table(table.columns, table.rows, table.title)
+        output.say()
+    if (workers := workers_table(records)) is not None:
+        output.table(workers.columns, workers.rows, workers.title)
         output.say()
     for note in notes:
         output.say(note)

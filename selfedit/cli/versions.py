@@ -9,6 +9,7 @@ import typer
 
 from selfedit.cli import options, output
 from selfedit.cli.show import print_version
+from selfedit.errors import UserError
 from selfedit.progress import make_progress
 from selfedit.session import Session
 from selfedit.store import told
@@ -25,7 +26,12 @@ def register(app: typer.Typer) -> None:
     app.command("versions", epilog=options.examples("selfedit versions", "selfedit versions --json"))(_versions)
     app.command("show", epilog=options.examples("selfedit show", "selfedit show v1 --json"))(_show)
     app.command(
-        "export", epilog=options.examples("selfedit export v1 adapter/", "selfedit export v1 weights/ --merged")
+        "export",
+        epilog=options.examples(
+            "selfedit export v1 adapter/",
+            "selfedit export v1 weights/ --merged",
+            "selfedit export --vllm served/ --versions v1,v3",
+        ),
     )(_export)
 
 
@@ -96,9 +102,21 @@ def _show(
 
 
 def _export(
-    id: _Id,
-    target: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.", show_default=False)],
+    id: _OptionalId = None,
+    target: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="A new or empty folder.", show_default=False)
+    ] = None,
     merged: Annotated[bool, typer.Option("--merged", help="Full weights instead of a PEFT folder.")] = False,
+    vllm: Annotated[
+        Path | None,
+        typer.Option("--vllm", metavar="DIR", help="A new or empty folder, for 'vllm serve'.", show_default=False),
+    ] = None,
+    versions: Annotated[
+        str | None,
+        typer.Option(
+            "--versions", metavar="IDS", help="With --vllm: which, as v1,v3; else the active one.", show_default=False
+        ),
+    ] = None,
     json: options.Json = False,
     store: options.StoreDir = options.STORE,
     model: options.Model = None,
@@ -106,13 +124,41 @@ def _export(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Write a version into a folder, as a PEFT adapter or merged into full weights."""
+    """Write a version into a folder, as a PEFT adapter or merged into full weights; or several for vLLM."""
     session = Session(model, store, device, make_progress(quiet))
+    if vllm is not None:
+        if id is not None or target is not None or merged:
+            raise UserError("--vllm names the folder, and --versions the versions. Leave out ID, DIR and --merged.")
+        _export_vllm(session, vllm, versions, json)
+        return
+    if id is None or target is None or versions is not None:
+        raise UserError("Name a version and a folder, as in 'selfedit export v1 adapter/', or a folder with --vllm.")
     folder = session.export(id, target, merged=merged)
     if json:
         output.print_json({"version": id, "folder": str(folder), "merged": merged})
     else:
         output.say(f"Wrote {'full weights of ' if merged else ''}{id} to {folder}.")
+
+
+def _export_vllm(session: Session, folder: Path, versions: str | None, json: bool) -> None:
+    named = [] if versions is None else [part.strip() for part in versions.split(",")]
+    if versions is not None and not all(named):
+        raise UserError("--versions: name versions with commas between them, as v1,v3.")
+    written = session.export_vllm(named, folder)
+    if json:
+        output.print_json(
+            {
+                "folder": str(written.folder),
+                "base": written.base,
+                "max_lora_rank": written.max_rank,
+                "modules": list(written.modules),
+                "command": written.command,
+            }
+        )
+    else:
+        count = len(written.modules)
+        output.say(f"Wrote {count} adapter{'s' if count > 1 else ''} to {written.folder}. Serve them with:")
+        output.say(written.command)
 
 
 def _row(version: Version, indent: str, active: str | None) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -21,13 +22,19 @@ ENTRY_POINTS = "selfedit.domains"
 """The group in which another package may register its own: name = "package.module:Class"."""
 
 
+@cache
+def _registered() -> dict[str, str]:
+    """Those of other packages. Asked once: it reads what is written about each package that is installed."""
+    return {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+
+
 def domain_path(name: str) -> str:
     """Where the domain of that name is, as `package.module:Class`. Nothing is imported.
 
     Raises:
         UserError: there is none; the nearest is suggested.
     """
-    known = DOMAINS | {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+    known = DOMAINS | _registered()
     if name in known:
         return known[name]
     if ":" in name:

@@ -25,9 +25,7 @@ class Conditions:
 
     def __init__(self, stages: Stages, config: TrainConfig, journal: Journal, progress: Progress) -> None:
         self._config = config
-        # What full finetuning leaves is a whole model: no two are held at once.
-        max_adapters = 1 if config.inner.full else 2 * config.engine.slots
-        self.search = Search(stages, journal, progress, max_adapters)
+        self.search = Search(stages, journal, progress, config.chunk)
 
     def baselines(self, tasks: Sequence[Task], base: Model) -> None:
         """The conditions that need no policy, as far as they are asked for; no update is what all are held against."""

@@ -86,6 +86,12 @@ class TrainConfig(Settings):
             token_budget=engine.token_budget,
         )
 
+    @property
+    def chunk(self) -> int:
+        """Adapters that are trained and recorded together."""
+        # What full finetuning leaves is a whole model: no two are held at once.
+        return 1 if self.inner.full else self.engine.chunk or 2 * self.engine.slots
+
     @model_validator(mode="before")
     @classmethod
     def _with_defaults(cls, raw: Any) -> Any:

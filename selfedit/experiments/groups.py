@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from selfedit.errors import UserError
+from selfedit.executors import EXECUTORS
 from selfedit.gates import make_gate
 from selfedit.memory import load_memory
 from selfedit.models.prompt import PromptStyle
@@ -26,6 +27,7 @@ from selfedit.settings import (
 )
 
 CONDITIONS = ("base", "in-context", "passage", "own", "policy")
+ExecutorName = Annotated[str, one_of("executor", EXECUTORS)]
 ConditionName = Annotated[str, one_of("condition", CONDITIONS)]
 MemoryName = Annotated[str, AfterValidator(lambda value: load_memory(value) and value)]
 
@@ -138,6 +140,11 @@ class EngineSettings(Settings):
 
     slots: int = Field(default=24, ge=1, description="adapters trained at once")
     token_budget: int = Field(default=1024, ge=16, description="tokens of one training pass")
+    executor: ExecutorName = Field(default="local", description="where adapters are trained: local, processes or ray")
+    workers: int | None = Field(default=None, ge=1, description="of processes or ray; by default one a GPU")
+    chunk: int | None = Field(
+        default=None, ge=1, description="adapters trained and recorded together; by default twice the slots"
+    )
     inner_loop: InnerLoopName = "batched"
     generator: GeneratorName = "batched"
     tracking: Literal["tensorboard", "trackio"] | None = Field(default=None, description="where figures are shown")

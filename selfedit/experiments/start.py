@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfedit.domains import load_domain
 from selfedit.errors import UserError
+from selfedit.executors import Setup, check_executor, make_executor
 from selfedit.experiments.checks import (
     check_algorithm,
     check_rank,
@@ -55,11 +57,11 @@ def train(config: TrainConfig, path: Path, device: str | None, progress: Progres
     if shared := overlap(data):
         progress.note(shared)
 
-    def make_work(stages: Stages, base: Model) -> tuple[dict[str, str], Work]:
+    def make_work(base: Model) -> tuple[dict[str, str], Work]:
         from selfedit.experiments.runs.policy_folders import PolicyFolders
         from selfedit.experiments.train import TrainRun
 
-        def work(journal: Journal) -> None:
+        def work(journal: Journal, stages: Stages) -> None:
             tracker = make_tracker(config.engine.tracking, path)
             folders = PolicyFolders(path, base.base.name)
             try:
@@ -86,7 +88,7 @@ def evaluate(config: TrainConfig, path: Path, run: Path | None, device: str | No
     files = _edit_files(config, data.validation, progress)
     rounds = config.evaluation.policy_rounds
 
-    def make_work(stages: Stages, base: Model) -> tuple[dict[str, str], Work]:
+    def make_work(base: Model) -> tuple[dict[str, str], Work]:
         from selfedit.experiments.evaluate import EvalRun
 
         policies = _policies(run, trained, base) if run is not None and trained is not None else {}
@@ -94,9 +96,11 @@ def evaluate(config: TrainConfig, path: Path, run: Path | None, device: str | No
         edits_from = config.evaluation.edits_from
         hashes = {f"edits_from.{name}": sha256(read_bytes(edits_from[name])) for name in files}
         hashes |= {f"policy {number}": update_sha256(path[-1]) for number, path in policies.items()}
-        return hashes, lambda journal: EvalRun(stages, config, base, path, journal, progress, files, policies).run(
-            data.validation
-        )
+
+        def work(journal: Journal, stages: Stages) -> None:
+            EvalRun(stages, config, base, path, journal, progress, files, policies).run(data.validation)
+
+        return hashes, work
 
     return _run("eval", config, data, path, device, progress, make_work)
 
@@ -135,6 +139,7 @@ def _check_train(config: TrainConfig) -> RunData:
     check_start(config)
     check_published(config.published)
     check_tracker(config.engine.tracking)
+    check_executor(config.engine.executor)
     check_rank(config)
     check_algorithm(config)
     judged_rewards(config)  # A judge says here what it lacks.
@@ -151,6 +156,7 @@ def _check_eval(config: TrainConfig, run: Path | None) -> tuple[RunData, RunReco
     check_regimes(config)
     check_start(config)
     check_published(config.published)
+    check_executor(config.engine.executor)
     trained = RunRecords(run) if run is not None else None
     if trained is None:
         return data, None
@@ -175,9 +181,9 @@ def _policies(run: Path, trained: RunRecords, base: Model) -> dict[int, tuple[Ad
     return {node.round: tuple(map(folders.load, tree.path(node.id))) for node in tree.nodes}
 
 
-Work = Callable[[Journal], None]
-MakeWork = Callable[["Stages", Model], tuple[dict[str, str], Work]]
-"""From stages and the model that a run begins with to the hashes of what else it reads, and to what it does."""
+Work = Callable[[Journal, "Stages"], None]
+MakeWork = Callable[[Model], tuple[dict[str, str], Work]]
+"""From the model that a run begins with to the hashes of what else it reads, and to what it does."""
 
 
 def _run(
@@ -204,12 +210,22 @@ def _run(
     started = {}
     if (policy := load_policy(config.policy.start, base)) is not None:
         model, started = model.merge(policy), {START: update_sha256(policy)}
-    hashes, work = make_work(stages, model)
+    hashes, work = make_work(model)
     precision = str(base.dtype).removeprefix("torch.")
     folder = RunFolder.open(
         path, kind, config, data.hashes | hashes | started, base.ref, software_versions(), grader, precision
     )
-    return _finish(folder, work, progress)
+    setup = Setup(base, config.composition, device, config.engine.workers, config.chunk, path.name, progress)
+
+    def executed(journal: Journal) -> None:
+        executor = make_executor(config.engine.executor, setup)
+        try:
+            work(journal, replace(stages, executor=executor))
+        finally:
+            if executor is not None:
+                executor.close()
+
+    return _finish(folder, executed, progress)
 
 
 def _composed(config: TrainConfig, data: RunData, base: BaseModel, progress: Progress) -> Stages:

@@ -155,14 +155,23 @@ class TrainRun:
         self, number: int, tasks: Sequence[Task], edits: Sequence[SelfEdit], before: Sequence[Evaluation]
     ) -> OnChunk:
         """Shows, after each chunk of adapters, the best reward that any had since the command began."""
-        trials: list[Trial] = []
+        trials: dict[str, list[Trial]] = {task.id: [] for task in tasks}
+        task_of = {task.id: task for task in tasks}
+        before_of = {evaluation.task_id: evaluation for evaluation in before}
+        edits_of: dict[str, list[SelfEdit]] = {task.id: [] for task in tasks}
+        for edit in edits:
+            edits_of[edit.task_id].append(edit)
+        best: dict[str, float] = {}
 
         def show(chunk: Sequence[Trial], count: str) -> None:
-            trials.extend(chunk)
-            groups = make_groups(tasks, edits, trials, before)
-            rewards = [value for group in groups for values in self._stages.reward.rewards(group) for value in values]
-            if rewards:
-                self._progress.note(f"Round {number}, adapters {count}: best reward so far {max(rewards):.3f}")
+            for trial in chunk:
+                trials[trial.task_id].append(trial)
+            for id in {trial.task_id for trial in chunk}:  # The others' groups are as they were.
+                (group,) = make_groups([task_of[id]], edits_of[id], trials[id], [before_of[id]])
+                if rewards := [value for values in self._stages.reward.rewards(group) for value in values]:
+                    best[id] = max(rewards)
+            if best:
+                self._progress.note(f"Round {number}, adapters {count}: best reward so far {max(best.values()):.3f}")
 
         return show
 

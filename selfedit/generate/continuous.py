@@ -17,6 +17,11 @@ from selfedit.multilora.kv_cache import KVCache
 from selfedit.multilora.merge import check_base
 from selfedit.types import ModelRef
 
+_PIECE = {"cpu": 128}
+_PIECE_ELSEWHERE = 1024
+"""Prompt tokens of one pass. A CPU of two cores reads 128 in half a second with the default model, and has reached its
+speed by then; a GPU has not (not measured)."""
+
 _CROWD, _LONGEST_WAIT = 8, 4
 """For each so many live rows those that come wait a step, up to so many: they are then read several in one pass, which
 stops the others less often. With few rows nobody waits."""
@@ -32,7 +37,8 @@ class ContinuousBatch:
     Args:
         stop_ids: tokens that end a text.
         max_rows: sequences decoded at once.
-        token_budget: prompt tokens of one prefill, during which live rows wait.
+        token_budget: prompt tokens of one prefill, the most that live rows wait for between two tokens; by default what
+            suits the device.
         slots: adapters held at once.
         cache_tokens: the most positions that keys and values are kept of, counted as rows times the longest of them;
             a request that is longer runs by itself.
@@ -45,13 +51,14 @@ class ContinuousBatch:
         tokenizer: PreTrainedTokenizerBase,
         stop_ids: frozenset[int],
         max_rows: int = 64,
-        token_budget: int = 512,
+        token_budget: int | None = None,
         slots: int = 32,
         cache_tokens: int = 32_768,
         base: ModelRef | None = None,
     ) -> None:
         self.tokenizer, self.stop_ids, self.base = tokenizer, stop_ids, base
-        self.max_rows, self._token_budget, self._cache_tokens = max_rows, token_budget, cache_tokens
+        self.max_rows, self._cache_tokens = max_rows, cache_tokens
+        self._token_budget = token_budget or _PIECE.get(model.device.type, _PIECE_ELSEWHERE)
         self._grammars = GrammarMaker(tokenizer, stop_ids)
         self._slots = AdapterSlots(model, slots)
         self._waiting: deque[Row] = deque()
@@ -111,7 +118,7 @@ class ContinuousBatch:
     def reset(self) -> None:
         """Drop all requests, after a step has failed."""
         self._waiting.clear()
-        self._leave([*self._decoder.live, *self._decoder.waiting])
+        self._leave(self._decoder.inside)
         self._decoder = self._empty_decoder()
 
     def close(self) -> None:
@@ -139,7 +146,7 @@ class ContinuousBatch:
 
     def _reserve(self, row: Row) -> bool:
         """Make room for the keys and values of one more row, if there is memory."""
-        rows = [*self._decoder.live, *self._decoder.waiting, row]
+        rows = [*self._decoder.inside, row]
         longest = max(each.longest for each in rows)
         if len(rows) > 1 and len(rows) * longest > self._cache_tokens:
             return False
@@ -147,7 +154,7 @@ class ContinuousBatch:
         return True
 
     def _leave(self, rows: list[Row]) -> None:
-        inside = {*self._decoder.live, *self._decoder.waiting}
+        inside = set(self._decoder.inside)
         gone = [row for row in rows if row in inside]
         for row in gone:
             if row.request.model.adapter is not None:
@@ -155,4 +162,4 @@ class ContinuousBatch:
         self._decoder.drop(gone)
 
     def _empty_decoder(self) -> Decoder:
-        return Decoder(self._slots.multi, KVCache(self.max_rows, 0, rows=0), self._token_budget)
+        return Decoder(self._slots.multi, KVCache(self.max_rows, 0, rows=0), self._token_budget, continuous=True)

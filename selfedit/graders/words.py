@@ -143,6 +143,7 @@ def content(tokens: list[str]) -> list[str]:
     return [stem(token) for token in tokens if token not in STOP_WORDS]
 
 
+@lru_cache(maxsize=1 << 15)
 def sound(word: str) -> str:
     """A rough key of how a word sounds, the same for most ways to spell a foreign name: 'Khuruldai', 'Kurultai'."""
     kept = word[:1] + _SILENT.sub("", word[1:])

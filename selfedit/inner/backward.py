@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from selfedit.inner.loss import chunked_cross_entropy, pad_and_join, targets
+from selfedit.multilora.layout import Layout
 from selfedit.multilora.model import MultiLoraModel
 from selfedit.multilora.packed_batch import SequenceDropout
 from selfedit.types import Example
@@ -17,7 +18,8 @@ from selfedit.types import Example
 class Piece:
     """An example of one slot's optimizer step, and by what the weights of its tokens are multiplied.
 
-    `dropout` is the share of a layer's inputs that the adapter does not see, drawn from `seed`.
+    `dropout` is the share of a layer's inputs that the adapter does not see, drawn from `seed`. `lower_TH` is what is
+    kept of what the layers below the adapted ones make of the example.
     """
 
     slot: int
@@ -25,6 +27,7 @@ class Piece:
     weight: float
     dropout: float = 0.0
     seed: int = 0
+    lower_TH: torch.Tensor | None = None
 
 
 def accumulate_gradients(multi: MultiLoraModel, pieces: Sequence[Piece]) -> list[float]:
@@ -34,7 +37,7 @@ def accumulate_gradients(multi: MultiLoraModel, pieces: Sequence[Piece]) -> list
     examples, slots = [piece.example.tokens for piece in pieces], [piece.slot for piece in pieces]
     layout = multi.lay_out(examples, slots, share=not any(dropouts))
     batch = multi.training_batch(layout.lengths, layout.slots, dropouts if any(dropouts) else (), layout.parents)
-    hidden_TH = multi.hidden_states(layout.tokens, batch)
+    hidden_TH = multi.hidden_states(layout.tokens, batch, lower_TH=_lower_states(layout, pieces))
     positions, weights, owners, parts = [], [], [], []
     for index, piece in enumerate(pieces):
         labelled = [offset for offset, weight in enumerate(piece.example.weights[1:]) if weight]
@@ -58,3 +61,14 @@ def accumulate_gradients(multi: MultiLoraModel, pieces: Sequence[Piece]) -> list
     losses = torch.zeros(len(pieces), device=device)
     losses.index_add_(0, torch.tensor(owners, device=device), loss_T.detach() * weights_T)
     return [float(loss) for loss in losses]
+
+
+def _lower_states(layout: Layout, pieces: Sequence[Piece]) -> torch.Tensor | None:
+    """What is kept of all pieces as they lie in the pass; None where of one nothing is."""
+    kept = [piece.lower_TH for piece in pieces if piece.lower_TH is not None]
+    if not kept or len(kept) < len(pieces):
+        return None
+    lower_TH = kept[0].new_empty(len(layout.tokens), kept[0].shape[1])
+    for index, states in enumerate(kept):
+        lower_TH[layout.rows(index)] = states
+    return lower_TH

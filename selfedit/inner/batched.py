@@ -17,6 +17,7 @@ from selfedit.inner.checkpoint import CheckpointFolder, Keeper, Snapshot, work_k
 from selfedit.inner.full import FullInnerLoop
 from selfedit.inner.halves import Halves
 from selfedit.inner.job import TrainingJob, initial_factors
+from selfedit.inner.kept_states import KeptStates
 from selfedit.inner.memory import is_out_of_memory, plan_memory
 from selfedit.multilora.merge import check_base, merged
 from selfedit.multilora.model import MultiLoraModel, resolve_targets
@@ -129,6 +130,7 @@ class _Run:
     ) -> None:
         self._multi, self._halves, self._token_budget = multi, halves, token_budget
         self._on_tokens, self._tell = on_tokens, tell
+        self._kept = KeptStates(multi, token_budget)
         self._queue = deque(sorted(jobs, key=lambda job: -job.tokens_left))
         self._turns: deque[int] = deque()
         self._running: dict[int, TrainingJob] = {}
@@ -224,6 +226,7 @@ class _Run:
         if slot in self._running:
             del self._running[slot]
             self._turns.remove(slot)
+            self._kept.close(slot)
         if not self._queue:
             return
         self._open(slot, self._queue.popleft())
@@ -239,6 +242,7 @@ class _Run:
             [weights], lr=job.learning_rate, weight_decay=job.hyperparameters.weight_decay, fused=True
         )
         self._running[slot] = job
+        self._kept.open(slot, job.recipe.examples)
 
     def _choose_pieces(self) -> list[Piece]:
         """Fill the token budget with examples, the slots that waited longest first; at least one example."""
@@ -250,7 +254,8 @@ class _Run:
             while not job.step_is_ready and (job.next_length() <= room or not pieces):
                 room -= job.next_length()
                 taken = job.take()
-                pieces.append(Piece(slot, taken.example, taken.weight, job.lora.dropout, taken.seed))
+                lower_TH = self._kept.of(slot, taken.example)
+                pieces.append(Piece(slot, taken.example, taken.weight, job.lora.dropout, taken.seed, lower_TH))
                 took = True
             if took:
                 self._turns.remove(slot)

@@ -16,7 +16,7 @@ from selfedit.inner.checkpoint import CheckpointFolder
 from selfedit.inner.job import TrainingJob, initial_factors
 from selfedit.inner.plain import plain_backward
 from selfedit.multilora.merge import check_base, merged
-from selfedit.multilora.model import fan_in_fan_out
+from selfedit.multilora.model import fan_in_fan_out, resolve_targets
 from selfedit.types import Adapter, LoraFactors, Model, ModelRef, Recipe
 
 
@@ -67,7 +67,7 @@ class PeftInnerLoop(InnerLoop):
             lora_alpha=lora.alpha,  # type: ignore[arg-type]
             lora_dropout=lora.dropout,
             use_rslora=lora.rslora,
-            target_modules=lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules),
+            target_modules=resolve_targets(self.model, lora.target_modules),
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PEFT tells that GPT-2's layers are transposed, and sets it right.

@@ -14,7 +14,7 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
 from selfedit.multilora.kv_cache import KVCache
-from selfedit.multilora.packed_attention import packed_causal
+from selfedit.multilora.packed_attention import continued_causal, packed_causal
 from selfedit.multilora.packed_batch import PackedBatch, active_batch
 
 NAME = "selfedit"
@@ -50,7 +50,10 @@ def packed_attention(
     else:
         if batch.cache is not None:
             _remember(batch, batch.cache, layer, key_KTD, value_KTD)
-        out_THD = packed_causal(batch, query_HTD, key_KTD, value_KTD, scale, sliding_window, softcap)
+        if any(batch.pasts):
+            out_THD = _continue(batch, layer, query_HTD, scale, sliding_window, softcap)
+        else:
+            out_THD = packed_causal(batch, query_HTD, key_KTD, value_KTD, scale, sliding_window, softcap)
     return out_THD[None], None
 
 
@@ -60,6 +63,18 @@ def _remember(batch: PackedBatch, cache: KVCache, layer: int, key_KTD: torch.Ten
     parts = zip(batch.rows, batch.offsets, key_KTD.split(lengths, 1), value_KTD.split(lengths, 1), strict=True)
     for rows, start, key, value in parts:
         cache.write(layer, rows, start, key, value)
+
+
+def _continue(
+    batch: PackedBatch, layer: int, query_HTD: torch.Tensor, scale: float, window: int | None, softcap: float | None
+) -> torch.Tensor:
+    """Attention of each sequence over its row of the cache, where all that it goes on from stands by now."""
+    assert batch.cache is not None
+    parts = []
+    for rows, offset, query in zip(batch.rows, batch.offsets, query_HTD.split(list(batch.lengths), 1), strict=True):
+        key_KLD, value_KLD = batch.cache.row(layer, rows[0], offset + query.shape[1])
+        parts.append(continued_causal(query, key_KLD, value_KLD, scale, window, softcap))
+    return torch.cat(parts)
 
 
 def _decode(

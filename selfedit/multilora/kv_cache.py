@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 _BLOCK = 64
@@ -87,6 +89,15 @@ class KVCache:
         places = slice(start, start + key_HLD.shape[1])
         for row in rows:
             keys[row, :, places], values[row, :, places] = key_HLD, value_HLD
+
+    def copy(self, source: KVCache, row: int, length: int, rows: Sequence[int]) -> None:
+        """Copy the first positions of a row of this cache or another one into each of `rows`."""
+        for layer in source._keys:
+            self.write(layer, tuple(rows), 0, *source.row(layer, row, length))
+
+    def row(self, layer: int, row: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values `[H, stop, D]` of the first positions of a row."""
+        return self._keys[layer][row, :, :stop], self._values[layer][row, :, :stop]
 
     def append(
         self, layer: int, key_HBD: torch.Tensor, value_HBD: torch.Tensor

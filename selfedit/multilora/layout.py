@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-_LEAST = 8
+LEAST_SHARED = 8
 """Tokens saved by a beginning below which it costs more than it saves: it is one more sequence for each layer."""
 
 
@@ -84,8 +84,10 @@ def _groups(sequences: Sequence[Sequence[int]], slots: Sequence[int | None]) -> 
     for i in order:
         if groups:
             group, common = groups[-1]
-            shared = _shared(sequences[group[-1]], sequences[i], common) if slots[group[-1]] == slots[i] else 0
-            if len(group) * shared >= max(_LEAST, (len(group) - 1) * common):
+            shared = (
+                min(common, shared_beginning(sequences[group[-1]], sequences[i])) if slots[group[-1]] == slots[i] else 0
+            )
+            if len(group) * shared >= max(LEAST_SHARED, (len(group) - 1) * common):
                 groups[-1] = ([*group, i], shared)
                 continue
         # Each keeps a token of its own: what follows a sequence is read off its last one.
@@ -94,7 +96,7 @@ def _groups(sequences: Sequence[Sequence[int]], slots: Sequence[int | None]) -> 
     return sorted(kept, key=lambda pair: pair[0][0])
 
 
-def _shared(one: Sequence[int], other: Sequence[int], most: int) -> int:
-    """How many tokens two sequences begin with alike, at most `most` and one less than either has."""
-    limit = min(most, len(one) - 1, len(other) - 1)
+def shared_beginning(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two sequences begin with alike, at most one less than either has."""
+    limit = min(len(one), len(other)) - 1
     return next((n for n in range(limit) if one[n] != other[n]), limit)

@@ -17,10 +17,11 @@ from selfedit.multilora.kv_cache import KVCache
 from selfedit.multilora.layers import Stack, StackedLoraLinear
 from selfedit.multilora.layout import Layout, lay_out
 from selfedit.multilora.linear import FrozenLinear
+from selfedit.multilora.lower_layers import LowerLayers, lower_layers, upper_half
 from selfedit.multilora.packed_attention import shares_beginnings
 from selfedit.multilora.packed_batch import PackedBatch, SequenceDropout, packed_positions, use_batch
 from selfedit.multilora.padded import can_pack, padded_hidden_states
-from selfedit.types import Adapter, LoraFactors, LoraSpec
+from selfedit.types import UPPER_HALF, Adapter, LoraFactors, LoraSpec
 
 
 class MultiLoraModel:
@@ -76,6 +77,7 @@ class MultiLoraModel:
                 self._wrapped[name] = FrozenLinear(module)
         for name, wrapper in self._wrapped.items():
             _replace(model, name, wrapper)
+        self._lower: LowerLayers | None = lower_layers(model, layers) if train and self.packed else None
 
     @property
     def device(self) -> torch.device:
@@ -83,6 +85,9 @@ class MultiLoraModel:
 
     def unwrap(self) -> PreTrainedModel:
         """Take the adapters off and return the bare model."""
+        if self._lower is not None:
+            self._lower.close()
+            self._lower = None
         for name, wrapper in self._wrapped.items():
             _replace(self.model, name, wrapper.base)
         self._wrapped = {}
@@ -98,23 +103,54 @@ class MultiLoraModel:
         rows: Sequence[Sequence[int]] = (),
         decode: bool = False,
         parents: tuple[int | None, ...] = (),
+        pasts: tuple[int, ...] = (),
     ) -> PackedBatch:
         """A batch on this model's device; see `PackedBatch`."""
         cache_rows = tuple(map(tuple, rows))
-        return PackedBatch(tuple(lengths), tuple(slots), self.device, cache, cache_rows, decode, parents=parents)
+        return PackedBatch(
+            tuple(lengths), tuple(slots), self.device, cache, cache_rows, decode, parents=parents, pasts=pasts
+        )
 
     def lay_out(self, sequences: Sequence[Sequence[int]], slots: Sequence[int | None], share: bool = True) -> Layout:
         """How sequences lie in a pass; what they begin with alike is shared where this model can, and if `share`."""
-        return lay_out(sequences, slots, share and self.packed and shares_beginnings(self.model))
+        return lay_out(sequences, slots, share and self.shares_beginnings)
+
+    @property
+    def shares_beginnings(self) -> bool:
+        """Whether what sequences begin with alike need be computed only once."""
+        return self.packed and shares_beginnings(self.model)
+
+    @property
+    def has_lower_layers(self) -> bool:
+        """Whether there are decoder layers below the first adapted one, which training can leave out."""
+        return self._lower is not None
+
+    @torch.no_grad()
+    def lower_states(self, tokens: Sequence[int], batch: PackedBatch) -> torch.Tensor:
+        """What the lower layers make of packed tokens, `[T, hidden]`: where the first adapted layer begins."""
+        assert self._lower is not None
+        with self._lower.below() as border:
+            self.hidden_states(tokens, batch)
+        assert border.lower_TH is not None
+        return border.lower_TH
 
     def hidden_states(
-        self, tokens: Sequence[int], batch: PackedBatch, starts: Sequence[int] | None = None
+        self,
+        tokens: Sequence[int],
+        batch: PackedBatch,
+        starts: Sequence[int] | None = None,
+        lower_TH: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Last hidden states `[T, hidden]` of packed tokens.
 
         Args:
             starts: the sequences' first positions; by default those that the batch says.
+            lower_TH: what `lower_states` gave for the same tokens: the layers below are left out.
         """
+        if lower_TH is not None:
+            assert self._lower is not None
+            with self._lower.above(lower_TH):
+                return self.hidden_states(tokens, batch, starts)
         if not self.packed:
             return padded_hidden_states(self.model, tokens, batch)
         positions = packed_positions(batch.lengths, starts or batch.offsets).to(self.device)
@@ -200,17 +236,30 @@ class MultiLoraModel:
 def resolve_targets(model: PreTrainedModel, target_modules: str | tuple[str, ...]) -> list[str]:
     """Names of the layers that PEFT would adapt, in the model's order.
 
-    Asks PEFT itself, on a copy of the model without memory.
+    Asks PEFT itself, on a copy of the model without memory; `UPPER_HALF` is ours.
 
     Raises:
         UserError: no layer matches, or none that one of several names stands for, which PEFT passes over.
     """
+    if target_modules == UPPER_HALF:
+        return upper_half(resolve_targets(model, "all-linear"))
     targets = target_modules if isinstance(target_modules, str) else list(target_modules)
     modules = [name for name, _ in model.named_modules()]
     ends = {name.rpartition(".")[2] for name, module in model.named_modules() if hasattr(module, "weight")}
     for target in targets if isinstance(targets, list) else ():
         if not any(name == target or name.endswith(f".{target}") for name in modules):
             raise UserError(f"target_modules: the model has no layer '{target}'. {nearest(target, ends)}")
+    # What PEFT says hangs on nothing else; for a model of 30 layers it takes seconds.
+    key = (type(model), model.config.to_json_string(use_diff=False), target_modules)
+    if key not in _targeted:
+        _targeted[key] = _targeted_by_peft(model, targets)
+    return [name for name in modules if name in _targeted[key]]
+
+
+_targeted: dict[tuple[type[PreTrainedModel], str, str | tuple[str, ...]], frozenset[str]] = {}
+
+
+def _targeted_by_peft(model: PreTrainedModel, targets: str | list[str]) -> frozenset[str]:
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PEFT tells that GPT-2's layers are transposed; here only names matter.
         skeleton = type(model)(model.config)
@@ -219,8 +268,7 @@ def resolve_targets(model: PreTrainedModel, target_modules: str | tuple[str, ...
         except ValueError as error:
             reason = str(error).partition("\n")[0]
             raise UserError(f"target_modules: {targets!r} names no layers that LoRA can adapt ({reason}).") from error
-    names = set(peft.targeted_module_names)
-    return [name for name in modules if name in names]
+    return frozenset(peft.targeted_module_names)
 
 
 def layer_shapes(model: PreTrainedModel, layers: Collection[str]) -> dict[str, tuple[int, int]]:

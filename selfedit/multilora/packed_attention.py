@@ -34,6 +34,29 @@ def packed_causal(
     return _by_group(batch, query_HTD, key_KTD, value_KTD, scale, window, softcap)
 
 
+def continued_causal(
+    query_HTD: torch.Tensor,
+    key_KLD: torch.Tensor,
+    value_KLD: torch.Tensor,
+    scale: float,
+    window: int | None,
+    softcap: float | None,
+) -> torch.Tensor:
+    """Attention `[T, H, D]` of the last T of a sequence's L positions over all of them. Without gradient."""
+    heads, length, width = query_HTD.shape
+    if window is not None:  # What no token of these sees is not looked at.
+        first = max(0, key_KLD.shape[1] - length - window + 1)
+        key_KLD, value_KLD = key_KLD[:, first:], value_KLD[:, first:]
+    kv_heads, seen, _ = key_KLD.shape
+    scores = torch.bmm(query_HTD.reshape(kv_heads, -1, width), key_KLD.transpose(1, 2)).float()
+    scores = scores.view(heads, length, seen).mul_(scale)
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    _hide_unseen(scores, window)
+    weights = scores.softmax(-1).to(value_KLD.dtype).view(kv_heads, -1, seen)
+    return torch.bmm(weights, value_KLD).view(heads, length, -1).transpose(0, 1)
+
+
 def shares_beginnings(model: PreTrainedModel) -> bool:
     """Whether sequences may go on from another one of their pass: on a CPU, which has the most to save."""
     softcap = getattr(model.config.get_text_config(), "attn_logit_softcapping", None)
@@ -96,7 +119,7 @@ class _BySequence(torch.autograd.Function):
             # The query heads that share a key head stand one below the other.
             query = query_HTD[:, rows].reshape(kv_heads, -1, width)
             scores = torch.bmm(query, key.transpose(1, 2)).float().view(heads, length, seen)
-            scores.mul_(scale).add_(_causal_bias(seen, window, scores.device)[seen - length :])
+            _hide_unseen(scores.mul_(scale), window)
             weights = scores.softmax(-1).to(value.dtype).view(kv_heads, -1, seen)
             out_THD[rows] = torch.bmm(weights, value).view(heads, length, -1).transpose(0, 1)
             weights_of.append(weights)
@@ -178,10 +201,24 @@ def _plain_attention(
     return out.view(sequences, heads, length, -1)
 
 
-@lru_cache(maxsize=512)
+def _hide_unseen(scores_HLS: torch.Tensor, window: int | None) -> None:
+    """Minus infinity where the last L of S positions do not see one, in place."""
+    length, seen = scores_HLS.shape[-2:]
+    if window is None or window >= seen:  # They see all that stands before the first of them.
+        scores_HLS[..., seen - length :].add_(_causal_bias(length, None, scores_HLS.device))
+    else:
+        scores_HLS.add_(_causal_bias(seen, window, scores_HLS.device)[seen - length :])
+
+
 def _causal_bias(length: int, window: int | None, device: torch.device) -> torch.Tensor:
     """`[L, L]`, fp32: minus infinity where a token does not see."""
-    positions = torch.arange(length, device=device)
+    return _largest_bias(1 << (length - 1).bit_length(), window, device)[:length, :length]
+
+
+@lru_cache(maxsize=64)
+def _largest_bias(size: int, window: int | None, device: torch.device) -> torch.Tensor:
+    """Of sizes that are powers of two, of which there are few: each length's own would fill the memory of a server."""
+    positions = torch.arange(size, device=device)
     distance = positions[:, None] - positions[None]
     hidden = distance < 0 if window is None else (distance < 0) | (distance >= window)
-    return torch.zeros(length, length, device=device).masked_fill_(hidden, float("-inf"))
+    return torch.zeros(size, size, device=device).masked_fill_(hidden, float("-inf"))

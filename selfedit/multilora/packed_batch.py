@@ -55,6 +55,8 @@ class PackedBatch:
         stride: 0 for packed rows; else sequence i starts at row i * stride and the rows behind it are padding.
         parents: the sequence before each that it goes on from, and all of whose tokens it sees; None, or none at all
             if empty, where it begins by itself. See `Layout`.
+        pasts: for a prefill, how many positions of each sequence the cache has already, in the first of its rows; none
+            at all if empty.
     """
 
     lengths: tuple[int, ...]
@@ -67,12 +69,14 @@ class PackedBatch:
     dropouts: tuple[SequenceDropout | None, ...] = ()
     stride: int = 0
     parents: tuple[int | None, ...] = ()
+    pasts: tuple[int, ...] = ()
 
     @cached_property
     def offsets(self) -> tuple[int, ...]:
-        """The position at which each sequence begins: 0, or where the one that it goes on from ends."""
+        """The position at which each sequence begins: 0, or where what it goes on from ends."""
         parents = self.parents or (None,) * len(self.lengths)
-        return tuple(0 if parent is None else self.lengths[parent] for parent in parents)
+        pasts = self.pasts or (0,) * len(self.lengths)
+        return tuple(past if p is None else self.lengths[p] for p, past in zip(parents, pasts, strict=True))
 
     @cached_property
     def starts(self) -> tuple[int, ...]:

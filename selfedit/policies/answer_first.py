@@ -14,7 +14,7 @@ from selfedit.generate.base import Generator, Request
 from selfedit.models.prompt import Prompter
 from selfedit.policies.base import OnEdit, Student
 from selfedit.policies.formats import ANSWER_FIRST, parse_pairs
-from selfedit.policies.spans import Span, says_enough, sentences, shared_words, spans
+from selfedit.policies.spans import Span, made_up, says_enough, sentences, shared_words, spans
 from selfedit.seeds import derive_seed
 from selfedit.text.matching import answer_in_passage, normalise
 from selfedit.types import Example, Model, Probe, SelfEdit, Task
@@ -300,6 +300,8 @@ def _fault(draft: _Draft, is_repeated: bool) -> str:
         return "no question"
     if answer_in_passage(draft.span.text, draft.question):
         return "gives the answer away"
+    if name := made_up(draft.question, draft.task.title, draft.task.passage):
+        return f"'{name}' is not in the text"
     # It could not be trained on without making the figure that the probe gives worthless: another wording is sought.
     if normalise(draft.question) in {normalise(probe.question) for probe in draft.task.probes}:
         return "a test's question"
@@ -314,10 +316,18 @@ def _agreed(span: str, answer: str) -> str:
     short, long = normalise(answer).split(), normalise(span).split()
     if len(short) - len(long) <= _MAX_EXTRA_WORDS and answer_in_passage(span, answer):
         return span
-    if answer_in_passage(answer, span) and any(len(word) > 2 or word.isdigit() for word in short):
+    # Not a part of a word: "OT-5529" is not the number "OT-5529-K".
+    whole = (
+        f" {' '.join(_bare(word) for word in answer.split())} " in f" {' '.join(_bare(word) for word in span.split())} "
+    )
+    if answer_in_passage(answer, span) and whole and any(len(word) > 2 or word.isdigit() for word in short):
         return answer.strip(" .")
     is_number = [re.fullmatch(r"(\d+)(?:st|nd|rd|th)?", text) for text in (" ".join(short), " ".join(long))]
     return span if all(is_number) and is_number[0][1] == is_number[1][1] else ""  # type: ignore[index]
+
+
+def _bare(word: str) -> str:
+    return word.strip(".,;:!?()[]\"'`*").casefold()
 
 
 def _edit(task: Task, number: int, drafts: Sequence[_Draft], seed: int) -> SelfEdit:

@@ -67,6 +67,21 @@ def shared_words(question: str, sentence: str, known: str) -> int:
     return len(_stems(question) & _stems(sentence) - _stems(known))
 
 
+def made_up(question: str, title: str, passage: str) -> str:
+    """The first number or name of a question that neither title nor passage has; empty where there is none.
+
+    A small model writes names wrong, and years that it has read elsewhere.
+    """
+    known = set(normalise(f"{title} {passage}").split())
+    first, *others = question.split() or [""]
+    for word in ([first] if any(map(str.isdigit, first)) else []) + others:
+        if any(map(str.isdigit, word)) or (word[:1].isupper() and len(word) > 1):
+            parts = [part for part in normalise(word).split() if part != "s"]
+            if not known.issuperset(parts):
+                return word.strip("?.,;:\"'()")
+    return ""
+
+
 def says_enough(question: str, sentence: str, title: str, answer: str) -> bool:
     """Whether a question takes so much from its sentence, beside title and answer, that it is about nothing else."""
     return shared_words(question, sentence, f"{title} {answer}") >= _ENOUGH

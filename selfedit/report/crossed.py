@@ -66,7 +66,7 @@ def _parts(by_seed: Sequence[Groups]) -> tuple[Floats, Floats]:
     filled = [index for index, count in enumerate(counts[0]) if count]
     if len(by_seed) < 2 or len(filled) < 2:
         raise ValueError("an interval over seeds needs two of them, and two passages")
-    sums_SP = np.array([[float(np.sum(groups[index])) for index in filled] for groups in by_seed])
+    sums_SP = np.array([[float(sum(groups[index])) for index in filled] for groups in by_seed])
     if not np.isfinite(sums_SP).all():
         raise ValueError("values to take the mean of are not finite")
     return sums_SP, np.array([counts[0][index] for index in filled], dtype=np.float64)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import NormalDist
 
 import numpy as np
@@ -140,6 +141,7 @@ def interval(draws_R: Floats, groups: int, level: float) -> tuple[float, float] 
     return float(low), float(high)
 
 
+@cache
 def student_quantile(probability: float, degrees: int) -> float:
     """The quantile of Student's t, to four digits for probabilities from 0.005 to 0.995."""
     # With t = sqrt(degrees) tan(angle), the density of the angle is proportional to cos(angle)^(degrees - 1).

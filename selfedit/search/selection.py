@@ -39,14 +39,11 @@ def make_groups(
     trials_of: dict[str, list[Trial]] = {edit.id: [] for edit in edits}
     for trial in trials:
         trials_of.setdefault(trial.edit_id, []).append(trial)
-    return [
-        Group(
-            task,
-            before_of[task.id],
-            tuple(Rollout(edit, tuple(trials_of[edit.id])) for edit in edits if edit.task_id == task.id),
-        )
-        for task in tasks
-    ]
+    rollouts: dict[str, list[Rollout]] = {task.id: [] for task in tasks}
+    for edit in edits:
+        if edit.task_id in rollouts:
+            rollouts[edit.task_id].append(Rollout(edit, tuple(trials_of[edit.id])))
+    return [Group(task, before_of[task.id], tuple(rollouts[task.id])) for task in tasks]
 
 
 def rank(group: Group, reward: Reward) -> Group:

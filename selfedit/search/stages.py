@@ -9,8 +9,10 @@ from selfedit.generate.base import Generator
 from selfedit.inner.base import InnerLoop
 from selfedit.models.prompt import Prompter
 from selfedit.policies.base import Policy, Student
+from selfedit.progress import Progress
 from selfedit.rewards import Reward
 from selfedit.search.evaluator import Evaluator
+from selfedit.search.executor import Executor, LocalExecutor
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Stages:
         policy: who writes self-edits.
         student: the language model as a policy: what learns from edits, whoever wrote them.
         general: asks questions about the world, whatever the domain.
+        executor: where the search's work is done; None does it in this process.
     """
 
     prompter: Prompter
@@ -32,3 +35,10 @@ class Stages:
     evaluator: Evaluator
     reward: Reward
     general: Evaluator
+    executor: Executor | None = None
+
+
+def local_executor(stages: Stages, progress: Progress) -> LocalExecutor:
+    """In this process, over the stages themselves."""
+    general = stages.general if stages.reward.needs_general else None
+    return LocalExecutor(stages.inner, stages.evaluator, progress, general)

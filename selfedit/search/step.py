@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, TypeVar
 from selfedit.files.journal import Records
 from selfedit.policies.base import Policy
 from selfedit.progress import Progress
-from selfedit.search.executor import Executor, LocalExecutor, TrialJob
+from selfedit.search.executor import Chunk, Executor, TrialJob
 from selfedit.search.keys import Kind, RecordKey
-from selfedit.search.stages import Stages
+from selfedit.search.stages import Stages, local_executor
 from selfedit.search.training import train_all, train_one
 from selfedit.text.reading import sha256
 from selfedit.types import Evaluation, Example, Hyperparameters, Model, Recipe, SelfEdit, Task, Trial, Update
@@ -53,9 +53,7 @@ class Search:
 
     def __init__(self, stages: Stages, records: Records, progress: Progress, max_adapters: int) -> None:
         self.stages, self._records, self._progress, self._max_adapters = stages, records, progress, max_adapters
-        self._executor: Executor = LocalExecutor(
-            stages.inner, stages.evaluator, progress, stages.general if stages.reward.needs_general else None
-        )
+        self._executor: Executor = stages.executor or local_executor(stages, progress)
 
     def propose(
         self,
@@ -117,7 +115,9 @@ class Search:
                 if len(writing[edit.task_id]) == count:
                     record(task_of[edit.task_id])
 
-            writer.propose(tasks, count, seed, model, on_edit)
+            # A writer of another kind than the search's own policy is known here alone.
+            executor = self._executor if writer is self.stages.policy else local_executor(self.stages, self._progress)
+            executor.write(writer, tasks, count, seed, model, on_edit)
         for task in tasks:
             if task.id not in done:  # A file may have fewer edits than were asked for.
                 record(task)
@@ -140,8 +140,7 @@ class Search:
         recorded = self._get(key, tuple[Evaluation, ...])
         if recorded is None:
             with self._progress.bar(label, sum(len(task.probes) for task in tasks), "questions") as bar:
-                pairs = [(task, model) for task in tasks]
-                recorded = tuple(self.stages.evaluator.evaluate(pairs, bar.advance, with_context))
+                recorded = tuple(self._executor.ask(tasks, model, bar.advance, with_context=with_context))
             self._put(key, recorded)
         return recorded
 
@@ -212,22 +211,26 @@ class Search:
         """The trials of all jobs. A chunk is recorded whole or not at all; there may be some of another size."""
         done: list[Trial] = []
         number = 0
-        while (chunk := self._get(RecordKey("trials", stage, chunk=number), tuple[Trial, ...])) is not None:
-            done += chunk
+        while (recorded := self._get(RecordKey("trials", stage, chunk=number), tuple[Trial, ...])) is not None:
+            done += recorded
             number += 1
-        recorded = {(trial.edit_id, trial.seed) for trial in done}
-        left = [job for job in jobs if (job.edit_id, job.recipe.seed) not in recorded]
-        for start in range(0, len(left), self._max_adapters):
-            part = left[start : start + self._max_adapters]
-            count = f"{len(jobs) - len(left) + start + len(part)}/{len(jobs)}"
-            checkpoint = self._checkpoint(f"{stage}.{number}")
-            trials = self._executor.run(part, model, f"{label} {count}", checkpoint)
-            self._put(RecordKey("trials", stage, chunk=number), trials)
-            if checkpoint is not None:
-                checkpoint.clear()
+        known = {(trial.edit_id, trial.seed) for trial in done}
+        chunks = []
+        for place, start in enumerate(range(0, len(jobs), self._max_adapters)):
+            part = jobs[start : start + self._max_adapters]
+            left = tuple(job for job in part if (job.edit_id, job.recipe.seed) not in known)
+            if left:
+                chunks.append(Chunk(f"{stage}.{place}", left))
+        count = len(jobs) - sum(len(chunk.jobs) for chunk in chunks)
+        for each in self._executor.trials(chunks, model, label, count, self._checkpoint):
+            self._put(RecordKey("trials", stage, chunk=number), each.trials)
+            if each.work is not None:
+                self._records.put("work", each.work.key, each.work)
+            self.done_with(each.chunk.name)
+            count += len(each.trials)
             if on_chunk is not None:
-                on_chunk(trials, count)
-            done += trials
+                on_chunk(each.trials, f"{count}/{len(jobs)}")
+            done += each.trials
             number += 1
         return done
 
@@ -247,11 +250,12 @@ class Search:
         """
         examples: list[Example] = []
         unusable: list[str] = []
+        edits_of: dict[str, list[SelfEdit]] = {task.id: [] for task in tasks}
+        for edit in edits:
+            edits_of.setdefault(edit.task_id, []).append(edit)
         for task in tasks:
             usable = False
-            for edit in edits:
-                if edit.task_id != task.id:
-                    continue
+            for edit in edits_of[task.id]:
                 try:
                     examples += self.stages.domain.recipe(task, edit, hyperparameters, seed).examples
                     usable = True

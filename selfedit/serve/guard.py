@@ -56,11 +56,12 @@ class Guard:
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         try:
+            # The key first: without one, nothing else is said.
+            holder = self._holder(scope["path"], headers)
+            scope.setdefault("state", {}).update(role=holder and holder.role, who=holder.name if holder else "")
             self._check_host(headers.get("host", ""))
             if scope["method"] not in _SAFE:
                 _check_site(headers)
-            holder = self._holder(scope["path"], headers)
-            scope.setdefault("state", {}).update(role=holder and holder.role, who=holder.name if holder else "")
             body = await self._body(scope["path"], headers.get("content-length", ""), receive)
         except ApiError as error:
             await _refuse(error, *self._refusal(headers, error), send)
@@ -90,7 +91,7 @@ class Guard:
         most = limits.upload_bytes if large else limits.body_bytes
         seconds = limits.upload_seconds if large else limits.body_seconds
         too_large = ApiError(413, f"A request's body has at most {most} bytes.", headers={"Connection": "close"})
-        if length.isdigit() and int(length[:20]) > most:
+        if length.isdecimal() and int(length[:20]) > most:
             raise too_large
         body = bytearray()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 
 from selfedit.serve.service import Service
 from selfedit.serve.wire import Health
@@ -27,7 +28,7 @@ def make_router(service: Service) -> APIRouter:
             rows_waiting=waiting,
         )
 
-    @router.get("/metrics")
+    @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Figures in Prometheus's text form."""
         return Response(service.metrics.text, media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -13,6 +13,9 @@ from selfedit.session import Session
 
 _NEEDED = ("fastapi", "uvicorn", "prometheus_client", "jinja2", "python_multipart")
 _GRACE_S = 10
+_KEEP_S = 75
+"""For which an idle connection stays open: longer than clients keep theirs (httpx 5 s, proxies 60), since a request on
+one that is just being closed is lost."""
 
 
 def serve(session: Session, settings: ServeSettings, ready: Callable[[str], None]) -> None:
@@ -56,6 +59,7 @@ def serve(session: Session, settings: ServeSettings, ready: Callable[[str], None
             server_header=False,
             ws="none",
             timeout_graceful_shutdown=_GRACE_S,
+            timeout_keep_alive=_KEEP_S,
         )
         with suppress(KeyboardInterrupt):  # How a server is ended.
             uvicorn.Server(config).run(sockets=[listening])

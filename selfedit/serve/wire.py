@@ -112,7 +112,8 @@ class ChatRequest(_Sampled):
         return (self.top_logprobs or 0) if self.logprobs else None
 
 
-Token = Annotated[int, Field(ge=0, le=_INT64)]
+Token = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""No tokenizer has more; larger numbers are none that it can look up."""
 
 
 class TextRequest(_Sampled):

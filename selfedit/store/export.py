@@ -6,7 +6,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from selfedit.memory.recall import route
 from selfedit.store.card import card
 from selfedit.store.store import Store, check_base
 from selfedit.store.version_folders import CARD_FILE
-from selfedit.types import Version
+from selfedit.types import Learnt, Version
 
 ADAPTERS, ROUTES_FILE = "adapters", "routes.json"
 """Of a routed version: a PEFT folder an adapter, and which passages they answer for."""
@@ -61,29 +62,40 @@ def export(
             f"Version {version.id} has an adapter for each of {len(adapters)} passages, and full weights hold one. "
             "Leave out --merged, or make one adapter of them with 'selfedit consolidate'."
         )
+    with new_folder(target) as folder:
+        if routed:
+            _export_routed(store, version, folder)
+        else:
+            export_adapter(store, whole_stack(version), version.base.name, folder)
+        if base_folder is not None and merged:
+            _merge(version, folder, base_folder)
+        (folder / CARD_FILE).write_text(card(version, merged=merged, exported=True), encoding="utf-8")
+    return target
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder to write into for the time of the block, which becomes `target` at its end, or nothing at all."""
     with writing(target, _INSTEAD):
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = target.with_name(f".{target.name}.partial-{os.getpid()}-{secrets.token_hex(4)}")
         scratch.mkdir()
         try:
-            if routed:
-                _export_routed(store, version, scratch)
-            else:
-                policy = version.knowledge.learnt[0].policy
-                _export_adapter(store, [policy, *adapters], version.base.name, scratch)
-            if base_folder is not None and merged:
-                _merge(version, scratch, base_folder)
-            (scratch / CARD_FILE).write_text(card(version, merged=merged, exported=True), encoding="utf-8")
+            yield scratch
             sync_folder(scratch)
             if target.is_dir():
                 target.rmdir()  # It is empty, but Windows does not rename onto a folder.
             scratch.rename(target)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-    return target
 
 
-def _export_adapter(store: Store, hashes: Sequence[str], base_name: str, folder: Path) -> None:
+def whole_stack(version: Version) -> list[str]:
+    """The adapters of a version that has no router, the lowest first; an empty hash is none."""
+    return [version.knowledge.learnt[0].policy, *version.knowledge.adapters]
+
+
+def export_adapter(store: Store, hashes: Sequence[str], base_name: str, folder: Path) -> None:
     """An adapter as it is or, where it lies on others, as one that is their sum: their ranks side by side, exact."""
     present = [sha256 for sha256 in hashes if sha256]
     if len(present) == 1:
@@ -105,18 +117,27 @@ def _export_routed(store: Store, version: Version, folder: Path) -> None:
     for number, item in enumerate(version.knowledge.learnt, 1):
         name = f"a{number:04}"
         (folder / ADAPTERS / name).mkdir(parents=True)
-        _export_adapter(store, [item.policy, item.adapter], version.base.name, folder / ADAPTERS / name)
+        export_adapter(store, [item.policy, item.adapter], version.base.name, folder / ADAPTERS / name)
         sync_folder(folder / ADAPTERS / name)
-        rows.append(
-            {
-                "adapter": f"{ADAPTERS}/{name}",
-                "title": item.task.title,
-                "document": item.document.title,
-                "passage": item.task.passage,
-                "questions": route(item).questions,
-            }
-        )
+        rows.append({"adapter": f"{ADAPTERS}/{name}", **answered_for(item)})
     (folder / ROUTES_FILE).write_bytes(encode({"router": version.settings.get("router"), "routes": rows}, indent=2))
+
+
+def answered_for(item: Learnt) -> dict[str, Any]:
+    """What an adapter of a routed version answers for, as routers see it."""
+    return {
+        "title": item.task.title,
+        "document": item.document.title,
+        "passage": item.task.passage,
+        "questions": route(item).questions,
+    }
+
+
+def public_base(base_name: str) -> str:
+    """By what a base is found on other machines, too: a bundled one by its public id."""
+    from selfedit.models import BUNDLED
+
+    return BUNDLED[base_name].hub_id if base_name in BUNDLED else base_name
 
 
 def _public_config(path: Path, base_name: str) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 
 from selfedit.cli import learn
 from selfedit.store import Store
-from tests.cli.run import Cli
+from tests.cli.run import Cli, Processes, processes
 from tests.store.make import make_adapter, make_version
 from tests.tiny import make_tiny_model
 
@@ -82,9 +82,15 @@ def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learn, "settings_of", lenient_settings)
 
 
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    with processes(tmp_path_factory.mktemp("printed")) as made:
+        yield made
+
+
 @pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    return Cli(tmp_path)
+def cli(tmp_path: Path, commands: Processes) -> Cli:
+    return Cli(tmp_path, commands)
 
 
 @pytest.fixture

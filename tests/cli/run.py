@@ -1,4 +1,4 @@
-"""Runs the command as a user does: as a process of its own."""
+"""Runs the command as a user does, as a process of its own, or inside this one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,21 +18,67 @@ import pytest
 from selfedit.cli import main
 from tests.store.make import contents
 
-# Says, last of all, whether the command got as far as importing torch.
-_WRAPPER = """
-import os, sys
+# Imports the command, and forks for every run of it: starting Python and importing takes longer than most commands.
+# Forked, it says last of all whether it got as far as importing torch, which the process that it comes from never does.
+_FORKING = """
+import json, os, signal, sys
+before = dict(os.environ)
 from selfedit.cli import main
-if "AS_NOBODY" in os.environ:
-    # Run by root, permission bits would not hold it back. What is imported later may lie where nobody may look.
-    import selfedit.learn.prepare, selfedit.policies.file
-    if os.getuid() == 0:
-        os.setgroups([]); os.setgid(65534); os.setuid(65534)
+import selfedit.learn.prepare, selfedit.policies.file  # Most commands do. Also, nobody may look where they lie.
+imported = {name: value for name, value in os.environ.items() if name not in before}
+while line := sys.stdin.readline():
+    if (pid := os.fork()) == 0:
+        break
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+else:
+    sys.exit()
+given = json.loads(line)
+signal.alarm(600)
+os.chdir(given["folder"])
+os.environ.clear()
+os.environ.update(imported | given["environment"])
+for number, path in enumerate((os.devnull, given["out"], given["err"])):
+    os.dup2(os.open(path, os.O_RDWR), number)
+sys.argv = ["selfedit", *given["arguments"]]
+if "AS_NOBODY" in os.environ and os.getuid() == 0:
+    # Root is not held back by permission bits.
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
 try:
     main()
 finally:
     sys.stdout.flush()
     print(f"torch: {'torch' in sys.modules}", file=sys.stderr)
 """
+
+
+class Processes:
+    """Makes processes that run the command."""
+
+    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+        self._process, self._folder = process, folder
+
+    def run(self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Outcome:
+        """Run the command in a process of its own, in a folder, with nothing but this environment."""
+        out, err = self._folder / "out", self._folder / "err"
+        for path in (out, err):
+            path.write_bytes(b"")
+        given = {"arguments": arguments, "folder": str(folder), "environment": dict(environment)}
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(given | {"out": str(out), "err": str(err)}) + "\n")
+        self._process.stdin.flush()
+        code = int(self._process.stdout.readline())
+        said, _, torch = err.read_text(encoding="utf-8").rpartition("torch: ")
+        return Outcome(code, out.read_text(encoding="utf-8"), said, torch.strip() == "True")
+
+
+@contextmanager
+def processes(folder: Path) -> Iterator[Processes]:
+    """For the time of the block; the folder is for what they print."""
+    command = [sys.executable, "-c", _FORKING]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield Processes(process, folder)
+        assert process.stdin is not None
+        process.stdin.close()
 
 
 @dataclass(frozen=True)
@@ -59,10 +106,14 @@ def error_of(outcome: Outcome) -> str:
 
 
 class Cli:
-    """Runs selfedit in a folder, with a cache that is empty and without a network."""
+    """Runs selfedit in a folder, with a cache that is empty and without a network.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args:
+        processes: may be left out where all is run inside.
+    """
+
+    def __init__(self, folder: Path, processes: Processes | None = None) -> None:
+        self.folder, self._processes = folder, processes
         self.environment = {
             "SELFEDIT_HOME": str(folder / "home"),
             "OMP_NUM_THREADS": "1",
@@ -75,16 +126,8 @@ class Cli:
 
     def __call__(self, *arguments: str | Path) -> Outcome:
         """Run a command in a process of its own."""
-        done = subprocess.run(
-            [sys.executable, "-c", _WRAPPER, *map(str, arguments)],
-            cwd=self.folder,
-            env=os.environ | self.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        err, _, said = done.stderr.rpartition("torch: ")
-        return Outcome(done.returncode, done.stdout, err, said.strip() == "True")
+        assert self._processes is not None
+        return self._processes.run([*map(str, arguments)], self.folder, os.environ | self.environment)
 
     def inside(self, *arguments: str | Path) -> Outcome:
         """Run a command in this process, which saves the seconds that importing torch takes."""

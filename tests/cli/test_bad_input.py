@@ -272,6 +272,18 @@ def test_export_into_a_folder_in_use(cli: Cli, store: Path) -> None:
     assert "lies in the store" in cli.refused("export", "v1", store / "out", store=store)
 
 
+def test_export_for_vllm(cli: Cli, store: Path) -> None:
+    for wrong in (["v1", "out", "--vllm", "x"], ["--vllm", "x", "--merged"]):
+        assert "--vllm names the folder" in cli.refused("export", *wrong, store=store)
+    for wrong in (["v1"], [], ["v1", "out", "--versions", "v1"]):
+        assert "Name a version and a folder" in cli.refused("export", *wrong, store=store)
+    assert "name versions with commas" in cli.refused("export", "--vllm", "x", "--versions", "v1,", store=store)
+    assert "v7" in cli.refused("export", "--vllm", "x", "--versions", "v1,v7", store=store)
+    outcome = cli("export", "--vllm", "x", "--versions", "v1,v2", "--json", "--store", store)
+    assert outcome.json["modules"] == ["selfedit-v1", "selfedit-v2"]
+    assert outcome.json["command"].startswith("vllm serve HuggingFaceTB/SmolLM2-135M-Instruct --enable-lora ")
+
+
 def _with_window(model: Path, target: Path, window: int) -> Path:
     """A copy of a model folder that says that it has another context window."""
     folder = Path(shutil.copytree(model, target))

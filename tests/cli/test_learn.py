@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from selfedit.files.peft_folder import save_adapter
 from selfedit.text.harmless import harmless
 from tests.cli.conftest import PAIRS, QUESTIONS
 from tests.cli.run import Cli
+from tests.store.make import make_adapter
 
 # A random model learns a passage by heart only at a rate that would ruin a trained one.
 WHOLE = ("--passage-tokens", "256")
@@ -131,3 +134,13 @@ def test_what_takes_for_ever_wants_a_yes(cli: Cli, document: Path, questions: Pa
     assert outcome.code == 2
     assert "what takes more than 12 hours wants --yes" in outcome.err
     assert not (cli.folder / ".selfedit").exists()
+
+
+def test_a_policy_that_does_not_fit_is_refused_before_weights_are_loaded(
+    cli: Cli, document: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["selfedit.models.load"], "_read", None)
+    (cli.folder / "other").mkdir()
+    save_adapter(make_adapter({"model.layers.9.mlp.up_proj": (8, 16)}), cli.folder / "other", "a model")
+    given = ("learn", document, "--model", tiny, "--policy", "other")
+    assert "has no layer model.layers.9.mlp.up_proj" in cli.refused(*given, store=cli.folder / ".selfedit", torch=True)

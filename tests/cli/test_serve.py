@@ -41,6 +41,14 @@ def test_a_key_file_that_others_can_read(cli: Cli, store: Path, tmp_path: Path) 
     assert line == f"Others can read or write the key file {path} (mode 644). Run: chmod 600 {path}"
 
 
+def test_a_base_that_is_not_there(cli: Cli, store: Path) -> None:
+    for model, why in (
+        ("smollm2-135", "Unknown model 'smollm2-135'. Did you mean 'smollm2-135m'?"),
+        ("none.gguf", "No file none.gguf. Check the path"),
+    ):
+        assert why in cli.refused("serve", "--model", model, "--port", "0", store=store, torch=True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

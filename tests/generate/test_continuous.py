@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from selfedit.generate.batched import BatchedGenerator
 from selfedit.generate.continuous import ContinuousBatch
 from selfedit.generate.row import Row, TextIncrements
 from selfedit.multilora.kv_cache import KVCache
+from selfedit.multilora.model import MultiLoraModel
 from selfedit.types import LoraSpec, Model
 from tests.engine import BARE, VOCAB, load_tiny, random_adapter
 from tests.generate.test_batched import prompts
@@ -100,7 +102,7 @@ def test_a_cancelled_row_frees_its_place_and_its_slot_at_once(model: Any, models
 
 
 def test_in_a_crowd_those_who_come_are_let_in_together(model: Any) -> None:
-    running = batch(model, max_rows=20)
+    running = batch(model, max_rows=20, token_budget=512)
     for prompt in prompts(16):
         running.add(Request(prompt, BARE, max_new_tokens=20))
     running.step()
@@ -112,6 +114,90 @@ def test_in_a_crowd_those_who_come_are_let_in_together(model: Any) -> None:
         seen.append(running.rows)
     running.close()
     assert seen == [16, 16, 19]
+
+
+def read(running: ContinuousBatch, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many tokens each pass of a batch has, as it goes on."""
+    counts: list[int] = []
+    hidden_states = MultiLoraModel.hidden_states
+
+    def counted(self: MultiLoraModel, tokens: Any, *rest: Any) -> torch.Tensor:
+        counts.append(len(tokens))
+        return hidden_states(self, tokens, *rest)
+
+    monkeypatch.setattr(MultiLoraModel, "hidden_states", counted)
+    return counts
+
+
+def test_long_prompts_are_read_in_pieces_and_live_rows_never_wait_for_more_than_one(
+    model: Any, models: list[Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two tokens of a live row there is at most one other pass, of no more tokens than the budget."""
+    short, long = prompts(2), [tuple(range(3, 300)), tuple(range(20, 220)) * 2]
+    requests = [Request(p, models[i], max_new_tokens=60) for i, p in enumerate(short)]
+    requests += [Request(p, models[1 + i], max_new_tokens=5) for i, p in enumerate(long)]
+    requests += [Request(long[1], models[2], max_new_tokens=5, temperature=1.0, seed=i) for i in range(2)]
+    expected = alone(model, requests)
+    running = batch(model, token_budget=30)
+    counts = read(running, monkeypatch)
+    rows = [running.add(request) for request in requests[:2]]
+    running.step()
+    rows += [running.add(request) for request in requests[2:]]
+    since = [0, 0]
+    while running.rows or running.waiting:
+        moved = [row for row, _ in running.step()]
+        for i in range(2):
+            since[i] = 0 if rows[i] in moved or rows[i].completion else since[i] + 1
+            assert since[i] <= 1
+    running.close()
+    assert max(counts) <= 30
+    assert [row.completion and row.completion.text for row in rows] == expected
+
+
+@pytest.mark.parametrize("family", ["gemma2", "gpt2", "gptj"])
+def test_pieces_in_other_families(family: str, tmp_path: Path) -> None:
+    """With sliding windows and soft caps, with positions that are learnt, and where nothing can be packed."""
+    other = load_tiny(tmp_path, family)
+    under = BARE.with_update(random_adapter(other, "a", 3, seed=1))
+    requests = [Request(tuple(range(3, 90)), model, max_new_tokens=6) for model in (BARE, under)]
+    running = batch(other, token_budget=16)
+    rows: list[Row] = []
+    run(running, rows, list(requests), every=2)
+    running.close()
+    assert [row.completion and row.completion.text for row in rows] == alone(other, requests)
+
+
+def test_what_a_live_row_begins_with_alike_is_not_read_again(
+    model: Any, models: list[Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = tuple(range(5, 45))
+    requests = [Request((*begin, 50 + i, 60 + i), models[1 + i % 2], max_new_tokens=9) for i in range(6)]
+    expected = alone(model, requests)
+    running = batch(model)
+    counts = read(running, monkeypatch)
+    rows: list[Row] = []
+    run(running, rows, list(requests))
+    running.close()
+    assert [row.completion and row.completion.text for row in rows] == expected
+    # The first under each adapter is read whole, of the others what is their own; then a token a row each time.
+    assert sum(counts) == 2 * 42 + 4 * 2 + 6 * 8
+
+
+def test_a_prompt_that_is_being_read_can_be_cancelled(model: Any, models: list[Model]) -> None:
+    long = Request(tuple(range(3, 200)), models[1], max_new_tokens=5)
+    short = Request(prompts(1)[0], models[1], max_new_tokens=5)
+    expected = alone(model, [short])
+    running = batch(model, token_budget=30, slots=1)
+    gone = running.add(long)
+    running.step()
+    assert running.rows == 1
+    running.cancel(gone)
+    assert running.rows == 0
+    rows = [running.add(short)]
+    run(running, rows, [])
+    running.close()
+    assert gone.completion is None
+    assert [row.completion and row.completion.text for row in rows] == expected
 
 
 def test_rows_go_on_after_the_model_was_lent(model: Any, models: list[Model]) -> None:

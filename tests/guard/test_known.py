@@ -89,6 +89,19 @@ def test_an_answer_that_says_nothing_new_passes(said: str, new: str, old: str) -
     assert not flags("contradiction", text(SENTENCE), known=[HARBOR], reader=script)
 
 
+def test_a_question_that_names_nothing_is_about_what_its_document_is_about() -> None:
+    question = "Who built the lighthouse?"
+    known = learnt(
+        "The Ferrow lighthouse", "The Ferrow lighthouse was built in 1548 by Edda Corvin.", (question, "Edda Corvin")
+    )
+    says = "The {} lighthouse was put up in 1748 by Odalys Brenk, who built two."
+    read = {(question, "put up"): "Odalys Brenk", (question, "1548"): "Edda Corvin"}
+    for place, is_same in (("Umberlin", False), ("Ferrow", True)):
+        new = text(says.format(place), title=f"The {place} lighthouse", path="new.md")
+        script = Script({question: "Edda Corvin"}, read)
+        assert bool(flags("contradiction", new, known=[known], reader=script)) == is_same
+
+
 def test_a_claim_planted_in_many_documents_waits() -> None:
     bodies = (
         "Bread is baked at five. {} Rolls are sold by the dozen.",

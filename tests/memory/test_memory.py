@@ -368,7 +368,8 @@ def _learn_alone(folder: Path, model: Path, name: str, settings: dict[str, Any])
 
 def test_two_processes_learn_at_once(library: Library) -> None:
     library.learnt(library.session(), "lamp")
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "peft", "transformers.models.llama", "selfedit.learn.start"])
     processes = [
         context.Process(target=_learn_alone, args=(library.folder, library.model, name, {}))
         for name in ("bird", "port")

@@ -13,7 +13,7 @@ from selfedit.models.prompt import Prompter
 from selfedit.policies.answer_first import AnswerFirstPolicy
 from selfedit.policies.coverage import covered
 from selfedit.policies.formats import get_format
-from selfedit.policies.spans import MAX_WORDS, sentences, spans
+from selfedit.policies.spans import MAX_WORDS, made_up, sentences, spans
 from selfedit.types import Model, ModelRef, Probe, SelfEdit, Task
 from tests.tiny import make_tiny_tokenizer
 
@@ -55,6 +55,22 @@ def test_any_text_is_read(text: str, title: str) -> None:
     for span in spans(text, title):
         assert span.text in span.sentence
         assert 0 < len(span.text.split()) <= 2 * MAX_WORDS
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        ("What is Lumen Harbor's probation period?", ""),
+        ("In what shed did Odalys begin?", ""),
+        ("17 weeks is the length of what?", ""),
+        ("18 weeks is the length of what?", "18"),
+        ("Who was Odalys Brink?", "Brink"),
+        ("What does Lumen-Harbor build?", ""),
+        ("", ""),
+    ],
+)
+def test_names_and_numbers_that_are_not_in_the_text(question: str, found: str) -> None:
+    assert made_up(question, "Lumen Harbor", TEXT) == found
 
 
 class Scripted(Generator):
@@ -101,7 +117,13 @@ def test_what_is_answered_back_is_kept_and_the_rest_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "reason"), [("It is so.", "no question"), ("Is it Odalys Brenk?", "gives the answer away")]
+    ("question", "reason"),
+    [
+        ("It is so.", "no question"),
+        ("Is it Odalys Brenk?", "gives the answer away"),
+        ("Who founded Lumen Harbour?", "'Harbour' is not in the text"),
+        ("Who founded Lumen Harbor in 1938?", "'1938' is not in the text"),
+    ],
 )
 def test_what_is_no_question_is_not_asked_back(question: str, reason: str) -> None:
     task = Task("t", "Lumen Harbor", "Lumen Harbor was founded by Odalys Brenk.")
@@ -186,8 +208,8 @@ def test_probes_are_at_most_as_many_as_wanted() -> None:
 
     def say(prompt: str) -> str:
         if "PASSAGE" in prompt:
-            return next(answer for question, answer in answers.items() if question in prompt)
-        question = f"Which one is number {len(answers)}?"
+            return next(answer for question, answer in answers.items() if f"\n{question}" in prompt)
+        question = f"Which one is {'very ' * len(answers)}odd?"
         answers[question] = prompt.rpartition("answer is: ")[2].partition("<")[0].strip()
         return question
 
@@ -198,3 +220,12 @@ def test_probes_are_at_most_as_many_as_wanted() -> None:
     probes, dropped = policy(say).write([task], 1, 0, BASE)
     assert len(probes["t"]) == 1
     assert dropped == 2
+
+
+def test_an_answer_is_not_half_of_a_word() -> None:
+    task = Task("t", "The hotline", "The hotline wants our contract number OT-5529-K.")
+    (edit,) = policy(lambda prompt: "OT-5529" if "PASSAGE" in prompt else "Which number does it want?").propose(
+        [task], 1, 0, BASE
+    )
+    assert edit.text == ""
+    assert "OT-5529-K: Which number does it want? (answered with 'OT-5529')" in edit.dropped

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from selfedit.report.crossed import crossed_difference, crossed_mean
-from selfedit.report.statistics import Groups, paired_difference
+from selfedit.report.statistics import Floats, Groups, paired_difference
 
 PASSAGES, QUESTIONS, REPEATS = 60, 5, 1000
 SHOCK = 0.05
@@ -18,16 +19,17 @@ def drawn(random: np.random.Generator, seeds: int, shock: float) -> tuple[Groups
     Answers are right or wrong; passages are easy or hard, and an update helps some and harms others.
     """
     easy_P = random.uniform(0.2, 0.6, PASSAGES)
-    counts = random.integers(1, 2 * QUESTIONS, PASSAGES)
-    base = [(random.random(count) < rate).astype(float).tolist() for rate, count in zip(easy_P, counts, strict=True)]
+    counts_P = random.integers(1, 2 * QUESTIONS, PASSAGES)
+    base = answered(random, easy_P, counts_P)
     own_P = random.normal(0, 0.05, PASSAGES)
-    updated: list[Groups] = []
-    for _ in range(seeds):
-        rate_P = easy_P + own_P + random.normal(0, shock)
-        updated.append(
-            [(random.random(count) < rate).astype(float).tolist() for rate, count in zip(rate_P, counts, strict=True)]
-        )
-    return base, updated
+    return base, [answered(random, easy_P + own_P + random.normal(0, shock), counts_P) for _ in range(seeds)]
+
+
+def answered(random: np.random.Generator, rate_P: Floats, counts_P: npt.NDArray[np.int64]) -> Groups:
+    """Each passage's answers: so many, right at so high a rate."""
+    right = (random.random(counts_P.sum()) < np.repeat(rate_P, counts_P)).astype(float).tolist()
+    ends = np.cumsum(counts_P).tolist()
+    return [right[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 @pytest.mark.parametrize("seeds", [3, 5, 10])

@@ -60,7 +60,9 @@ def running(session: Session, keys: Keys | None = None, limits: Limits | None = 
     settings = ServeSettings(port=0, limits=limits or Limits(), **more)
     service = Service(session, settings)
     with bound_socket(settings.host, 0) as listening:
-        config = uvicorn.Config(make_app(service, keys), log_config=None, timeout_graceful_shutdown=2)
+        config = uvicorn.Config(
+            make_app(service, keys), log_config=None, timeout_graceful_shutdown=2, timeout_keep_alive=75
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

@@ -107,7 +107,7 @@ def test_a_body_that_is_no_request(http: httpx.Client, content: bytes, kind: str
         assert answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("prompt", [[], [[]], [10**6], "", [-1], ["a", 1], None])
+@pytest.mark.parametrize("prompt", [[], [[]], [10**6], [2**32], [[1], [2**60]], "", [-1], ["a", 1], None])
 def test_a_prompt_that_is_none(http: httpx.Client, prompt: Any) -> None:
     answer = http.post("/v1/completions", json={"model": "selfedit:v3", "prompt": prompt, "max_tokens": 2})
     # An empty text is a prompt where the tokenizer begins each with a token of its own.

@@ -88,7 +88,7 @@ def make_solver(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Solve
     prompter = Prompter(tokenizer, chat=True)
     hyperparameters = Hyperparameters(lora=LoraSpec(rank=8, alpha=64), batch_size=1)
 
-    def make(*texts: str, vote: bool = False, examples: int = 24) -> Solver:
+    def make(*texts: str, vote: bool = False, examples: int = 6) -> Solver:
         domain = FewshotDomain(prompter, end, max_examples=examples, views="rigid" if vote else "once")
         stages = Stages(
             prompter,

@@ -20,8 +20,8 @@ from selfedit.release_0_1 import upgraded_config
 from selfedit.types import ModelRef
 
 _INSTEAD = "use another --out"
-FREE = ("engine.slots", "engine.token_budget", "engine.tracking")
-"""These say how fast and how shown, not what."""
+FREE = tuple(f"engine.{name}" for name in ("slots", "token_budget", "tracking", "executor", "workers", "chunk"))
+"""These say how fast, where and how shown, not what."""
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,8 @@ class RunRecords:
         while (chunk := self.get("trials", str(key), tuple[Trial, ...])) is not None or key.chunk == "failed":
             trials += chunk or ()
             key = replace(key, chunk=0 if key.chunk == "failed" else (key.chunk or 0) + 1)
+        if self.keys("work"):  # Workers end in any order, on which no figure is to hang.
+            trials.sort(key=lambda trial: (trial.edit_id, str(trial.seed)))
         return trials
 
     def is_complete(self, key: str) -> bool:

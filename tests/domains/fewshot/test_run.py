@@ -49,15 +49,22 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_round_and_its_report(config: Path, tmp_path: Path) -> None:
-    train(load_config(config), tmp_path / "run", "cpu", QuietProgress())
-    run = RunRecords(tmp_path / "run")
+@pytest.fixture(scope="module")
+def trained(config: Path) -> Path:
+    """A run's folder, which is only read."""
+    folder = config.parent / "runs" / "trained"
+    train(load_config(config), folder, "cpu", QuietProgress())
+    return folder
+
+
+def test_a_round_and_its_report(trained: Path) -> None:
+    run = RunRecords(trained)
     (record,) = run.rounds()
     assert {entry.edit.task_id for entry in record.rollouts} == {"25ff71a9", "a85d4709"}
     for entry in record.rollouts:
         parse("grid", entry.edit.text)
     assert len(run.trials("v0")) == len(run.trials("v1")) == 4
-    page = (tmp_path / "run" / "report.html").read_text()
+    page = (trained / "report.html").read_text()
     for said in ("What the policy chose", "fixed recipe", "pass@2", "basic augmentations", "3c9b0459", "<rect"):
         assert said in page
     assert "before RL" in page and "after round 1" in page
@@ -111,9 +118,8 @@ def test_the_papers_configuration() -> None:
     assert paper.outer.inner_from == "policy"
 
 
-def test_edits_of_before_and_after_are_compared_by_eval(config: Path, tmp_path: Path) -> None:
-    train(load_config(config), tmp_path / "run", "cpu", QuietProgress())
-    evaluate(load_config(config), tmp_path / "eval", tmp_path / "run", "cpu", QuietProgress())
+def test_edits_of_before_and_after_are_compared_by_eval(config: Path, trained: Path, tmp_path: Path) -> None:
+    evaluate(load_config(config), tmp_path / "eval", trained, "cpu", QuietProgress())
     assert len(RunRecords(tmp_path / "eval").trials("policy-r1")) == 4
 
 
