@@ -11,7 +11,7 @@ export GOMP_SPINCOUNT := 0
 # What is imported is compiled once. Without what was compiled, every process that a test starts would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow test-all check lint types format clean
+.PHONY: demo test test-slow test-cluster test-all check lint types format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/selfedit demo --store .selfedit-demo
@@ -25,6 +25,10 @@ test: $(VENV)/.installed
 
 test-slow: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+
+# Ray's nodes are processes of their own, each with its agents: minutes of two cores.
+test-cluster: $(VENV)/.installed
+	SELFEDIT_CLUSTER=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/executors/test_ray.py
 
 test-all: $(VENV)/.installed
 	$(PYTEST)

@@ -28,7 +28,7 @@ from tests.experiments.test_train import run
 if importlib.util.find_spec("ray") is None:
     pytest.skip("Ray is not installed: pip install 'selfedit[ray]'", allow_module_level=True)
 
-KILLS = 20
+KILLS = 6
 NODE: dict[str, Any] = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
 
 
@@ -41,7 +41,7 @@ class Churn:
         head = {**NODE, "num_cpus": 0, "num_gpus": 0}
         # Nodes are added in a thread, where no signal can be handled: the fixture shuts them down.
         self.cluster = Cluster(initialize_head=True, head_node_args=head, shutdown_at_exit=False)
-        self.nodes = [self.cluster.add_node(**NODE) for _ in range(3)]
+        self.nodes = [self.cluster.add_node(**NODE) for _ in range(2)]
         self.draw = random.Random(seed)
         self.kills = 0
         self.over = threading.Event()
@@ -81,10 +81,13 @@ def churn() -> Iterator[Churn]:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    "SELFEDIT_CLUSTER" not in os.environ, reason="a cluster takes minutes of two cores: make test-cluster"
+)
 @pytest.mark.filterwarnings("ignore")
 def test_nodes_are_killed_and_added_and_the_run_is_the_local_one(tmp_path: Path, churn: Churn) -> None:
     training = {"rank": 4, "alpha": 8, "epochs": 20, "learning_rate": 0.01}  # Long enough to be killed in.
-    settings: dict[str, Any] = {"engine__chunk": 1, "outer__edits": 3, "outer__training_seeds": 3, "inner": training}
+    settings: dict[str, Any] = {"engine__chunk": 1, "outer__edits": 1, "outer__training_seeds": 1, "inner": training}
     local = run(tmp_path, "local", **settings)
     path = tmp_path / "runs" / "ray"
     killer = threading.Thread(target=churn.churn, args=(path / "records" / "journal.jsonl", KILLS))
@@ -92,7 +95,7 @@ def test_nodes_are_killed_and_added_and_the_run_is_the_local_one(tmp_path: Path,
     records = run(tmp_path, "ray", engine__executor="ray", **settings)
     churn.over.set()
     killer.join()
-    assert churn.kills >= KILLS // 4
+    assert churn.kills >= 2
     assert by_trial(records) == by_trial(local)
     work = works(records)
     tried = [trial for key in ("v0", "v1", "v2", "r1", "r2") for trial in records.trials(key)]
