@@ -16,9 +16,8 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/.installed
 	$(BIN)/selfedit demo --store .selfedit-demo
 
-# Each process has one core, so that they do not take it from each other. Whoever is done takes from what the other has
-# not begun: a file of tests more often stays together than not, and is not the last one to run alone.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+# Each process has one core, so that they do not take it from each other. Tests of one file share what takes long to make.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test: $(VENV)/.installed
 	$(PYTEST) -m "not slow"
