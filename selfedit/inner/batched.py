@@ -130,7 +130,7 @@ class _Run:
     ) -> None:
         self._multi, self._halves, self._token_budget = multi, halves, token_budget
         self._on_tokens, self._tell = on_tokens, tell
-        self._kept = KeptStates(multi, token_budget)
+        self._kept = KeptStates(multi, token_budget, halves.turns)
         self._queue = deque(sorted(jobs, key=lambda job: -job.tokens_left))
         self._turns: deque[int] = deque()
         self._running: dict[int, TrainingJob] = {}

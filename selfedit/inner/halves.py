@@ -27,7 +27,7 @@ class Halves:
     """
 
     def __init__(self, multi: MultiLoraModel, turns: Turns | None = None) -> None:
-        self._multi, self._turns, self._pool = multi, turns or Turns(), None
+        self._multi, self.turns, self._pool = multi, turns or Turns(), None
         threads = torch.get_num_threads()
         if multi.device.type == "cpu" and threads > 1 and multi.packed and not _keeps_state(multi.model):
             # The number of threads is each thread's own.
@@ -43,7 +43,7 @@ class Halves:
         return [loss for future in futures for loss in future.result()]
 
     def _pass(self, pieces: Sequence[Piece]) -> list[float]:
-        with self._turns.turn():
+        with self.turns.turn():
             return accumulate_gradients(self._multi, pieces)
 
     def __enter__(self) -> Halves:

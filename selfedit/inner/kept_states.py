@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from selfedit.multilora.model import MultiLoraModel
+from selfedit.turns import Turns
 from selfedit.types import Example
 
 _MOST_BYTES = 2**29
@@ -25,12 +26,14 @@ class KeptStates:
 
     Args:
         token_budget: the most tokens of one pass.
+        turns: where others use the model's weights, too.
     """
 
-    def __init__(self, multi: MultiLoraModel, token_budget: int) -> None:
-        self._multi, self._token_budget = multi, token_budget
+    def __init__(self, multi: MultiLoraModel, token_budget: int, turns: Turns | None = None) -> None:
+        self._multi, self._token_budget, self._turns = multi, token_budget, turns or Turns()
         self._of_slot: dict[int, dict[tuple[int, ...], torch.Tensor]] = {}
-        self._works = multi.has_lower_layers and _is_exact(multi)
+        with self._turns.turn():
+            self._works = multi.has_lower_layers and _is_exact(multi)
 
     def open(self, slot: int, examples: Sequence[Example]) -> None:
         """A slot goes on to these examples; what was kept for it is let go."""
@@ -46,9 +49,9 @@ class KeptStates:
             while sequences and sum(map(len, batch)) + len(sequences[-1]) <= self._token_budget:
                 batch.append(sequences.pop())
             layout = self._multi.lay_out(batch, [None] * len(batch))
-            lower_TH = self._multi.lower_states(
-                layout.tokens, self._multi.batch(layout.lengths, layout.slots, parents=layout.parents)
-            )
+            below = self._multi.batch(layout.lengths, layout.slots, parents=layout.parents)
+            with self._turns.turn():
+                lower_TH = self._multi.lower_states(layout.tokens, below)
             kept |= {tokens: lower_TH[layout.rows(i)] for i, tokens in enumerate(batch)}
 
     def close(self, slot: int) -> None:

@@ -15,6 +15,9 @@ from typing import Any
 import torch
 from torch import nn
 
+_PLACE = re.compile(r"(.+?)\.(\d+)\.")
+"""Where the decoder's layers are, and which of them a layer is in."""
+
 
 @dataclass
 class _Border:
@@ -78,7 +81,7 @@ def lower_layers(model: nn.Module, adapted: Collection[str]) -> LowerLayers | No
     """For a model with adapters on the named layers; None where its first decoder layer is adapted, or it has none."""
     places: dict[str, int] = {}
     for name in adapted:
-        if (match := re.match(r"(.+?)\.(\d+)\.", name)) is None:
+        if (match := _PLACE.match(name)) is None:
             return None
         blocks, place = match[1], int(match[2])
         places[blocks] = min(place, places.get(blocks, place))
@@ -91,7 +94,7 @@ def lower_layers(model: nn.Module, adapted: Collection[str]) -> LowerLayers | No
 
 def upper_half(names: Collection[str]) -> list[str]:
     """Of layers' names, those in the upper half of the decoder; all, where none says its place."""
-    placed = {name: int(match[1]) for name in names if (match := re.match(r".+?\.(\d+)\.", name)) is not None}
+    placed = {name: int(match[2]) for name in names if (match := _PLACE.match(name)) is not None}
     middle = (max(placed.values(), default=0) + 1) // 2
     return [name for name in names if placed.get(name, middle) >= middle]
 
