@@ -18,14 +18,13 @@ from typing import Any
 
 import torch
 
-from benchmarks.machine import machine
+from benchmarks.machine import recorded
 from benchmarks.rivals import generate_seconds_an_edit, seconds_of
 from benchmarks.workload import BARE, TARGETS, Edit, edits, train
 from selfedit.generate.base import Generator, Request
 from selfedit.generate.batched import BatchedGenerator
 from selfedit.inner.batched import BatchedInnerLoop
 from selfedit.models import DEFAULT_MODEL, load
-from selfedit.runtime import software_versions
 from selfedit.types import Adapter
 
 
@@ -66,20 +65,17 @@ def main() -> None:
     ratios = [entry["transformers"] / entry["ours"] for entry in rounds]
     ours = statistics.median(entry["ours"] for entry in rounds)
     tokens = statistics.mean(len(edit.prompts) for edit in work) * options.answer_tokens
-    result = {
-        "seconds_per_edit": ours,
-        "tokens_per_second": tokens / ours,
-        "ratio_generate": statistics.median(ratios),
-        "ratio_range": [min(ratios), max(ratios)],
-        "rounds": rounds,
-        "edits": source,
-        "options": {name: str(value) for name, value in vars(options).items()},
-        "machine": machine(),
-        "software": software_versions(),
-    }
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    result = recorded(
+        {
+            "seconds_per_edit": ours,
+            "tokens_per_second": tokens / ours,
+            "ratio_generate": statistics.median(ratios),
+            "ratio_range": [min(ratios), max(ratios)],
+            "rounds": rounds,
+            "edits": source,
+        },
+        options,
+    )
     if options.json:
         print(json.dumps(result))
     else:

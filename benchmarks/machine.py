@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import platform
 from pathlib import Path
+from typing import Any
+
+from selfedit.runtime import software_versions
 
 
 def machine() -> dict[str, str | int]:
@@ -23,6 +28,20 @@ def machine() -> dict[str, str | int]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "os": platform.platform(),
     }
+
+
+def recorded(result: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """A result with the options, machine and software that it is of, written to `options.out` where that is given."""
+    record = {
+        **result,
+        "options": {name: str(value) for name, value in vars(options).items()},
+        "machine": machine(),
+        "software": software_versions(),
+    }
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return record
 
 
 def peak_memory(device: object) -> int:

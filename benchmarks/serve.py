@@ -28,12 +28,11 @@ from typing import Any
 
 import httpx
 
-from benchmarks.machine import machine
+from benchmarks.machine import recorded
 from benchmarks.serve_rivals import PeftLoop, TransformersServe
 from benchmarks.served import ask, make_store, percentile, random_adapter, started_server, tiny_model
 from selfedit.documents.general import general_tasks
 from selfedit.models import DEFAULT_MODEL, load
-from selfedit.runtime import software_versions
 from selfedit.session import Session
 
 Rival = PeftLoop | TransformersServe
@@ -118,17 +117,14 @@ def measure(folder: Path, options: Any) -> None:
     finally:
         for rival in rivals:
             rival.close()
-    result = {
-        "ready_s": ready,
-        "clients": medians(rounds),
-        "rounds": rounds,
-        "options": {name: str(value) for name, value in vars(options).items()},
-        "machine": machine(),
-        "software": software_versions(),
-    }
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    result = recorded(
+        {
+            "ready_s": ready,
+            "clients": medians(rounds),
+            "rounds": rounds,
+        },
+        options,
+    )
     if options.json:
         print(json.dumps(result))
 

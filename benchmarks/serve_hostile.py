@@ -23,11 +23,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from benchmarks.machine import machine
+from benchmarks.machine import recorded
 from benchmarks.served import make_store, random_adapter, started_server, tiny_model
 from selfedit.models import load
 from selfedit.models.load import BaseModel
-from selfedit.runtime import software_versions
 from selfedit.serve.app import make_app
 from selfedit.serve.guard import OPEN
 from selfedit.serve.service import Service
@@ -125,19 +124,16 @@ def main() -> None:
             times = refusal_times(server.url, options.rounds)
             healthy = httpx.get(f"{server.url}/healthz", timeout=60).json()["status"]
         made_up = describe(model, store, base, options.examples)
-    result = {
-        "with a key": with_key,
-        "without": without,
-        "refusals, microseconds": times,
-        "schemathesis": made_up,
-        "health afterwards": healthy,
-        "options": {name: str(value) for name, value in vars(options).items()},
-        "machine": machine(),
-        "software": software_versions(),
-    }
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    result = recorded(
+        {
+            "with a key": with_key,
+            "without": without,
+            "refusals, microseconds": times,
+            "schemathesis": made_up,
+            "health afterwards": healthy,
+        },
+        options,
+    )
     print(json.dumps(result, indent=1))
 
 

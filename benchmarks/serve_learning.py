@@ -29,10 +29,9 @@ from typing import Any
 import httpx
 import yaml
 
-from benchmarks.machine import machine
+from benchmarks.machine import recorded
 from selfedit.documents.general import general_tasks
 from selfedit.models import DEFAULT_MODEL
-from selfedit.runtime import software_versions
 from selfedit.store import Store
 
 DEMO = Path(__file__).parents[1] / "selfedit" / "data" / "demo"
@@ -186,15 +185,12 @@ def main() -> None:
             )
             if not options.json:
                 print(_line(rounds[-1]), flush=True)
-    result = {
-        "rounds": rounds,
-        "options": {name: str(value) for name, value in vars(options).items()},
-        "machine": machine(),
-        "software": software_versions(),
-    }
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    result = recorded(
+        {
+            "rounds": rounds,
+        },
+        options,
+    )
     if options.json:
         print(json.dumps(result))
 

@@ -22,11 +22,10 @@ from typing import Any
 
 import httpx
 
-from benchmarks.machine import machine
+from benchmarks.machine import recorded
 from benchmarks.served import ask, make_store, random_adapter, started_server, tiny_model
 from selfedit.documents.general import general_tasks
 from selfedit.models import DEFAULT_MODEL, load
-from selfedit.runtime import software_versions
 from selfedit.session import Session
 
 Answer = tuple[str, str, str]
@@ -140,20 +139,17 @@ def main() -> None:
             answers, failed = asyncio.run(swap(server.url, session, questions, options))
             seconds = time.perf_counter() - started
             compared = asyncio.run(compare(server.url, answers, options))
-    result = {
-        "changes": options.changes,
-        "answers": len(answers),
-        "failed": len(failed),
-        "failures": failed[:20],
-        "seconds": round(seconds, 1),
-        **compared,
-        "options": {name: str(value) for name, value in vars(options).items()},
-        "machine": machine(),
-        "software": software_versions(),
-    }
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    result = recorded(
+        {
+            "changes": options.changes,
+            "answers": len(answers),
+            "failed": len(failed),
+            "failures": failed[:20],
+            "seconds": round(seconds, 1),
+            **compared,
+        },
+        options,
+    )
     print(json.dumps(result, indent=1))
 
 

@@ -20,14 +20,6 @@ from tests.recipes import recipe
 
 
 @pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
 def multi(tmp_path: Any) -> Iterator[MultiLoraModel]:
     model = load_tiny(tmp_path)
     adapters = [random_adapter(model, f"a{i}", rank=4, seed=i) for i in range(4)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,6 @@ from tests.engine import VOCAB, load_tiny, train
 from tests.inner.test_batched import distance, flat
 from tests.recipes import recipe
 from tests.tiny import FAMILIES
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 def recipes(count: int) -> list[Recipe]:
