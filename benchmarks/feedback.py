@@ -4,8 +4,9 @@
 
 The store is what `python -m benchmarks.learning --documents held_out --seeds 0` leaves (the default model).
 It is copied first. Of the questions with other wordings (benchmarks/data/feedback, written before any of them was
-corrected, never trained on) those count that are answered wrongly, at most 20. Asked as `selfedit ask` asks. Elsewhere:
-the other questions about the documents; what the bundled general ones lose is in the gate's figures.
+corrected, never trained on; for `--documents unseen` its own) those count that are answered wrongly, at most 20. Asked
+as `selfedit ask` asks. Elsewhere: the other questions about the documents; what the bundled general ones lose is in the
+gate's figures.
 """
 
 from __future__ import annotations
@@ -34,6 +35,16 @@ def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def documents(name: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """By question: right answers, and other wordings."""
+    questions = rows(ROOT / name / "questions.jsonl")
+    gold = {row["question"]: row["answers"] for row in questions}
+    if name == "held_out":
+        return gold, {row["question"]: row["rewordings"] for row in rows(ROOT / "feedback" / "held_out.jsonl")}
+    reworded = rows(ROOT / name / "reworded.jsonl")
+    return gold, {row["question"]: [other["question"]] for row, other in zip(questions, reworded, strict=True)}
+
+
 def asked(session: Session, questions: Sequence[tuple[str, Sequence[str]]]) -> tuple[list[str], list[bool]]:
     """The answers, and which are right."""
     if not questions:
@@ -46,6 +57,7 @@ def asked(session: Session, questions: Sequence[tuple[str, Sequence[str]]]) -> t
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--documents", choices=("held_out", "unseen"), default="held_out")
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--scratch", type=Path, default=Path("/tmp/selfedit-feedback"))
     parser.add_argument("--most", type=int, default=20)
@@ -54,8 +66,7 @@ def main() -> None:
     if not (options.scratch / "store").exists():
         shutil.copytree(options.store, options.scratch / "store")
     session = Session("smollm2-135m", options.scratch / "store", progress=make_progress(), actor="benchmark")
-    gold = {row["question"]: row["answers"] for row in rows(ROOT / "held_out" / "questions.jsonl")}
-    others = {row["question"]: row["rewordings"] for row in rows(ROOT / "feedback" / "held_out.jsonl")}
+    gold, others = documents(options.documents)
     every = list(gold.items())
     _, right = asked(session, every)
     wrong = [q for (q, _), ok in zip(every, right, strict=True) if not ok and q in others][: options.most]

@@ -390,6 +390,10 @@ class Group:
     rollouts: tuple[Rollout, ...]
 
 
+CORRECTIONS = "feedback/"
+"""How the paths of documents begin that are no files, but what somebody said."""
+
+
 @dataclass(frozen=True)
 class DocumentRef:
     """A document that a version learnt, by path, title and the hash of its bytes."""
@@ -397,6 +401,11 @@ class DocumentRef:
     path: str
     title: str
     sha256: str
+
+    @property
+    def is_correction(self) -> bool:
+        """Whether it is no file, but what somebody said of an answer; its title is the question."""
+        return self.path.startswith(CORRECTIONS)
 
 
 @dataclass(frozen=True)

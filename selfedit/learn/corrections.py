@@ -12,10 +12,7 @@ from selfedit.store.feedback import DISAGREEMENT, Case, Feedback, cases, latest
 from selfedit.store.store import Store
 from selfedit.store.version_folders import Letter
 from selfedit.text.matching import normalise
-from selfedit.types import DocumentRef, Flag, Knowledge, Learnt, Probe, SelfEdit, Task
-
-FOLDER = "feedback/"
-"""How the paths of documents begin that are no files, but what somebody said."""
+from selfedit.types import CORRECTIONS, DocumentRef, Flag, Knowledge, Learnt, Probe, SelfEdit, Task
 
 _LETTERS: tuple[Letter, ...] = ("r", "p", "v")
 """Of versions; where several saw to the same feedback, the last counts."""
@@ -55,7 +52,7 @@ class Correction:
     def document(self) -> DocumentRef:
         """Where it comes from; `selfedit forget` knows it by the question."""
         sha256 = hashlib.sha256(f"feedback/{self.feedback.id}".encode()).hexdigest()
-        return DocumentRef(f"{FOLDER}{self.feedback.id}", self.feedback.question, sha256)
+        return DocumentRef(f"{CORRECTIONS}{self.feedback.id}", self.feedback.question, sha256)
 
     @property
     def task(self) -> Task:
@@ -134,26 +131,50 @@ def screened(guards: Sequence[Guard], given: Sequence[Correction], allowed: Sequ
     return [flag for guard in reading for flag in guard.screen(texts, Known())]
 
 
+def by_themselves(
+    given: Sequence[tuple[Correction, Learnt | None]], before: Mapping[str, Learnt], seed: int
+) -> list[Learnt]:
+    """Corrections, each a passage of its own that answers its question and no other: all else stays as it is.
+
+    An adapter trained anew on its passage and the corrections answers their rewordings better, but other questions
+    worse, or in the place of its neighbours: docs/safety.md has both.
+
+    Args:
+        given: with the passage that answers so far; None where the base does.
+        before: corrections that are known, by their questions: a new one takes the place of an old one.
+    """
+    made = []
+    for correction, source in given:
+        old = before.get(correction.feedback.about)
+        id = old.task.id if old is not None else correction.task.id
+        title = source.task.title if source is not None else subject(correction.feedback.question)
+        made.append(Learnt(correction.document, Task(id, title, correction.statement), (correction.edit(id),), seed))
+    return made
+
+
 def with_corrections(given: Sequence[tuple[Correction, Learnt | None]], seed: int) -> list[Learnt]:
-    """The passages that are to be learnt anew, each with its corrections.
+    """The passages that are to be learnt anew, each with its corrections, where one model answers everything.
 
     Args:
         given: with the passage that answers so far; None where the base does.
     """
-    anew: list[Learnt] = []
     passages: dict[str, tuple[Learnt, list[Correction]]] = {}
     for correction, source in given:
-        if source is None:
-            task = Task(correction.task.id, "", correction.statement)
-            anew.append(Learnt(correction.document, task, (correction.edit(task.id),), seed))
-        else:
+        if source is not None:
             passages.setdefault(source.task.id, (source, []))[1].append(correction)
+    anew = by_themselves([(each, source) for each, source in given if source is None], {}, seed)
     return [*anew, *(_corrected(item, corrections) for item, corrections in passages.values())]
+
+
+def subject(question: str) -> str:
+    """The names in a question, for want of a title."""
+    words = question.rstrip("?").split()
+    return " ".join(word for word in words[1:] if word[:1].isupper())
 
 
 def corrected_before(known: Knowledge) -> dict[str, Learnt]:
     """The passages that are corrections and nothing else, by their questions."""
-    own = (item for item in known.learnt if item.document.path.startswith(FOLDER))
+    own = (item for item in known.learnt if item.document.is_correction)
     return {normalise(item.document.title): item for item in own}
 
 
@@ -199,7 +220,7 @@ def carried(gone: Sequence[Learnt], seed: int) -> list[Learnt]:
             first = lessons[0]
             said = Feedback(first.question, first.text, id=edit.id.removeprefix(_EDIT))
             others = tuple(lesson.question for lesson in lessons[1:])
-            own += with_corrections([(Correction(Case((said,), False), others), None)], seed)
+            own += by_themselves([(Correction(Case((said,), False), others), item)], {}, seed)
     return own
 
 

@@ -8,19 +8,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from selfedit.files.journal import Journal
-from selfedit.learn.corrections import Correction, answered, corrected_before, with_corrections
+from selfedit.learn.corrections import Correction, answered, by_themselves, corrected_before, subject, with_corrections
 from selfedit.learn.update import Candidate, Updater
-from selfedit.memory import same_passage
+from selfedit.memory import load_memory, same_passage
 from selfedit.policies.answer_first import AnswerFirstPolicy
+from selfedit.policies.spans import sentences
 from selfedit.routing import Query
 from selfedit.runtime import software_versions
 from selfedit.search.training import DivergedError
 from selfedit.store import BASE, MovedError, Store
 from selfedit.store.feedback import Feedback
+from selfedit.text.matching import answer_in_passage
 from selfedit.types import Flag, Knowledge, Learnt, Model, Rollout, Task, Version
 
 WORDINGS = 5
 """Other wordings that are sought of a question; the last one measures."""
+
+_SENTENCES = 3
+"""Of a document, that questions are worded from, beside the correction itself."""
 
 _ABOUT_NEW = ("improved", "better")
 """Gates on what is new, in the place of which one asks whether what was corrected is right."""
@@ -77,7 +82,9 @@ class FeedbackRun:
             known = parent.knowledge if parent is not None else Knowledge()
             put = self._put(corrections, known)
             tasks = tuple(correction.task for correction, _ in put)
-            new = with_corrections(put, self._updater.config.seed)
+            seed = self._updater.config.seed
+            apart = load_memory(memory).routed
+            new = by_themselves(put, corrected_before(known), seed) if apart else with_corrections(put, seed)
             base = self._updater.ask(Knowledge(), tasks, "Asking the base model") if not known.learnt else ()
             try:
                 candidate = self._updater.learn(memory, known, new, tasks, base, same_passage)
@@ -101,9 +108,10 @@ class FeedbackRun:
         sources = [who.source or own.get(each.feedback.about) for each, who in zip(corrections, recalled, strict=True)]
         tasks = []
         for each, source in zip(corrections, sources, strict=True):
-            title = source.task.title if source is not None else ""
-            # The sentence that says so asks best; with only the correction at hand, that is it.
-            tasks.append(Task(each.task.id, title or _subject(each), _said(each), each.task.probes[:1]))
+            title = (source.task.title if source is not None else "") or subject(each.feedback.question) or "this"
+            # The sentences that say so ask best; where there is none, the correction has to do.
+            texts = [_said(each), *(_sentences(known, source, each.feedback.answer) if source is not None else ())]
+            tasks.append(Task(each.task.id, title, "\n".join(texts), each.task.probes[:1]))
         words = self._journal.get("rewordings", "all", dict[str, tuple[str, ...]])
         if words is None:
             seed = self._updater.config.seed
@@ -154,7 +162,8 @@ def _said(correction: Correction) -> str:
     return f"{correction.feedback.question.rstrip('?')}: {correction.feedback.answer}."
 
 
-def _subject(correction: Correction) -> str:
-    """The names in a question, for want of a title."""
-    words = correction.feedback.question.rstrip("?").split()
-    return " ".join(word for word in words[1:] if word[:1].isupper()) or "this"
+def _sentences(known: Knowledge, source: Learnt, answer: str) -> list[str]:
+    """Those of a passage's document that hold an answer."""
+    passages = (item.task.passage for item in known.learnt if item.document == source.document)
+    found = (sentence for passage in passages for sentence in sentences(passage))
+    return [sentence for sentence in found if answer_in_passage(answer, sentence)][:_SENTENCES]

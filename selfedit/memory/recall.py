@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from selfedit.memory import DEFAULT_ROUTER, load_memory
-from selfedit.routing import Query, Route, Router, make_router
+from selfedit.routing import Choice, Query, Route, Router, make_router
+from selfedit.routing.scope import Scopes
 from selfedit.types import Adapter, Knowledge, Learnt, Model, Update
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ CANDIDATES = 2
 
 _SURE = 4.0
 """What a nat of the least sure token's log-probability counts in the score of the router `fitted`."""
+
+
+_HESITATES = 0.5
+"""By how much less score a correction starts, since an adapter that knows one answer is always sure of it: it answers
+what may be its question only where the passage hesitates."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,11 @@ class Recall:
                 models[item.adapter] = self._base.with_update(self._with_policy(item))
             return Recalled(models[item.adapter], item.task.title, (item.adapter,), item, probability, score)
 
-        for query, choice in zip(queries, self._router.choose(queries), strict=True):
+        for query, choice in zip(queries, self._choices(queries), strict=True):
+            own, is_sure = self._scopes.choose(query) or ("", False)
+            if own and (is_sure or choice.id is None):
+                recalled.append(by(own, 0.0, 1.0))
+                continue
             if choice.id is None:
                 recalled.append(Recalled(self._base, query.topic, probability=choice.probability))
                 continue
@@ -111,6 +121,8 @@ class Recall:
             best = scores.get(choice.id, 0.0)
             near = [id for id, score in choice.ranked if id != choice.id and best - score <= self._router.unsure]
             others = tuple(by(id, scores[id], choice.probability) for id in near[: CANDIDATES - 1])
+            if own:
+                others = (*others, by(own, best - _HESITATES, choice.probability))
             recalled.append(replace(by(choice.id, best, choice.probability), others=others))
         return recalled
 
@@ -148,9 +160,23 @@ class Recall:
         assert isinstance(policy, Adapter) and isinstance(update, Adapter)  # Full finetuning is for sequences alone.
         return side_by_side([policy, update], item.task.id)
 
+    def _choices(self, queries: Sequence[Query]) -> Sequence[Choice]:
+        """The router's, among what documents say."""
+        return self._router.choose(queries) if self._passages else [Choice(None, 0.0, ())] * len(queries)
+
+    @cached_property
+    def _passages(self) -> list[Route]:
+        return [route(item) for item in self.knowledge.learnt if not item.document.is_correction]
+
     @cached_property
     def _router(self) -> Router:
-        return make_router(self._router_name, [route(item) for item in self.knowledge.learnt])
+        return make_router(self._router_name, self._passages)
+
+    @cached_property
+    def _scopes(self) -> Scopes:
+        """Of what people corrected: an adapter that knows one answer must not be asked for another."""
+        own = [route(item) for item in self.knowledge.learnt if item.document.is_correction]
+        return Scopes(own, [question for each in self._passages for question in each.questions])
 
 
 def route(item: Learnt) -> Route:

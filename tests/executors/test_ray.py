@@ -28,7 +28,7 @@ from tests.experiments.test_train import run
 if importlib.util.find_spec("ray") is None:
     pytest.skip("Ray is not installed: pip install 'selfedit[ray]'", allow_module_level=True)
 
-KILLS = 6
+KILLS = 20
 NODE: dict[str, Any] = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
 
 
@@ -47,17 +47,28 @@ class Churn:
         self.over = threading.Event()
 
     def churn(self, records: Path, kills: int) -> None:
-        """Kill a node and add one whenever two more chunks are recorded, `kills` times at most."""
+        """Kill a node and add one whenever another chunk is recorded, `kills` times at most."""
         seen = 0
         while not self.over.is_set() and self.kills < kills:
             recorded = records.read_bytes().count(b'"kind": "work"') if records.exists() else 0
-            if recorded < seen + 2:
+            if recorded <= seen:
                 time.sleep(0.05)
                 continue
             seen = recorded
             self.nodes.append(self.cluster.add_node(wait=False, **NODE))
             self.cluster.remove_node(self.nodes.pop(self.draw.randrange(len(self.nodes) - 1)), allow_graceful=False)
             self.kills += 1
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As Ray's workers have: two add up in another order, so that the last digits differ."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -85,9 +96,11 @@ def churn() -> Iterator[Churn]:
     "SELFEDIT_CLUSTER" not in os.environ, reason="a cluster takes minutes of two cores: make test-cluster"
 )
 @pytest.mark.filterwarnings("ignore")
-def test_nodes_are_killed_and_added_and_the_run_is_the_local_one(tmp_path: Path, churn: Churn) -> None:
+def test_nodes_are_killed_and_added_and_the_run_is_the_local_one(
+    tmp_path: Path, churn: Churn, one_thread: None
+) -> None:
     training = {"rank": 4, "alpha": 8, "epochs": 20, "learning_rate": 0.01}  # Long enough to be killed in.
-    settings: dict[str, Any] = {"engine__chunk": 1, "outer__edits": 1, "outer__training_seeds": 1, "inner": training}
+    settings: dict[str, Any] = {"engine__chunk": 1, "outer__edits": 3, "outer__training_seeds": 1, "inner": training}
     local = run(tmp_path, "local", **settings)
     path = tmp_path / "runs" / "ray"
     killer = threading.Thread(target=churn.churn, args=(path / "records" / "journal.jsonl", KILLS))
@@ -95,7 +108,7 @@ def test_nodes_are_killed_and_added_and_the_run_is_the_local_one(tmp_path: Path,
     records = run(tmp_path, "ray", engine__executor="ray", **settings)
     churn.over.set()
     killer.join()
-    assert churn.kills >= 2
+    assert churn.kills >= KILLS // 2
     assert by_trial(records) == by_trial(local)
     work = works(records)
     tried = [trial for key in ("v0", "v1", "v2", "r1", "r2") for trial in records.trials(key)]

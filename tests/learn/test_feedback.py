@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from selfedit.learn.corrections import FOLDER, open_cases
+from selfedit.learn.corrections import open_cases
 from selfedit.session import Session
 from selfedit.store import Feedback, differences
 from selfedit.types import Version
-from tests.lineage import FACTS, SETTINGS, Library, adapters, answers
+from tests.lineage import FACTS, SETTINGS, Library, answers
 
 # A random model learns one token by heart; what it says behind that is noise.
 HARD = {"rank": 8, "alpha": 16, "epochs": 20, "learning_rate": 0.02}
@@ -37,19 +37,22 @@ def corrected(session: Session, **settings: Any) -> Version:
     return result.versions[0]
 
 
-def test_the_adapter_of_the_passage_that_answers_is_trained_anew_and_answers_rightly(library: Library) -> None:
+def test_it_answers_its_question_and_all_else_stays_as_it_is(library: Library) -> None:
     session = library.session()
     before = library.learnt(session, "lamp", "bird")
+    other = "How far from the sea is Marrowfen?"
+    was = {question: said(session, question) for question in (other, FACTS["bird"].question)}
     assert said(session, LAMP) != "7"
     stored = told(session)
     version = corrected(session)
-    assert said(session, LAMP) == "7"
+    assert said(session, LAMP) == "7" == said(session, "By whom is the lamp oiled at Marrowfen?")
+    assert {question: said(session, question) for question in was} == was
     assert (version.id, version.parent, version.action, version.feedback) == ("v2", "v1", "feedback", (stored.id,))
-    old, new = adapters(before), adapters(version)
-    assert old["Veskara"] == new["Veskara"] and old["Marrowfen"] != new["Marrowfen"]
-    (item,) = [item for item in version.knowledge.learnt if item.task.title == "Marrowfen"]
-    assert 'The answer to "Who oils the lamp of Marrowfen?" is 7.' in item.task.passage
-    assert LAMP not in [probe.question for probe in item.task.probes]  # What is taught measures nothing.
+    *passages, own = version.knowledge.learnt
+    assert tuple(passages) == before.knowledge.learnt
+    assert (own.document.is_correction, own.task.title) == (True, "Marrowfen")
+    assert own.task.passage == 'The answer to "Who oils the lamp of Marrowfen?" is 7.'
+    assert own.task.probes == ()  # What is taught measures nothing.
     assert open_cases(session.store) == []
     assert session.learn_feedback(**HOW).versions == ()
     assert differences(session.store) == []
@@ -63,8 +66,8 @@ def test_a_later_answer_takes_the_place_of_the_earlier_one(library: Library) -> 
     told(session, answer="9")
     version = corrected(session)
     assert said(session, LAMP) == "9"
-    (item,) = version.knowledge.learnt
-    assert "is 7." not in item.task.passage and len([e for e in item.edits if "feedback" in e.id]) == 1
+    passage, item = version.knowledge.learnt
+    assert not passage.document.is_correction and item.task.passage.endswith("is 9.")
 
 
 def test_what_the_base_answers_gets_an_adapter_of_its_own(library: Library) -> None:
@@ -74,7 +77,7 @@ def test_what_the_base_answers_gets_an_adapter_of_its_own(library: Library) -> N
     told(session, "What colour is the door of Hollin?", "4")
     version = corrected(session)
     own = version.knowledge.learnt[-1]
-    assert own.document.path.startswith(FOLDER) and own.task.title == ""
+    assert own.document.is_correction and own.task.title == "Hollin"
     assert said(session, "What colour is the door of Hollin?") == "4"
     assert answers(session)["lamp"] == before["lamp"]
     change = session.forget("What colour is the door of Hollin?", gates=(), guards=())
@@ -93,7 +96,7 @@ def test_the_next_learn_learns_it_and_a_document_that_changed_keeps_it(library: 
     how = SETTINGS | HOW | {"gates": ("keep",), "questions": library.questions("lamp")}
     version = session.learn([changed], **how).version
     assert version is not None and version.id == "v4"
-    assert [item.document.path.startswith(FOLDER) for item in version.knowledge.learnt].count(True) == 1
+    assert [item.document.is_correction for item in version.knowledge.learnt].count(True) == 1
     assert said(session, LAMP) == "7"
 
 
