@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from selfedit.cli import options, output
-from selfedit.cli.learn import (
+from selfedit.cli.learn_options import (
     EditFormat,
     Edits,
     EditsFrom,

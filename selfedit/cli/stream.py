@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from selfedit.cli import learn, options, output
+from selfedit.cli import learn_options, options, output
 from selfedit.cli.guard import AllowFlagged, Guards, Languages, guard_settings
 from selfedit.progress import make_progress
 from selfedit.session import Session
@@ -25,7 +25,9 @@ _SHOWN = 40
 
 ForgetDeleted = Annotated[
     bool,
-    typer.Option("--forget-deleted", help="Forget a document whose file is gone.", rich_help_panel=learn.STREAM),
+    typer.Option(
+        "--forget-deleted", help="Forget a document whose file is gone.", rich_help_panel=learn_options.STREAM
+    ),
 ]
 
 
@@ -42,23 +44,23 @@ def register(app: typer.Typer) -> None:
 
 def _watch(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Its documents are learnt.", show_default=False)],
-    settle: learn.Settle = 5.0,
-    at_once: learn.AtOnce = 16,
+    settle: learn_options.Settle = 5.0,
+    at_once: learn_options.AtOnce = 16,
     forget_deleted: ForgetDeleted = False,
-    edits: learn.Edits = None,
-    format: learn.EditFormat = None,
-    policy: learn.Policy = None,
-    questions_per_passage: learn.QuestionsPerPassage = None,
-    passage_tokens: learn.PassageTokens = None,
-    max_edit_tokens: learn.MaxEditTokens = None,
-    keep_untested: learn.KeepUntested = False,
-    grader: learn.Grader = None,
-    memory: learn.Memory = None,
-    keep: learn.Keep = None,
-    epochs: learn.Epochs = None,
-    learning_rate: learn.LearningRate = None,
-    rank: learn.Rank = None,
-    batch_size: learn.BatchSize = None,
+    edits: learn_options.Edits = None,
+    format: learn_options.EditFormat = None,
+    policy: learn_options.Policy = None,
+    questions_per_passage: learn_options.QuestionsPerPassage = None,
+    passage_tokens: learn_options.PassageTokens = None,
+    max_edit_tokens: learn_options.MaxEditTokens = None,
+    keep_untested: learn_options.KeepUntested = False,
+    grader: learn_options.Grader = None,
+    memory: learn_options.Memory = None,
+    keep: learn_options.Keep = None,
+    epochs: learn_options.Epochs = None,
+    learning_rate: learn_options.LearningRate = None,
+    rank: learn_options.Rank = None,
+    batch_size: learn_options.BatchSize = None,
     guard: Guards = None,
     allow_flagged: AllowFlagged = None,
     language: Languages = None,
@@ -96,7 +98,7 @@ def _watch(
     }
     training = {"epochs": epochs, "learning_rate": learning_rate, "rank": rank, "batch_size": batch_size}
     session = Session(model, store, device, make_progress(quiet))
-    settings = learn.settings_of(writing, training, session.memory)
+    settings = learn_options.settings_of(writing, training, session.memory)
     watch(session, folder, given, settings, teller(json), status_line(json or quiet))
 
 

@@ -10,8 +10,8 @@ from selfedit.memory.base import Memory
 from selfedit.types import Example, Hyperparameters, Knowledge, Learnt, Recipe
 
 _STEPS = 20
-"""Optimizer steps on a correction at least. A question and its answer are one step an epoch, and after six of them two of
-twenty on benchmarks/data/unseen were still answered wrongly."""
+"""Optimizer steps on a correction at least. A question and its answer are one step an epoch, and after six of them two
+of twenty on benchmarks/data/unseen were still answered wrongly."""
 
 
 class RoutedMemory(Memory):

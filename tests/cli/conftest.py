@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from selfedit.cli import learn
+from selfedit.cli import learn, learn_options
 from selfedit.store import Store
 from tests.cli.run import Cli, Processes, processes
 from tests.store.make import make_adapter, make_version
@@ -74,12 +74,13 @@ def edits(tmp_path: Path) -> Path:
 @pytest.fixture
 def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gates that a random model can pass: likelier answers are enough. The command line has no option for them."""
-    settings_of = learn.settings_of
+    settings_of = learn_options.settings_of
 
     def lenient_settings(writing: dict[str, Any], training: dict[str, Any], memory: str) -> dict[str, Any]:
         return settings_of(writing, training, memory) | {"gates": ("better",)}
 
-    monkeypatch.setattr(learn, "settings_of", lenient_settings)
+    for module in (learn, learn_options):  # Where `learn` and `watch` find it.
+        monkeypatch.setattr(module, "settings_of", lenient_settings)
 
 
 @pytest.fixture(scope="session")

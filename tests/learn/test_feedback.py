@@ -112,6 +112,15 @@ def test_what_it_would_forget_is_held_by_the_gate_keep(library: Library) -> None
     assert result.reason.startswith("the update forgets what is to stay right: 1 answers")
 
 
+def test_a_correction_is_trained_on_often_enough_however_short_it_is(library: Library) -> None:
+    session = library.session()
+    before = library.learnt(session, "lamp")
+    told(session)
+    version = corrected(session, final_training=HARD | {"epochs": 2}, gates=())
+    steps = [len(session.store.adapters.load(item.adapter).losses) for item in version.knowledge.learnt]
+    assert len(before.knowledge.learnt) == 1 and steps[1] >= 20
+
+
 def test_people_who_disagree_wait_for_approval_and_the_others_do_not(library: Library) -> None:
     session = library.session()
     library.learnt(session, "lamp", "bird")
