@@ -63,6 +63,15 @@ def _serve(
     learning_pause: Annotated[
         float, typer.Option("--learning-pause", metavar="SECONDS", help="Answers stand still for so long at most.")
     ] = _DEFAULT.learning.slice_s,
+    learning_device: Annotated[
+        str | None,
+        typer.Option(
+            "--learning-device",
+            metavar="DEVICE",
+            help="Learn on another device than answers, as cuda:1, over a copy of the base.",
+            show_default=False,
+        ),
+    ] = None,
     json: options.Json = False,
     store: options.StoreDir = options.STORE,
     model: options.Model = None,
@@ -89,7 +98,7 @@ def _serve(
             output.say(f"The page is at {url}")
         sys.stdout.flush()
 
-    learning = Learning(learning_share, learning_pause, _settings(learn_settings))
+    learning = Learning(learning_share, learning_pause, _settings(learn_settings), learning_device)
     settings = ServeSettings(host, port, key_file, read_only, watch=watch, learning=learning, runs=runs)
     serve(session, settings, ready)
 

@@ -73,7 +73,7 @@ class Service:
         # A tokenizer of its own: one may not be used by two threads at once.
         own: PreTrainedTokenizerBase = copy.deepcopy(base.tokenizer)
         batch = ContinuousBatch(base.model, own, stop_ids, self._limits.rows, base=base.ref)
-        self.scheduler = Scheduler(batch, None if learning is None else learning.turns)
+        self.scheduler = Scheduler(batch, None if learning is None else learning.shared)
         self.jobs = learning.jobs if learning is not None else Jobs(session.store_path, 0)
         if learning is None:
             self.jobs.read()

@@ -47,11 +47,13 @@ class Learning:
         share: of the time that learning has while answers are live, between 0 and 1.
         slice_s: seconds for which answers stand still for it at most, besides one layer of the model.
         settings: of `Session.learn`.
+        device: where it learns, if not on the weights of the model that answers: then nobody waits for the other.
     """
 
     share: float = 0.5
     slice_s: float = 0.1
     settings: Mapping[str, Any] = field(default_factory=dict)
+    device: str | None = None
 
 
 @dataclass(frozen=True)

@@ -176,7 +176,7 @@ def _loading(version: Version, merged: bool) -> str:
 _FOLDERS = {
     False: "`THIS_FOLDER` is the folder of this file",
     True: "`THIS_FOLDER` is one of the folders under `adapters`; `routes.json` says which passage each answers for, "
-    "and a question about none of them is the base's",
+    "and a question about none of them is the base's; a `correction` answers its own questions and no others",
 }
 
 

@@ -130,6 +130,7 @@ def answered_for(item: Learnt) -> dict[str, Any]:
         "document": item.document.title,
         "passage": item.task.passage,
         "questions": route(item).questions,
+        "correction": item.document.is_correction,
     }
 
 

@@ -86,6 +86,8 @@ def test_answers_stay_as_they_are_while_something_is_learnt(server: Running, htt
 
 
 def test_versions_are_used_and_rolled_back(server: Running, http: httpx.Client) -> None:
+    for name in ("kite", "lamp"):  # Whatever other tests have uploaded.
+        ended(http, upload(http, name).json()["id"])
     ids = [each["id"] for each in http.get("/v1/versions").json()["data"]]
     assert len(ids) >= 2
     assert http.post(f"/v1/versions/{ids[0]}/use").json() == {
@@ -113,6 +115,18 @@ def test_feedback_is_stored_and_learnt(server: Running, http: httpx.Client) -> N
     done = ended(http, learning["job"]["id"])
     assert done["state"] in ("learned", "rejected"), done  # A random model may not get it right.
     assert done["state"] == "learned" or done["reason"], done
+
+
+def test_on_a_device_of_its_own_it_learns_over_a_copy_of_the_base(tmp_path: Path, model: Path) -> None:
+    session = new_library(tmp_path, model).session()
+    elsewhere = Learning(settings=SETTINGS, device="cpu")
+    with running(session, learning=elsewhere) as server, httpx.Client(base_url=server.url, timeout=120) as http:
+        done = ended(http, upload(http, "lamp").json()["id"])
+        assert done["state"] == "learned", done
+        question = {"model": "selfedit", "messages": [{"role": "user", "content": FACTS["lamp"].question}]}
+        assert http.post("/v1/chat/completions", json=question).json()["selfedit"]["version"] == "v1"
+        pauses = http.get("/metrics").text
+    assert "selfedit_learning_pause_seconds_count 0.0" in pauses  # No answer waited for it.
 
 
 def test_approval(tmp_path: Path, model: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
+from selfedit.models.load import BaseModel
 from selfedit.serve.learning.jobs import Jobs
 from selfedit.serve.learning.runner import Runner
 from selfedit.serve.learning.turns import SharedTurns
@@ -24,18 +26,25 @@ class Learning:
     Args:
         metrics: of pauses and of jobs.
 
+    Attributes:
+        shared: the turns that answers have to take, too; None where they have a device of their own.
+
     Raises:
         UserError: another server learns into the same store, or the folder cannot be watched.
     """
 
     def __init__(self, session: Session, settings: ServeSettings, metrics: Metrics) -> None:
         chosen, self._switch_s = settings.learning, sys.getswitchinterval()
-        self.turns = SharedTurns(chosen.share, chosen.slice_s, metrics.pauses.observe)
-        base = session.base.twin(self.turns)
-        self.turns.attach(base.model)
-        self.jobs = Jobs(session.store_path, settings.limits.jobs, self.turns.stop)
+        turns = SharedTurns(chosen.share, chosen.slice_s, metrics.pauses.observe)
+        self.shared: SharedTurns | None = turns if chosen.device is None else None
+        if self.shared is not None:
+            base = session.base.twin(turns)
+            turns.attach(base.model)
+        else:
+            base = _elsewhere(session, chosen.device, turns)
+        self.jobs = Jobs(session.store_path, settings.limits.jobs, turns.stop)
         self.jobs.open()
-        self._runner = Runner(base, self.turns, session.store_path, self.jobs, chosen.settings, metrics)
+        self._runner = Runner(base, turns, session.store_path, self.jobs, chosen.settings, metrics)
         watching = Session(None, session.store_path, base=base)
         self._watcher = (
             Watcher(settings.watch, watching, self.jobs, chosen.settings, StreamOptions())
@@ -57,3 +66,11 @@ class Learning:
         self._runner.stop()
         self.jobs.close()
         sys.setswitchinterval(self._switch_s)
+
+
+def _elsewhere(session: Session, device: str | None, turns: SharedTurns) -> BaseModel:
+    """The base once more, on another device."""
+    from selfedit.models.load import load
+
+    base = load(session.model_name, device=device, progress=session.progress)
+    return replace(base, turns=turns)
