@@ -25,9 +25,9 @@ test: $(VENV)/.installed
 test-slow: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
-# Ray's nodes are processes of their own, each with its agents: minutes of two cores.
+# Ray's nodes, which are killed all the time, by themselves.
 test-cluster: $(VENV)/.installed
-	SELFEDIT_CLUSTER=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/executors/test_ray.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/executors/test_ray.py
 
 test-all: $(VENV)/.installed
 	$(PYTEST)

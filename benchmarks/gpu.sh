@@ -18,7 +18,7 @@ for part in $parts; do
         python -m benchmarks.inner_loop --shape qwen2.5-7b --device cuda --targets "$targets" --n 64 --budget 16384 \
           --answer-tokens 64 --sweep 1,8,32,64,128 --whole 750 --out "$results/inner_loop-gpu-$targets.json"
       done
-      python -m benchmarks.fewshot_edits --device cuda --most-tokens 0 --peft-edits 8 \
+      python -m benchmarks.fewshot_edits --device cuda --max-tokens 0 --peft-edits 8 \
         --out "$results/fewshot_edits-gpu.json"
       ;;
     squad)

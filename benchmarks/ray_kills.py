@@ -95,9 +95,9 @@ def campaign(folder: Path, executor: str, chunk: int, kills: int, driver_kills: 
     replace_node: Callable[[], None] | None = None
     cluster: Any = None
     if executor == "ray":
-        from ray.cluster_utils import Cluster
-
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 2}
+        from ray.cluster_utils import Cluster  # It looks for tokens once, when it is imported.
+
         cluster = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0, "num_gpus": 0})
         nodes = [cluster.add_node(**NODE) for _ in range(3)]
         os.environ["RAY_ADDRESS"] = cluster.address

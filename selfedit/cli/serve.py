@@ -53,7 +53,7 @@ def _serve(
         typer.Option(
             "--learn-settings",
             metavar="FILE",
-            help="YAML of how documents are learnt, as 'epochs' of 'learn'; by default as 'learn' does.",
+            help="YAML of how documents are learnt, as 'edits: 4'; by default as 'learn' does.",
             show_default=False,
         ),
     ] = None,

@@ -1,4 +1,4 @@
-"""An update out of what people said of answers: what was corrected is right after it, however it is asked for."""
+"""An update out of what people said of answers: what was corrected is right after it."""
 
 from __future__ import annotations
 

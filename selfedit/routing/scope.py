@@ -1,4 +1,4 @@
-"""Which question a correction answers: its own, however it is worded, and no other about the same things."""
+"""Which question a correction answers: its own, in much the same words, and no other about the same things."""
 
 from __future__ import annotations
 

@@ -92,9 +92,6 @@ def churn() -> Iterator[Churn]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    "SELFEDIT_CLUSTER" not in os.environ, reason="a cluster takes minutes of two cores: make test-cluster"
-)
 @pytest.mark.filterwarnings("ignore")
 def test_nodes_are_killed_and_added_and_the_run_is_the_local_one(
     tmp_path: Path, churn: Churn, one_thread: None
