@@ -149,7 +149,7 @@ def simulate(
 
     def hand_out(now: float) -> None:
         while idle:
-            key = scheduler.next(str(idle[-1]), now, workers - 1)
+            key = scheduler.next(str(idle[-1]), now)
             if key is None:
                 return
             worker = idle.pop()

@@ -44,6 +44,9 @@ _HOW = ("sentences", "seed", "edit_training", "final_training", "router", "repla
 
 _ASKED_SO = ("max_answer_tokens", "policy", "languages")
 
+_WHATEVER_MEMORY = ("sentences", "seed", "router", "margins", "grader", "reward", *_ASKED_SO)
+"""The same, but how it was trained, which each memory does in its own way."""
+
 _LOADED = 64
 """Adapters of a routed version that stay in memory: of the default model some 10 MB each."""
 
@@ -356,7 +359,7 @@ class Session:
 
         store = self.store
         active = store.get() if store.active is not None else None
-        before = {} if active is None else {k: v for k, v in active.settings.items() if k in (*_HOW, *_ASKED_SO)}
+        before = {} if active is None else _kept(active, (*_HOW, *_ASKED_SO))
         config = learn_config(**(before | settings))
         keep = read_keep(config.keep)
         check_policy(config.policy)
@@ -409,7 +412,7 @@ class Session:
 
         active = self.store.get()
         matching(active.knowledge, document)
-        config = learn_config(**({k: v for k, v in active.settings.items() if k in _HOW} | settings))
+        config = learn_config(**(_kept(active, (*_HOW, *_ASKED_SO)) | settings))
         with self._updating(config, f"forget {document}") as updater:
             return forget(self.store, updater, config, document)
 
@@ -418,8 +421,9 @@ class Session:
         from selfedit.learn.change import check_consolidates, consolidate
         from selfedit.learn.prepare import read_keep
 
-        config = learn_config(memory=memory, **settings)
-        check_consolidates(self.store.get(), memory)
+        active = self.store.get()
+        config = learn_config(**(_kept(active, _WHATEVER_MEMORY) | {"memory": memory} | settings))
+        check_consolidates(active, memory)
         read_keep(config.keep)
         with self._updating(config, "consolidate") as updater:
             return consolidate(self.store, updater, config, memory)
@@ -507,3 +511,8 @@ class Session:
         from selfedit.generate import make_generator
 
         return make_generator("batched", self.base)
+
+
+def _kept(version: Version, names: Sequence[str]) -> dict[str, Any]:
+    """Settings of a version that hold for what is made of it, too."""
+    return {name: value for name, value in version.settings.items() if name in names}

@@ -5,6 +5,7 @@ Task -> SelfEdit -> Recipe -> Adapter -> Evaluation -> Trial -> Rollout -> Group
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
@@ -404,8 +405,11 @@ class DocumentRef:
 
     @property
     def is_correction(self) -> bool:
-        """Whether it is no file, but what somebody said of an answer; its title is the question."""
-        return self.path.startswith(CORRECTIONS)
+        """Whether it is no file, but what somebody said of an answer; its title is the question.
+
+        A file in a folder of that name has the hash of its bytes, and not of its path.
+        """
+        return self.path.startswith(CORRECTIONS) and self.sha256 == hashlib.sha256(self.path.encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rapidfuzz import fuzz
 
 from selfedit.audit.entry import Entry
-from selfedit.types import DocumentRef, Knowledge, Learnt
+from selfedit.types import CORRECTIONS, DocumentRef, Knowledge, Learnt
 
 _ALIKE = 85
 """Of 100: how much of an answer has to be in a text that may be where it came from."""
@@ -60,6 +60,8 @@ def _holds(text: str, answer: str) -> float:
 def _traced(item: Learnt, edits: tuple[str, ...], entries: Sequence[Entry]) -> Trace:
     made = [entry for entry in entries if entry.subject == item.version]
     subjects = {item.version, *(str(entry.details["was"]) for entry in made if "was" in entry.details)}
+    if item.document.is_correction:  # Who said it.
+        subjects.add(item.document.path.removeprefix(CORRECTIONS))
     about = [
         entry
         for entry in entries

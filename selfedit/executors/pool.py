@@ -154,7 +154,7 @@ class PoolExecutor(Executor):
         """Give every idle worker something to do, as long as there is something."""
         now = time.monotonic()
         for worker in [worker for worker in self._hosts if worker not in self._busy]:
-            name = hands.scheduler.next(worker, now, len(self._hosts) - 1)
+            name = hands.scheduler.next(worker, now, self._hosts.keys() - {worker})
             if name is not None:
                 message, self._busy[worker] = hands.message(name)
                 self._fleet.send(worker, name, message, hands.model_key, hands.model)

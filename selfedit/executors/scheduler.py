@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 ATTEMPTS = 3
@@ -48,13 +48,14 @@ class Scheduler:
         """How often a chunk was begun."""
         return self._begun[key]
 
-    def next(self, worker: str, now: float, others: int) -> str | None:
+    def next(self, worker: str, now: float, others: Collection[str] = ()) -> str | None:
         """A chunk for an idle worker: the longest that waits, or one that lags elsewhere; None if there is none for it.
 
-        What failed on this worker goes to another one, where there are `others`.
+        What failed on this worker goes to one of the `others`, if there is any on which it has not failed.
         """
         for place, key in enumerate(self._waiting):
-            if others and worker in self._failed_on.get(key, ()):
+            failed_on = self._failed_on.get(key, ())
+            if worker in failed_on and any(other not in failed_on for other in others):
                 continue
             del self._waiting[place]
             return self._begin(key, worker, now)

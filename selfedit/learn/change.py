@@ -54,7 +54,7 @@ def forget(store: Store, updater: Updater, config: LearnConfig, document: str) -
     while True:
         parent = store.get()
         known = parent.knowledge
-        gone = matching(known, document)
+        gone = _with_corrections(matching(known, document), known)
         memory = updater.memory(known.memory or "joint")
         left = memory.without(known, gone)
         if parent.scale < 1 and not memory.routed and left.learnt:
@@ -67,6 +67,15 @@ def forget(store: Store, updater: Updater, config: LearnConfig, document: str) -
             return Change(store.commit(version, on=parent.id))
         except MovedError:
             continue
+
+
+def _with_corrections(gone: Sequence[Learnt], known: Knowledge) -> list[Learnt]:
+    """With the corrections of answers by passages that go: their questions were worded from what those say."""
+    left = {item.task.title for item in known.learnt if item not in gone and not item.document.is_correction}
+    titles = {item.task.title for item in gone if not item.document.is_correction} - left - {""}
+    return [
+        item for item in known.learnt if item in gone or (item.document.is_correction and item.task.title in titles)
+    ]
 
 
 def consolidate(store: Store, updater: Updater, config: LearnConfig, memory: str) -> Change:

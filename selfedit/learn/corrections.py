@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from selfedit.guard import Guard, Known, Text
@@ -51,8 +51,8 @@ class Correction:
     @property
     def document(self) -> DocumentRef:
         """Where it comes from; `selfedit forget` knows it by the question."""
-        sha256 = hashlib.sha256(f"feedback/{self.feedback.id}".encode()).hexdigest()
-        return DocumentRef(f"{CORRECTIONS}{self.feedback.id}", self.feedback.question, sha256)
+        path = f"{CORRECTIONS}{self.feedback.id}"
+        return DocumentRef(path, self.feedback.question, hashlib.sha256(path.encode()).hexdigest())
 
     @property
     def task(self) -> Task:
@@ -86,19 +86,18 @@ def open_cases(store: Store, *, again: bool = False) -> list[Case]:
     """What people said and no update has seen to, a case a question.
 
     Args:
-        again: also what an update saw to that is not in force: it was rejected, rolled back, or waits.
+        again: also what an update saw to that is not in force: it was rejected, rolled back or forgotten, or waits.
     """
     said = store.feedback.all()
     if not said:
         return []
-    letters = ("v",) if again else ("v", "p", "r")
-    heads = [head for letter in letters for head in store.heads(letter)]  # type: ignore[arg-type]
     if again:
-        by_id, at, path = {head.id: head for head in heads}, store.active, []
-        while at is not None and at in by_id:
-            path.append(by_id[at])
-            at = by_id[at].parent
-        heads = path
+        learnt = store.get().knowledge.learnt if store.active is not None else ()
+        known = {edit.id.removeprefix(_EDIT) for item in learnt for edit in item.edits if edit.id.startswith(_EDIT)}
+        return [case for case in cases(said, set()) if case.newest.id not in known]
+    # One whose process was killed before it took effect is made again, and found.
+    unfinished = {id for id in store.ids()[-1:] if not store.is_logged(id)}
+    heads = [head for letter in _LETTERS for head in store.heads(letter) if head.id not in unfinished]
     seen = {id for head in heads for id in head.feedback}
     return [case for case in cases(said, seen) if case.open]
 
@@ -172,6 +171,18 @@ def subject(question: str) -> str:
     return " ".join(word for word in words[1:] if word[:1].isupper())
 
 
+def without_corrected(learnt: Sequence[Learnt]) -> tuple[Learnt, ...]:
+    """Passages without what they teach of questions that somebody corrected: one model cannot answer both ways."""
+    about = {
+        normalise(lesson.question)
+        for item in learnt
+        if item.document.is_correction
+        for edit in item.edits
+        for lesson in parse_pairs(edit.text)
+    }
+    return tuple(item if item.document.is_correction else _without(item, about, set()) for item in learnt)
+
+
 def corrected_before(known: Knowledge) -> dict[str, Learnt]:
     """The passages that are corrections and nothing else, by their questions."""
     own = (item for item in known.learnt if item.document.is_correction)
@@ -182,6 +193,14 @@ def _corrected(item: Learnt, corrections: Sequence[Correction]) -> Learnt:
     """A passage with corrections: what else it taught about the same questions goes, and what was called wrong."""
     wrong = {normalise(each.feedback.said) for each in corrections if each.feedback.said}
     about = {normalise(q) for each in corrections for q in (each.feedback.question, *each.rewordings, *each.held_out)}
+    left = _without(item, about, wrong)
+    edits = (*left.edits, *(correction.edit(item.task.id) for correction in corrections))
+    passage = "\n".join([*left.task.passage.split("\n"), *(correction.statement for correction in corrections)])
+    return replace(left, task=replace(left.task, context=passage), edits=edits, version="")
+
+
+def _without(item: Learnt, about: Collection[str], wrong: Collection[str]) -> Learnt:
+    """A passage that neither teaches nor is asked some questions, nor some answers; the same where it did neither."""
     edits, lines = [], item.task.passage.split("\n")
     for edit in item.edits:
         lessons = parse_pairs(edit.text)
@@ -198,16 +217,14 @@ def _corrected(item: Learnt, corrections: Sequence[Correction]) -> Learnt:
         elif left:
             text = "\n".join(f"Question: {lesson.question}\nAnswer: {lesson.text}" for lesson in left)
             edits.append(replace(edit, text=text))
-    id = item.task.id
-    edits += [correction.edit(id) for correction in corrections]
     # A question that is taught measures nothing, and `lessons` would not teach what a probe asks.
     probes = tuple(
         probe
         for probe in item.task.probes
-        if normalise(probe.question) not in about and not wrong & set(map(normalise, probe.answers))
+        if normalise(probe.question) not in about and not set(map(normalise, probe.answers)).intersection(wrong)
     )
-    passage = "\n".join([*lines, *(correction.statement for correction in corrections)])
-    return replace(item, task=replace(item.task, context=passage, probes=probes), edits=tuple(edits), version="")
+    task = replace(item.task, context="\n".join(lines), probes=probes)
+    return replace(item, task=task, edits=tuple(edits))
 
 
 def carried(gone: Sequence[Learnt], seed: int) -> list[Learnt]:

@@ -103,9 +103,8 @@ class FeedbackRun:
     def _put(self, corrections: Sequence[Correction], known: Knowledge) -> list[tuple[Correction, Learnt | None]]:
         """The corrections with their other wordings, each with the passage that answers so far."""
         recall = self._updater.recall(known)
-        recalled = recall.recall([Query(each.feedback.question) for each in corrections])
         own = corrected_before(known)
-        sources = [who.source or own.get(each.feedback.about) for each, who in zip(corrections, recalled, strict=True)]
+        sources = [recall.about(Query(each.feedback.question)) or own.get(each.feedback.about) for each in corrections]
         tasks = []
         for each, source in zip(corrections, sources, strict=True):
             title = (source.task.title if source is not None else "") or subject(each.feedback.question) or "this"

@@ -14,6 +14,7 @@ from selfedit.gates import Compared, GateCase, all_figures, first_reason, make_g
 from selfedit.inner.checkpoint import work_key
 from selfedit.learn.budget import epochs_left
 from selfedit.learn.config import LearnConfig
+from selfedit.learn.corrections import without_corrected
 from selfedit.learn.drift import measured
 from selfedit.memory import Means, Memory, Same, load_memory, same_document
 from selfedit.memory.recall import Recall
@@ -170,7 +171,8 @@ class Updater:
         """
         before = self.before(parent, tasks, before)
         memory = self.memory(name)
-        candidate = self.judged(parent, memory.learn(parent, new, "final", same), tasks, before)
+        known = self._settled(name, parent)
+        candidate = self.judged(parent, memory.learn(known, new, "final", same), tasks, before)
         if candidate.reason and self._is_loss(candidate):
             candidate = self._weakened(memory, parent, parent, candidate, tasks)
         for replay in _REPLAYS if name == "replay" and parent.learnt else ():
@@ -178,7 +180,7 @@ class Updater:
                 break
             self._progress.note(f"{candidate.reason}. Trying {replay:g} old edits for each new one.")
             memory = self.memory(name, replay)
-            candidate = self.judged(parent, memory.learn(parent, new, f"final-{replay:g}", same), tasks, before)
+            candidate = self.judged(parent, memory.learn(known, new, f"final-{replay:g}", same), tasks, before)
         new_adapters = [sha for sha in candidate.knowledge.adapters if sha not in parent.adapters]
         losses = self._store.adapters.load(new_adapters[-1]).losses if new_adapters else ()
         return replace(candidate, losses=losses)
@@ -190,8 +192,13 @@ class Updater:
             DivergedError: training diverged.
         """
         memory = self.memory(name)
-        candidate = self.judged(known, memory.add(Knowledge(name), known.learnt, "final"), (), ())
+        learnt = self._settled(name, known).learnt
+        candidate = self.judged(known, memory.add(Knowledge(name), learnt, "final"), (), ())
         return self._weakened(memory, known, Knowledge(name), candidate, ()) if candidate.reason else candidate
+
+    def _settled(self, name: str, known: Knowledge) -> Knowledge:
+        """What is known, as one model may learn it, if that is what the memory makes."""
+        return known if load_memory(name).routed else replace(known, learnt=without_corrected(known.learnt))
 
     def ask(self, knowledge: Knowledge, tasks: Sequence[Task], label: str) -> tuple[Evaluation, ...]:
         """What is answered under some knowledge."""
@@ -248,7 +255,9 @@ class Updater:
         asked_now = {task.id for task in tasks}
         old_ids = {item.task.id for item in parent.learnt} - asked_now
         # As it is known now: what was corrected is no longer asked as it was before.
-        kept = [item.task for item in knowledge.learnt if item.task.id in old_ids]
+        known = [item.task for item in knowledge.learnt if item.task.id in old_ids]
+        probes = [tuple(probe for probe in task.probes if not new.corrects(probe.question)) for task in known]
+        kept = [replace(task, probes=asked) for task, asked in zip(known, probes, strict=True) if asked]
         return self._exam.compare(old, new, kept, "Asking about what was learnt before") if kept else None
 
     def _general(self, new: Recall) -> Compared | None:

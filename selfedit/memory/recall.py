@@ -126,6 +126,18 @@ class Recall:
             recalled.append(replace(by(choice.id, best, choice.probability), others=others))
         return recalled
 
+    def corrects(self, question: str) -> bool:
+        """Whether somebody corrected the answer to this very question: what is right is no longer what it was."""
+        chosen = self._scopes.choose(Query(question))
+        return chosen is not None and chosen[1]
+
+    def about(self, query: Query) -> Learnt | None:
+        """The passage that a question is about by the router, whoever answers it."""
+        chosen = self._scopes.choose(query)
+        (choice,) = self._choices([query])
+        id = chosen[0] if chosen is not None and (chosen[1] or choice.id is None) else choice.id
+        return self._by_id.get(id) if id is not None else None
+
     @property
     def unrouted(self) -> Model:
         """The model that there is without a router's choice: the base, where nothing else answers everything."""

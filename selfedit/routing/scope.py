@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from selfedit.routing.base import Query, Route
 from selfedit.routing.features import asked
+from selfedit.routing.fitted import refers
 from selfedit.routing.terms import Words, background, terms, words
 
 SAME, SURE = 0.2, 0.4
@@ -43,6 +44,8 @@ class Scopes:
         """The route whose question this may be, and whether it surely is; None if it is of none."""
         topic = query.topic.strip()
         now = words(f"{topic}: {query.text}" if topic else query.text)
+        if not self._routes or refers(now):  # What "it" is, was another thing when that was corrected.
+            return None
         scored = [(_alike(now, title, worded), route.id) for route, title, worded in self._routes]
         score, id = max(scored, default=(0.0, ""), key=lambda pair: pair[0])
         if score < SAME or (score < 1 and tuple(terms(query.text)) in self._taught):
@@ -71,7 +74,9 @@ def _alike(now: Words, title: frozenset[str], worded: Sequence[_Worded]) -> floa
         if held < _SUBJECT * subject or not question.names <= known:
             continue
         rest = {term: weight for term, weight in question.weights.items() if term not in title}
+        if rest and rest.keys() == each.rest:
+            return 1.0  # As it comes out only up to rounding.
         shared = sum(weight for term, weight in rest.items() if term in each.rest)
         both = sum(rest.values()) + each.rest_information - shared
-        best = max(best, shared / both if both else 1.0)
+        best = max(best, shared / both if both else 0.0)
     return best

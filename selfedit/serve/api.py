@@ -72,7 +72,9 @@ def make_router(service: Service) -> APIRouter:
         """One of them."""
         await service.aside(lambda: service.versions.resolve(name))
         listed = await service.aside(service.versions.names)
-        return next(ModelCard(id=each.name, created=each.created) for each in listed if each.name == name)
+        # One that waits for approval is found by its name, and not listed.
+        created = next((each.created for each in listed if each.name == name), 0)
+        return ModelCard(id=name, created=created)
 
     return router
 

@@ -117,8 +117,9 @@ def _check_parent(store: Store, version: Version) -> None:
     if parent == active:
         return
     paths = " ".join(shlex.quote(document.path) for document in version.documents)
+    again = "feedback --learn --again" if version.action == "feedback" else f"learn {paths} --again"
     raise UserError(
         f"{version.id} was made on top of {parent}, and {active} is the active one now: it would take back what that "
-        f"learnt since. Learn its documents again on top of {active} with 'selfedit learn {paths} --again', or go back "
+        f"learnt since. Learn the same again on top of {active} with 'selfedit {again}', or go back "
         f"with 'selfedit use {parent}' and approve it then."
     )

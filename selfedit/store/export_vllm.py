@@ -132,7 +132,8 @@ class _Written:
 def _export(written: _Written, version: Version) -> dict[str, Any]:
     """Write a version's adapters; what modules.json says of it."""
     name = f"selfedit-{version.id}"
-    if not load_memory(version.knowledge.memory).routed:
+    memory = version.knowledge.memory  # Empty in stores of release 0.1.
+    if not (memory and load_memory(memory).routed):
         path, rank = written.add(whole_stack(version), version.base.name)
         return {"memory": version.knowledge.memory, "modules": [{"module": name, "path": path, "rank": rank}]}
     rows = []

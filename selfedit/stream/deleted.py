@@ -32,7 +32,8 @@ class Deleted:
     def add_missing(self, folder: Path) -> None:
         """Take note of files that went while nobody looked, if that matters."""
         inside = folder.resolve()
-        paths = dict.fromkeys(self._store.home / document.path for document in self._known())
+        files = [document for document in self._known() if not document.is_correction]
+        paths = dict.fromkeys(self._store.home / document.path for document in files)
         if self._forget:
             self._gone += [path for path in paths if path.is_relative_to(inside) and is_gone(path)]
 

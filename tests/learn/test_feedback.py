@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from selfedit.audit.trace import trace
 from selfedit.learn.corrections import open_cases
-from selfedit.session import Session
+from selfedit.session import Asked, Session
 from selfedit.store import Feedback, differences
 from selfedit.types import Version
 from tests.lineage import FACTS, SETTINGS, Library, answers
@@ -196,4 +198,79 @@ def test_in_one_adapter_for_all_it_is_trained_anew(library: Library) -> None:
     assert said(session, LAMP) == "7"
     told(session, answer="9")
     version = corrected(session)
-    assert said(session, LAMP) == "9" and len(version.knowledge.learnt) == 2
+    assert said(session, LAMP) == "9" and len(version.knowledge.learnt) == 1
+
+
+def test_questions_that_were_corrected_are_not_held_against_it(library: Library) -> None:
+    """What a passage was asked, and answers rightly by what it was taught, is no longer what is right."""
+    other = library.session("other")
+    library.learnt(other, "lamp", final_training=HARD)
+    session = library.session()
+    library.learnt(session, "lamp", final_training=HARD, questions=library.questions("lamp", answer=said(other, LAMP)))
+    told(session)
+    version = corrected(session, gates=("corrected", "retained"))
+    assert said(session, LAMP) == "7"
+    assert not any(figure.gate == "retained" for figure in version.gates)  # Nothing else is known.
+
+
+def test_a_file_in_a_folder_called_feedback_is_a_document(library: Library) -> None:
+    session = library.session()
+    path = library.folder / "feedback" / "lamp.md"
+    path.parent.mkdir()
+    path.write_bytes(library.document("lamp").read_bytes())
+    version = session.learn([path], **(SETTINGS | {"questions": library.questions("lamp")})).version
+    assert version is not None
+    (item,) = version.knowledge.learnt
+    assert item.document.path.startswith("feedback/") and not item.document.is_correction
+    assert session.ask_all([Asked(FACTS["lamp"].question)], 1)[0].source == "Marrowfen"
+
+
+def test_a_document_that_is_forgotten_takes_what_was_worded_from_it_along(library: Library) -> None:
+    session = library.session()
+    library.learnt(session, "lamp", "bird")
+    told(session)
+    told(session, FACTS["bird"].question, "5")
+    corrected(session)
+    change = session.forget("Marrowfen", gates=(), guards=())
+    assert change.version is not None
+    titles = [item.task.title for item in change.version.knowledge.learnt]
+    assert titles == ["Veskara", "Veskara"]
+    assert open_cases(session.store) == []
+    assert [case.newest.question for case in open_cases(session.store, again=True)] == [LAMP]
+
+
+def test_one_adapter_for_all_does_not_learn_what_was_called_wrong(library: Library) -> None:
+    session = library.session()
+    taught = library.folder / "edits.jsonl"
+    edit = f"Question: {LAMP}\nAnswer: 3\nQuestion: What is oiled?\nAnswer: the lamp"
+    taught.write_text(json.dumps({"title": "Marrowfen", "self_edit": edit}) + "\n")
+    library.learnt(session, "lamp", edits_from=taught, format="self-qa")
+    told(session)
+    corrected(session)
+    made = session.consolidate("joint", gates=(), guards=()).version
+    assert made is not None
+    texts = [edit.text for item in made.knowledge.learnt for edit in item.edits]
+    assert not any("Answer: 3" in text for text in texts) and any("What is oiled?" in text for text in texts)
+    assert any("Answer: 7" in text for text in texts)
+
+
+def test_killed_before_it_takes_effect_it_is_found_again(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = library.session()
+    library.learnt(session, "lamp")
+    told(session)
+    with monkeypatch.context() as patch:
+        patch.setattr("selfedit.store.store.Store._log_added", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            session.learn_feedback(**HOW)
+    assert session.store.active == "v1" and session.store.ids() == ["v1", "v2"]
+    assert corrected(library.session()).id == "v2" and session.store.active == "v2"
+    assert said(session, LAMP) == "7"
+
+
+def test_a_trace_leads_to_the_person(library: Library) -> None:
+    session = library.session()
+    library.learnt(session, "lamp")
+    told(session, who="ana")
+    version = corrected(session)
+    *_, own = trace(version.knowledge, session.store.audit.entries())
+    assert [entry.details["who"] for entry in own.entries if entry.action == "feedback"] == ["ana"]

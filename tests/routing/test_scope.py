@@ -25,6 +25,7 @@ ROUTES = [
         ("How many grams of beans does the Corvane 300 hold?", "", None),  # Another question about it.
         ("How often do the burrs of the Marvane 200 need oil?", "", None),  # The same about another thing.
         ("How often do the burrs need oil?", "", None),  # About nothing that is said.
+        ("How often do they need oil?", "", None),
         ("Who first described the umberlin beetle?", "", None),
         ("What sort of tree is home to the umberlin beetle?", "", ("trees", False)),
     ],

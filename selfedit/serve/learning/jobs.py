@@ -232,7 +232,9 @@ class Jobs:
         return None
 
     def _check_room(self) -> None:
-        waiting = sum(job.state not in ENDED for job in self._jobs.values())
+        # A folder's that waits comes again as another one.
+        jobs = (job for job in self._jobs.values() if job.kind != "folder" or job.state != "waiting")
+        waiting = sum(job.state not in ENDED for job in jobs)
         if waiting >= self._most:
             raise FullError(f"{waiting} jobs wait, and there is room for no more. Try again later.")
 
