@@ -54,6 +54,7 @@ def drive(folder: Path, executor: str, chunk: int) -> None:
         engine__executor=executor,
         engine__chunk=chunk,
         evaluation__conditions=["base"],
+        inner={"rank": 4, "alpha": 8, "epochs": 80, "learning_rate": 0.01},  # Long enough to be killed in.
     )
     train(load_config(path), folder / "run", "cpu", QuietProgress())
 
