@@ -27,7 +27,7 @@ test-slow: $(VENV)/.installed
 
 # Ray's nodes, which are killed all the time, by themselves.
 test-cluster: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/executors/test_ray.py
+	SELFEDIT_KILLS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/executors/test_ray.py
 
 test-all: $(VENV)/.installed
 	$(PYTEST)
