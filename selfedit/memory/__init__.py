@@ -8,6 +8,7 @@ from selfedit.memory.joint import JointMemory
 from selfedit.memory.merge import MergeMemory
 from selfedit.memory.replay import ReplayMemory
 from selfedit.memory.routed import RoutedMemory
+from selfedit.types import Knowledge
 
 MEMORIES: dict[str, type[Memory]] = {
     memory.name: memory for memory in (RoutedMemory, JointMemory, ReplayMemory, MergeMemory)
@@ -23,6 +24,7 @@ __all__ = [
     "Means",
     "Memory",
     "Same",
+    "is_routed",
     "load_memory",
     "same_document",
     "same_passage",
@@ -36,3 +38,8 @@ def load_memory(name: str) -> type[Memory]:
         UserError: there is none; the nearest is suggested.
     """
     return load_named(name, "memory", MEMORIES, Memory)
+
+
+def is_routed(knowledge: Knowledge) -> bool:
+    """Whether a router chooses who answers. What stores of release 0.1 know has no memory's name."""
+    return bool(knowledge.memory) and load_memory(knowledge.memory).routed

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from selfedit.memory import DEFAULT_ROUTER, load_memory
+from selfedit.memory import DEFAULT_ROUTER, is_routed, load_memory
 from selfedit.routing import Choice, Query, Route, Router, make_router
 from selfedit.routing.scope import Scopes
 from selfedit.types import Adapter, Knowledge, Learnt, Model, Update
@@ -92,7 +92,7 @@ class Recall:
     @property
     def is_routed(self) -> bool:
         """Whether a router chooses who answers."""
-        return bool(self.knowledge.memory) and load_memory(self.knowledge.memory).routed
+        return is_routed(self.knowledge)
 
     def recall(self, queries: Sequence[Query]) -> list[Recalled]:
         """Who answers each question, in their order."""
@@ -110,8 +110,8 @@ class Recall:
             return Recalled(models[item.adapter], item.task.title, (item.adapter,), item, probability, score)
 
         for query, choice in zip(queries, self._choices(queries), strict=True):
-            own, is_sure = self._scopes.choose(query) or ("", False)
-            if own and (is_sure or choice.id is None):
+            own, alone = self._correction(query, choice)
+            if alone:
                 recalled.append(by(own, 0.0, 1.0))
                 continue
             if choice.id is None:
@@ -133,10 +133,10 @@ class Recall:
 
     def about(self, query: Query) -> Learnt | None:
         """The passage that a question is about by the router, whoever answers it."""
-        chosen = self._scopes.choose(query)
         (choice,) = self._choices([query])
-        id = chosen[0] if chosen is not None and (chosen[1] or choice.id is None) else choice.id
-        return self._by_id.get(id) if id is not None else None
+        own, alone = self._correction(query, choice)
+        id = own if alone else choice.id
+        return self._by_id[id] if id is not None else None
 
     @property
     def unrouted(self) -> Model:
@@ -171,6 +171,11 @@ class Recall:
         policy = self._load(item.policy)
         assert isinstance(policy, Adapter) and isinstance(update, Adapter)  # Full finetuning is for sequences alone.
         return side_by_side([policy, update], item.task.id)
+
+    def _correction(self, query: Query, choice: Choice) -> tuple[str, bool]:
+        """The correction that may be asked for, if any, and whether it answers in the place of what a router chose."""
+        chosen = self._scopes.choose(query)
+        return ("", False) if chosen is None else (chosen[0], chosen[1] or choice.id is None)
 
     def _choices(self, queries: Sequence[Query]) -> Sequence[Choice]:
         """The router's, among what documents say."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from selfedit.routing.base import Query, Route
-from selfedit.routing.features import asked
+from selfedit.routing.features import Asked, asked
 from selfedit.routing.fitted import refers
 from selfedit.routing.terms import Words, background, terms, words
 
@@ -25,6 +25,7 @@ class _Worded:
 
     subject: frozenset[str]
     rest: frozenset[str]
+    subject_information: float
     rest_information: float
 
 
@@ -46,8 +47,9 @@ class Scopes:
         now = words(f"{topic}: {query.text}" if topic else query.text)
         if not self._routes or refers(now):  # What "it" is, was another thing when that was corrected.
             return None
-        scored = [(_alike(now, title, worded), route.id) for route, title, worded in self._routes]
-        score, id = max(scored, default=(0.0, ""), key=lambda pair: pair[0])
+        question = asked([(now, 1.0)])
+        scored = [(_alike(now, question, title, worded), route.id) for route, title, worded in self._routes]
+        score, id = max(scored, key=lambda pair: pair[0])
         if score < SAME or (score < 1 and tuple(terms(query.text)) in self._taught):
             return None
         return id, score >= SURE
@@ -59,21 +61,21 @@ def _worded(route: Route) -> list[_Worded]:
     for question in route.questions:
         said = frozenset(terms(question))
         rest = frozenset(term for term in said - title if information(term) > 0)
-        made.append(_Worded(said & title, rest, sum(map(information, sorted(rest)))))
+        subject = said & title
+        sums = (sum(map(information, sorted(part))) for part in (subject, rest))
+        made.append(_Worded(subject, rest, *sums))
     return made
 
 
-def _alike(now: Words, title: frozenset[str], worded: Sequence[_Worded]) -> float:
+def _alike(now: Words, question: Asked, title: frozenset[str], worded: Sequence[_Worded]) -> float:
     """How alike a question and the most alike of some wordings are, from 0 to 1, what the title says aside."""
-    information, question = background().information, asked([(now, 1.0)])
+    information = background().information
+    rest = {term: weight for term, weight in question.weights.items() if term not in title}
     best = 0.0
     for each in worded:
-        known = title | each.rest
-        subject = sum(map(information, sorted(each.subject)))
         held = sum(map(information, sorted(each.subject.intersection(now.terms))))
-        if held < _SUBJECT * subject or not question.names <= known:
+        if held < _SUBJECT * each.subject_information or not question.names <= title | each.rest:
             continue
-        rest = {term: weight for term, weight in question.weights.items() if term not in title}
         if rest and rest.keys() == each.rest:
             return 1.0  # As it comes out only up to rounding.
         shared = sum(weight for term, weight in rest.items() if term in each.rest)

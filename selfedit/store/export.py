@@ -15,7 +15,7 @@ from selfedit.errors import UserError
 from selfedit.files.disk import reading, sync_folder, writing
 from selfedit.files.peft_folder import ADAPTER_FILE, CONFIG_FILE, FACTS_FILE, save_adapter
 from selfedit.files.serialize import encode
-from selfedit.memory import load_memory
+from selfedit.memory import is_routed
 from selfedit.memory.recall import route
 from selfedit.store.card import card
 from selfedit.store.store import Store, check_base
@@ -54,7 +54,7 @@ def export(
     check_target(store, target)
     store.check_adapter(version)
     adapters = version.knowledge.adapters
-    routed = load_memory(version.knowledge.memory).routed if version.knowledge.memory else False
+    routed = is_routed(version.knowledge)
     if not adapters:
         raise UserError(f"Version {version.id} knows nothing, so that there is nothing to export.")
     if merged and routed:

@@ -13,7 +13,7 @@ from selfedit.errors import UserError
 from selfedit.files.disk import sync_folder
 from selfedit.files.peft_folder import CONFIG_FILE
 from selfedit.files.serialize import encode
-from selfedit.memory import load_memory
+from selfedit.memory import is_routed, load_memory
 from selfedit.store.export import (
     ADAPTERS,
     answered_for,
@@ -132,8 +132,7 @@ class _Written:
 def _export(written: _Written, version: Version) -> dict[str, Any]:
     """Write a version's adapters; what modules.json says of it."""
     name = f"selfedit-{version.id}"
-    memory = version.knowledge.memory  # Empty in stores of release 0.1.
-    if not (memory and load_memory(memory).routed):
+    if not is_routed(version.knowledge):
         path, rank = written.add(whole_stack(version), version.base.name)
         return {"memory": version.knowledge.memory, "modules": [{"module": name, "path": path, "rank": rank}]}
     rows = []

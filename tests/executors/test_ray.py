@@ -23,6 +23,7 @@ from selfedit.progress import QuietProgress
 from tests.executors.inline import by_trial
 from tests.experiments.data import write_config
 from tests.experiments.test_train import run
+from tests.threads import torch_threads
 
 # Ray is not imported before it is known that there are to be tokens: it looks once.
 if importlib.util.find_spec("ray") is None:
@@ -64,12 +65,8 @@ class Churn:
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """As Ray's workers have: two add up in another order, so that the last digits differ."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(1):
+        yield
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from selfedit.session import Session
 from selfedit.solve.leave_one_out import left_out_right
 from selfedit.solve.load import TaskSolver, default_composition, one_task
 from selfedit.types import Evaluation, Trial, Version
+from tests.threads import torch_threads
 
 STORED = Path(__file__).parent / "stored"
 EXPECTED: dict[str, Any] = json.loads((STORED / "expected.json").read_text(encoding="utf-8"))
@@ -54,10 +55,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.copytree(STORED, tmp_path / "stored")
     monkeypatch.chdir(tmp_path / "stored")
     monkeypatch.setattr(import_module("selfedit.models.load"), "default_dtype", lambda place: torch.float32)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(EXPECTED["machine"][2])
-    yield Path()
-    torch.set_num_threads(threads)
+    with torch_threads(EXPECTED["machine"][2]):
+        yield Path()
 
 
 def assert_same(actual: Any, expected: Any, place: str) -> None:
