@@ -15,7 +15,9 @@ from selfedit.types import Demonstrations, Rollout, Task, Trial, Value
 
 _LATER_TRAINING = {"warmup_steps": 0, "weight_decay": 0.0, "max_grad_norm": 1.0}
 _LATER = {"keep_untested": False, "gates": ("better",), "held_out": False} | _LATER_TRAINING
-_LATER |= {"spans": 3, "wordings": 2, "tries": 2, "budget": None}
+_LATER_ASKING = {"spans": 3, "wordings": 2, "tries": 2}
+_LATER |= _LATER_ASKING | {"budget": None}
+_LATER_POLICY = {"prompt": "auto", "worked_example": True, "accept": "usable", "start": "none"} | _LATER_ASKING
 """Settings that came later, and what they were before they could be set."""
 
 _MARGINS = {"general": 0.05, "retained": 0.1, "divergence": 0.1}
@@ -46,11 +48,7 @@ def _with_later(group: Mapping[str, Any]) -> dict[str, Any]:
     later: dict[str, Any] = {"gates": [], "margins": _MARGINS} if "algorithm" in group else {}
     later |= {"ties": "likelihood"} if "algorithm" in group else {}
     later |= {"memory": "merge", "replay": 1.0, "keep_repeats": False} if "sequences" in group else {}
-    later |= (
-        {"prompt": "auto", "worked_example": True, "accept": "usable", "start": "none"}
-        if "max_edit_tokens" in group
-        else {}
-    )
+    later |= _LATER_POLICY if "max_edit_tokens" in group else {}
     later |= _LATER_TRAINING if "learning_rate" in group else {}
     return {**later, **group}
 

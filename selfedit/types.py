@@ -246,15 +246,15 @@ class Model:
     merged: tuple[Update, ...] = ()
     adapter: Adapter | None = None
 
-    def merge(self, update: Update) -> Model:
-        """The model with one more update in its weights.
+    def merge(self, *updates: Update) -> Model:
+        """The model with more updates in its weights.
 
         Raises:
             ValueError: there is an adapter on top, which would then lie below.
         """
-        if self.adapter is not None:
-            raise ValueError(f"{update.recipe_id} cannot be merged below the adapter {self.adapter.recipe_id}")
-        return replace(self, merged=(*self.merged, update))
+        if updates and self.adapter is not None:
+            raise ValueError(f"{updates[0].recipe_id} cannot be merged below the adapter {self.adapter.recipe_id}")
+        return replace(self, merged=(*self.merged, *updates))
 
     def with_update(self, update: Update) -> Model:
         """The model under an update, an adapter on top where it is one.

@@ -24,7 +24,7 @@ from selfedit.models import DEFAULT_MODEL
 from selfedit.models.wording import Wording, read_wording
 from selfedit.release_0_1 import renamed
 from selfedit.rewards import make_reward
-from selfedit.settings import Composition, Settings, TrainingSettings
+from selfedit.settings import Asking, Composition, Settings, TrainingSettings
 from selfedit.text.reading import decode, read_bytes
 
 
@@ -75,6 +75,7 @@ class TrainConfig(Settings):
             taught=policy.start != "none",
             prompt=policy.prompt,
             wording=self.wording,
+            asking=Asking(policy.spans, policy.wordings, policy.tries),
             accept=policy.accept,
             training=self.inner.hyperparameters(),
             grader=evaluation.grader,

@@ -107,14 +107,14 @@ class EvalRun:
     def _inner_model(self, source: Source) -> Model:
         """What adapters are trained on."""
         updates = self._policy_updates(source) if self._config.outer.inner_from == "policy" else ()
-        return replace(self._base, merged=updates)
+        return self._base.merge(*updates)
 
     def _edits(self, stage: Stage, tasks: Sequence[Task], model: Model | None = None) -> list[SelfEdit]:
         """The edits that a stage's source writes about the tasks, as the base with its policies or as another model."""
         assert stage.source is not None
         if stage.source.kind == "passage":
             return self._conditions.passages_alone(tasks)
-        model = model or replace(self._base, merged=self._policy_updates(stage.source))
+        model = model or self._base.merge(*self._policy_updates(stage.source))
         writer = self._files[stage.source.name] if stage.source.kind == "file" else None
         return self._conditions.edits(stage, tasks, model, writer=writer)
 
@@ -170,7 +170,8 @@ class EvalRun:
         exam = Exam(self._stages.evaluator, Unrecorded(), self._progress)
         knowledge = Knowledge(self._config.evaluation.memory)
         # The policy writes as the model then is: on top of what it has learnt so far.
-        policies = () if base.merged else self._policy_updates(sequence.source)
+        own = self._config.outer.inner_from == "base"
+        policies = self._policy_updates(sequence.source) if own else ()
         for place, (stage, task) in enumerate(zip(stages, tasks, strict=True)):
             writer = adapters.recall(knowledge).unrouted
             edits = self._edits(stage, [task], replace(writer, merged=(*writer.merged, *policies)))

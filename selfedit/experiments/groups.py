@@ -63,6 +63,9 @@ class PolicySettings(Settings):
     prompt: PromptStyle = Field(default="auto", description="chat template or plain text, for writing and asking")
     prompts: Path | None = Field(default=None, description="YAML file of one's own wording (models/wording.py)")
     worked_example: bool = Field(default=True, description="show the writer what a good edit looks like")
+    spans: int = Field(default=3, ge=1, description="answer-first: answers taken from each sentence")
+    wordings: int = Field(default=2, ge=1, description="answer-first: questions for each answer")
+    tries: int = Field(default=2, ge=1, description="answer-first: at an answer that has no question yet")
 
 
 class OuterSettings(Settings):

@@ -73,8 +73,8 @@ class TrainRun:
             self._validate(data.validation, number, self._model(policies, policies.newest))
 
     def _model(self, policies: PolicyTree, id: str) -> Model:
-        """The base with a policy, and those that it lies on, on top."""
-        return replace(self._base, merged=tuple(map(self._folders.load, policies.path(id))))
+        """What the run began from, with a policy, and those that it lies on, on top."""
+        return self._base.merge(*map(self._folders.load, policies.path(id)))
 
     def _inner_model(self, model: Model) -> Model:
         """What adapters are trained on: the policy itself, as in the paper, or always the first model."""

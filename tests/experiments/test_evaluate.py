@@ -356,3 +356,24 @@ def test_too_few_passages_for_a_sequence_are_refused(tmp_path: Path) -> None:
         compare(tmp_path, evaluation={"regimes": ["sequential"], "sequence": 3, "sequences": 2})
     with pytest.raises(UserError, match="many"):
         compare(tmp_path, evaluation={"regimes": ["many"], "many": [50]})
+
+
+def test_what_a_run_began_from_lies_below_all_that_it_trains(tmp_path: Path) -> None:
+    first = tmp_path / "runs" / "first"
+    train(load_config(write_config(tmp_path, **SMALL)), first, "cpu", QuietProgress())
+    started = SMALL | {"policy__start": str(first / "policy-r1")}
+    second = tmp_path / "runs" / "second"
+    train(load_config(write_config(tmp_path, **started)), second, "cpu", QuietProgress())
+    plain, taught = RunRecords(first), RunRecords(second)
+
+    def written(records: RunRecords, stage: str) -> list[tuple[float, ...]]:
+        return [edit.logprobs for edit in records.edits(stage)]
+
+    assert written(taught, "v0") == written(plain, "v1")
+    assert written(taught, "r1") != written(plain, "r1")
+    compared = compare(
+        tmp_path, second, evaluation={"conditions": ["own", "policy"], "max_answer_tokens": 4}, **started
+    )
+    assert written(compared, "v0") == written(taught, "v0")
+    assert written(compared, "policy-r1") == written(taught, "v1")
+    assert written(taught, "v1") != written(taught, "v0")
