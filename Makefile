@@ -17,7 +17,7 @@ demo: $(VENV)/.installed
 	$(BIN)/selfedit demo --store .selfedit-demo
 
 # Each process has one core, so that they do not take it from each other. Tests of one file share what takes long to make.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.installed
 	$(PYTEST) -m "not slow"

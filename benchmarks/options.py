@@ -86,6 +86,7 @@ OPTIONS: dict[str, Option] = {
     "upper half, 1.5 times the rate": Option(no_sentences, lambda h: upper(h, learning_rate=1.5 * h.learning_rate)),
     "upper half, rank 16": Option(no_sentences, lambda h: upper(h, rank=16)),
     "4 epochs": Option(no_sentences, lambda h: replace(h, epochs=4)),
+    "4 epochs, dropout 0.1": Option(no_sentences, lambda h: replace(h, epochs=4, lora=replace(h.lora, dropout=0.1))),
     "an adapter a document": Option(whole=True),
 }
 AS_LEARNT, FIRST, RETRIEVED, BOTH = (

@@ -124,13 +124,20 @@ class Bench:
         return path
 
     def run(
-        self, make: Source | Callable[[State], Source], at_once: int = 16, settle: float = 5.0, forget: bool = False
+        self,
+        make: Source | Callable[[State], Source],
+        at_once: int = 16,
+        settle: float = 5.0,
+        forget: bool = False,
+        missing: Path | None = None,
     ) -> None:
         state = State(self.store.path)
         try:
             source = make if isinstance(make, Source) else make(state)
             learner = Learner(self.teacher, self.store, state, self.clock, self.events.append, at_once)
             deleted = Deleted(self.teacher, self.store, state, self.events.append, forget)
+            if missing is not None:
+                deleted.add_missing(missing)
             batcher = Batcher(settle, at_once)
             Stream(source, batcher, learner, deleted, self.clock, self.events.append, lambda _: None).run()
         finally:

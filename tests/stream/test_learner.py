@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from selfedit.rules import LimitError
 from selfedit.store import approve, reject
 from selfedit.stream.base import Changed, Gone
 from selfedit.stream.state import State, read_asides
+from selfedit.types import CORRECTIONS, DocumentRef, Task
 from tests.stream.make import Bench, Scripted
 
 
@@ -142,6 +145,20 @@ def test_deleted_files(bench: Bench) -> None:
     bench.teacher.forget(sha256)
     bench.run(come(bench, "a"))
     assert bench.known == ["c"]
+
+
+def test_what_went_while_nobody_looked_is_forgotten_and_corrections_stay(bench: Bench) -> None:
+    bench.run(come(bench, "a", "b"))
+    version = bench.store.get()
+    path = f"{CORRECTIONS}f1"
+    said = DocumentRef(path, "Who?", hashlib.sha256(path.encode()).hexdigest())
+    correction = replace(version.knowledge.learnt[0], document=said, task=Task("f1.p0", "Who?", "Odo"))
+    knowledge = replace(version.knowledge, learnt=(*version.knowledge.learnt, correction))
+    bench.store.commit(replace(version, knowledge=knowledge, parent=version.id))
+    (bench.docs / "a.md").unlink()
+    # The store's home, which paths of documents are told from, has no file of the correction's name.
+    bench.run(Scripted(bench.clock), forget=True, missing=bench.store.home)
+    assert bench.known == ["Who?", "b"]
 
 
 def test_unreadable_files_are_set_aside_until_they_change(bench: Bench) -> None:
