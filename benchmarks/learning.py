@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -36,9 +37,34 @@ DOCUMENTS = {
 ANSWER_TOKENS = 24
 
 
-def learnt(documents: str, seed: int, scratch: Path, budget: str = "") -> tuple[Session, Version]:
+@dataclass(frozen=True)
+class Effort:
+    """What `learn` is told besides the documents; its defaults where nothing is."""
+
+    budget: str = ""
+    wordings: int | None = None
+    epochs: int | None = None
+
+    @property
+    def name(self) -> str:
+        """In the names of stores, and in results."""
+        counts = [f"{n} {what}" for n, what in ((self.wordings, "wordings"), (self.epochs, "epochs")) if n]
+        return ", ".join(filter(None, (self.budget, *counts)))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """As `Session.learn` takes it."""
+        given: dict[str, Any] = {"budget": parse_budget(self.budget)} if self.budget else {}
+        given |= {"wordings": self.wordings} if self.wordings else {}
+        return given | ({"final_training": {"epochs": self.epochs}} if self.epochs else {})
+
+
+DEFAULTS = Effort()
+
+
+def learnt(documents: str, seed: int, scratch: Path, effort: Effort = DEFAULTS) -> tuple[Session, Version]:
     """The version that `learn` makes of a set of documents."""
-    store = scratch / "-".join(filter(None, (documents, str(seed), budget)))
+    store = scratch / "-".join(filter(None, (documents, str(seed), effort.name.replace(", ", "-").replace(" ", ""))))
     session = Session("smollm2-135m", store, progress=make_progress())
     if not (store / "store.json").exists() or not session.store.ids():
         folder = DOCUMENTS[documents]
@@ -51,7 +77,7 @@ def learnt(documents: str, seed: int, scratch: Path, budget: str = "") -> tuple[
             seed=seed,
             again=True,
             gates=(),
-            budget=parse_budget(budget) if budget else None,
+            **effort.settings,
         )
     return session, session.show()
 
@@ -65,14 +91,14 @@ def in_context(session: Session, version: Version, policy: str) -> float:
     return pooled(evaluations).accuracy
 
 
-def row(documents: str, seed: int, scratch: Path, budget: str = "", read: bool = True) -> dict[str, Any]:
+def row(documents: str, seed: int, scratch: Path, effort: Effort = DEFAULTS, read: bool = True) -> dict[str, Any]:
     """What one run reached, and what reading would."""
-    session, version = learnt(documents, seed, scratch, budget)
+    session, version = learnt(documents, seed, scratch, effort)
     asked, there = coverage(version)
     return {
         "documents": documents,
         "seed": seed,
-        "budget": budget,
+        "told": effort.name,
         "effort": plan(LearnConfig(**version.settings)),
         "passages": len(version.tasks),
         "base": version.base_accuracy,
@@ -92,23 +118,26 @@ def main() -> None:
     parser.add_argument("--documents", nargs="+", choices=DOCUMENTS, default=list(DOCUMENTS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--budget", default="", help="as of `learn`")
+    parser.add_argument("--wordings", type=int, help="as of `learn`")
+    parser.add_argument("--epochs", type=int, help="as of `learn`")
     parser.add_argument("--unread", action="store_true", help="without the figures with the passage in context")
     parser.add_argument("--scratch", type=Path, default=Path("/tmp/selfedit-learning"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/learning-cpu.json"))
     options = parser.parse_args()
+    effort = Effort(options.budget, options.wordings, options.epochs)
     rows: list[dict[str, Any]] = json.loads(options.out.read_text())["rows"] if options.out.exists() else []
     for seed in options.seeds:
         for documents in options.documents:
-            wanted = (documents, seed, options.budget)
-            if any((each["documents"], each["seed"], each.get("budget", "")) == wanted for each in rows):
+            wanted = (documents, seed, effort.name)
+            if any((each["documents"], each["seed"], each["told"]) == wanted for each in rows):
                 continue
-            rows.append(row(documents, seed, options.scratch, options.budget, not options.unread))
+            rows.append(row(documents, seed, options.scratch, effort, not options.unread))
             record = {"machine": machine(), "software": software_versions(), "rows": rows}
             options.out.write_text(json.dumps(record, indent=1) + "\n")
-    print("| documents | seed | budget | learnt | in context, base | by the policy | sentences asked about | seconds |")
+    print("| documents | seed | told | learnt | in context, base | by the policy | sentences asked about | seconds |")
     print("|---|---|---|---|---|---|---|---|")
     for each in rows:
-        shares = [each["documents"], each["seed"], each.get("budget", ""), f"{fmean(each['learnt']):.1%}"]
+        shares = [each["documents"], each["seed"], each["told"], f"{fmean(each['learnt']):.1%}"]
         read = [each["in_context_base"], each["in_context_policy"]]
         shares += ["" if share is None else f"{share:.1%}" for share in read]
         shares += [f"{each['sentences_covered']} of {each['sentences']}", f"{each['seconds']:.0f}"]

@@ -285,15 +285,6 @@ class Session:
             replies.append(Reply(text, versions[asked.version].id, source, answerer.probability))
         return replies
 
-    @property
-    def memory(self) -> str:
-        """The memory in which the next `learn` goes on."""
-        from selfedit.memory import DEFAULT_MEMORY
-
-        if not (self._store_path / "store.json").exists() or (id := self.store.active) is None:
-            return DEFAULT_MEMORY
-        return self.store.get(id).knowledge.memory or DEFAULT_MEMORY
-
     def is_base(self, version: str | None) -> bool:
         """Whether the base answers, because it was made the active one or is named."""
         return version == BASE or (version is None and bool(self.store.ids()) and self.store.active is None)

@@ -44,7 +44,7 @@ FACTS = {
 }
 
 # A random model's answers and edits are noise, so that no gate nor guard looks at them unless a test says which.
-TRAINING = {"rank": 2, "alpha": 4, "epochs": 3, "learning_rate": 0.02}
+TRAINING = {"rank": 2, "alpha": 4, "epochs": 3, "learning_rate": 0.02, "batch_size": 1}
 SETTINGS: dict[str, Any] = {
     "format": "none",
     "edit_training": TRAINING,

@@ -137,7 +137,7 @@ def _learn(
     }
     training = {"epochs": epochs, "learning_rate": learning_rate, "rank": rank, "batch_size": batch_size}
     session = Session(model, store, device, make_progress(quiet))
-    settings = settings_of(writing, training, session.memory)
+    settings = settings_of(writing, training)
     if fresh and from_ is not None:
         raise UserError("--from and --fresh exclude each other: leave one out.")
     if _is_stdin(paths, writing, fresh or from_ is not None):

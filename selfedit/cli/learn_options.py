@@ -138,16 +138,11 @@ Rank = Annotated[int | None, _training_option("rank", "Rank of the LoRA adapters
 BatchSize = Annotated[int | None, _training_option("batch_size", "Examples in one optimizer step.")]
 
 
-def settings_of(writing: dict[str, Any], training: dict[str, Any], memory: str = DEFAULT_MEMORY) -> dict[str, Any]:
-    """Settings for `Session.learn` out of options, of which those not given are None.
-
-    Args:
-        memory: in which the store goes on, if no other one is given.
-    """
+def settings_of(writing: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
+    """Settings for `Session.learn` out of options, of which those not given are None."""
     settings = {name: value for name, value in writing.items() if value is not None}
     given = {name: value for name, value in training.items() if value is not None}
     if given:
-        final = final_default(writing.get("memory") or memory)
         settings["edit_training"] = _default("edit_training").model_dump() | given
-        settings["final_training"] = final.model_dump() | given
+        settings["final_training"] = given
     return settings

@@ -98,7 +98,7 @@ def _watch(
     }
     training = {"epochs": epochs, "learning_rate": learning_rate, "rank": rank, "batch_size": batch_size}
     session = Session(model, store, device, make_progress(quiet))
-    settings = learn_options.settings_of(writing, training, session.memory)
+    settings = learn_options.settings_of(writing, training)
     watch(session, folder, given, settings, teller(json), status_line(json or quiet))
 
 

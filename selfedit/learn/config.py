@@ -104,7 +104,9 @@ class LearnConfig(Settings):
         description="learn passages that no question asks about, too; None: where each has one edit, as by default",
     )
     edit_training: TrainingSettings = TrainingSettings()
-    final_training: TrainingSettings | None = Field(default=None, description="None: as suits the memory")
+    final_training: TrainingSettings | None = Field(
+        default=None, description="what is not said of it is as suits the memory"
+    )
     inner_loop: InnerLoopName = Field(default="batched", description="what trains the adapters")
     generator: GeneratorName = Field(default="batched", description="what writes and answers")
     slots: int = Field(default=12, ge=1, description="adapters trained at once")
@@ -131,8 +133,14 @@ class LearnConfig(Settings):
         return self
 
     def final(self, memory: str) -> TrainingSettings:
-        """How the adapters of a memory are trained."""
-        return self.final_training or final_default(memory)
+        """How the adapters of a memory are trained: as suits it, but for what `final_training` says."""
+        suits, given = final_default(memory), self.final_training
+        said = {name: getattr(given, name) for name in given.model_fields_set} if given is not None else {}
+        return suits.model_copy(update=said)
+
+    def record(self, memory: str) -> dict[str, Any]:
+        """All settings as a version keeps them, those of its memory's training as they came to be."""
+        return self.model_copy(update={"final_training": self.final(memory)}).model_dump(mode="json")
 
     @property
     def keeps_untested(self) -> bool:

@@ -134,7 +134,7 @@ class FeedbackRun:
             tasks=tuple(each.task for each in given),
             probe_source="feedback",
             probes_dropped=0,
-            settings=self._updater.config.model_dump(mode="json"),
+            settings=self._updater.config.record(candidate.knowledge.memory),
             software=software_versions(),
             rollouts=tuple(Rollout(each.edit(each.task.id), kept=True) for each in given),
             before=candidate.before,

@@ -166,7 +166,7 @@ class LearnRun:
             version = replace(
                 version,
                 knowledge=candidate.knowledge,
-                settings=updater.config.model_dump(mode="json"),
+                settings=updater.config.record(memory),
                 before=candidate.before,
                 after=candidate.after,
                 gates=candidate.figures,
@@ -347,7 +347,7 @@ class LearnRun:
             tasks=result.tasks,
             probe_source=result.probe_source,
             probes_dropped=result.probes_dropped,
-            settings=self._config.model_dump(mode="json"),
+            settings=self._config.record(self._config.memory or DEFAULT_MEMORY),
             software=software_versions(),
             rollouts=result.rollouts,
             before=result.before,

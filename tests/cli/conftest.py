@@ -76,8 +76,8 @@ def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gates that a random model can pass: likelier answers are enough. The command line has no option for them."""
     settings_of = learn_options.settings_of
 
-    def lenient_settings(writing: dict[str, Any], training: dict[str, Any], memory: str) -> dict[str, Any]:
-        return settings_of(writing, training, memory) | {"gates": ("better",)}
+    def lenient_settings(writing: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
+        return settings_of(writing, training) | {"gates": ("better",)}
 
     for module in (learn, learn_options):  # Where `learn` and `watch` find it.
         monkeypatch.setattr(module, "settings_of", lenient_settings)

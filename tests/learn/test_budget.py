@@ -58,3 +58,13 @@ def test_learn_keeps_within_it_and_says_what_it_did(library: Library) -> None:
     with pytest.raises(UserError, match="too small"):
         library.learn(session, "bird", budget=0.001)
     assert session.store.ids() == [version.id]
+
+
+def test_of_the_training_only_what_is_said_differs() -> None:
+    config = learn_config(final_training={"rank": 4})
+    final = config.final("routed")
+    assert (final.rank, final.epochs, final.learning_rate) == (4, 6, 4e-3)
+    assert config.final("joint").learning_rate == 2e-3
+    # A later release with other defaults still knows how it was.
+    kept = LearnConfig(**config.record("routed"))
+    assert (kept.final("routed"), kept.final("joint")) == (final, final)

@@ -15,7 +15,7 @@ from selfedit.types import Version
 from tests.lineage import FACTS, SETTINGS, Library, answers
 
 # A random model learns one token by heart; what it says behind that is noise.
-HARD = {"rank": 8, "alpha": 16, "epochs": 20, "learning_rate": 0.02}
+HARD = {"rank": 8, "alpha": 16, "epochs": 20, "learning_rate": 0.02, "batch_size": 1}
 HOW: dict[str, Any] = {k: v for k, v in SETTINGS.items() if k != "format"} | {
     "final_training": HARD,
     "max_answer_tokens": 1,
