@@ -33,7 +33,7 @@ def selfedit(*arguments: str) -> Any:
     command = [str(Path(sys.executable).parent / "selfedit"), *arguments, "--json"]
     # On all cores, as a user's.
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
