@@ -5,13 +5,15 @@
 The general questions of the gate, and 20 kB of plain text (SQuAD validation passages, which nothing was trained on):
 the base; the starting policy alone; some passages' adapters of a store of `benchmarks.learning`, each on top of the
 policy as it is exported, without a router; and the version as `ask` routes. A router hides from `ask` what whoever
-exports an adapter gets.
+exports an adapter gets. `--scales` weakens the adapters: what is left then of what they were taught (the demo's
+questions, each put to its own passage's adapter), and of what the model could do.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -22,8 +24,10 @@ from benchmarks.starting_policy import SQUAD
 from selfedit.documents.general import general_tasks
 from selfedit.generate.base import Scored
 from selfedit.memory.recall import Recall
+from selfedit.multilora.merge import side_by_side
+from selfedit.search.evaluator import Asked
 from selfedit.search.exam import divergence
-from selfedit.types import Knowledge, Model
+from selfedit.types import Adapter, Knowledge, Learnt, Model
 
 TEXT_BYTES = 20_000
 
@@ -75,6 +79,21 @@ class Always:
         diverged = divergence(recall, self._texts, bench.base, bench.stages.generator, bench.stages.prompter)
         return self._told({"model": "as `ask` routes", "general": right, "divergence": diverged})
 
+    def taught(self, knowledge: Knowledge, scale: float) -> list[bool]:
+        """The version's own questions, each put to its passage's adapter at a part of its strength."""
+        models = {item.task.id: self.scaled(item, scale) for item in knowledge.learnt}
+        asked = [Asked(task, probe, models[task.id]) for task in self._bench.version.tasks for probe in task.probes]
+        right = [answer.verdict.correct for answer in self._bench.stages.evaluator.ask(asked)]
+        print(f"at {scale:g} of their strength the adapters answer {sum(right)} of {len(right)}", flush=True)
+        return right
+
+    def scaled(self, item: Learnt, scale: float) -> Model:
+        """The base under the policy and a passage's adapter, the latter weakened."""
+        policy, adapter = (self._bench.session._adapter(sha256) for sha256 in (item.policy, item.adapter))
+        assert isinstance(policy, Adapter) and isinstance(adapter, Adapter)
+        weaker = replace(adapter, lora=replace(adapter.lora, alpha=scale * adapter.lora.alpha))
+        return self._bench.base.with_update(side_by_side([policy, weaker], item.task.id))
+
     def _told(self, row: dict[str, Any]) -> dict[str, Any]:
         nats = f"{row['nats a token']:.3f}" if "nats a token" in row else ""
         right = row["general"]
@@ -86,6 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--adapters", type=int, default=3, help="how many passages' adapters are asked everything")
+    parser.add_argument("--scales", type=float, nargs="+", default=[1.0, 0.5, 0.25])
     parser.add_argument("--scratch", type=Path, default=Path("/tmp/selfedit-learning"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/always_on-cpu.json"))
     options = parser.parse_args()
@@ -95,12 +115,13 @@ def main() -> None:
     print("| always on | general questions right | nats a token of plain text | from the base, nats a token |")
     print("|---|---|---|---|")
     rows = [always.row("the base", bench.base), always.row("the starting policy", bench.writer)]
-    recall = Recall(known, bench.base, bench.session._adapter)
     step = max(1, len(known.learnt) // options.adapters)
-    for item in known.learnt[::step][: options.adapters]:
-        rows.append(always.row(f"adapter of '{item.task.title}'", bench.base.with_update(recall._with_policy(item))))
+    for scale in options.scales:
+        for item in known.learnt[::step][: options.adapters]:
+            rows.append(always.row(f"{scale:g} x the adapter of '{item.task.title}'", always.scaled(item, scale)))
     rows.append(always.routed(known))
-    recorded({"rows": rows}, options)
+    taught = {scale: always.taught(known, scale) for scale in options.scales}
+    recorded({"rows": rows, "taught": taught}, options)
 
 
 if __name__ == "__main__":
