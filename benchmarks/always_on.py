@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -24,10 +23,8 @@ from benchmarks.starting_policy import SQUAD
 from selfedit.documents.general import general_tasks
 from selfedit.generate.base import Scored
 from selfedit.memory.recall import Recall
-from selfedit.multilora.merge import side_by_side
-from selfedit.search.evaluator import Asked
 from selfedit.search.exam import divergence
-from selfedit.types import Adapter, Knowledge, Learnt, Model
+from selfedit.types import Knowledge, Model
 
 TEXT_BYTES = 20_000
 
@@ -81,18 +78,10 @@ class Always:
 
     def taught(self, knowledge: Knowledge, scale: float) -> list[bool]:
         """The version's own questions, each put to its passage's adapter at a part of its strength."""
-        models = {item.task.id: self.scaled(item, scale) for item in knowledge.learnt}
-        asked = [Asked(task, probe, models[task.id]) for task in self._bench.version.tasks for probe in task.probes]
-        right = [answer.verdict.correct for answer in self._bench.stages.evaluator.ask(asked)]
+        questions = [(task, probe) for task in self._bench.version.tasks for probe in task.probes]
+        right = self._bench.by_hand(knowledge, questions, scale)
         print(f"at {scale:g} of their strength the adapters answer {sum(right)} of {len(right)}", flush=True)
         return right
-
-    def scaled(self, item: Learnt, scale: float) -> Model:
-        """The base under the policy and a passage's adapter, the latter weakened."""
-        policy, adapter = (self._bench.session._adapter(sha256) for sha256 in (item.policy, item.adapter))
-        assert isinstance(policy, Adapter) and isinstance(adapter, Adapter)
-        weaker = replace(adapter, lora=replace(adapter.lora, alpha=scale * adapter.lora.alpha))
-        return self._bench.base.with_update(side_by_side([policy, weaker], item.task.id))
 
     def _told(self, row: dict[str, Any]) -> dict[str, Any]:
         nats = f"{row['nats a token']:.3f}" if "nats a token" in row else ""
@@ -118,7 +107,7 @@ def main() -> None:
     step = max(1, len(known.learnt) // options.adapters)
     for scale in options.scales:
         for item in known.learnt[::step][: options.adapters]:
-            rows.append(always.row(f"{scale:g} x the adapter of '{item.task.title}'", always.scaled(item, scale)))
+            rows.append(always.row(f"{scale:g} x the adapter of '{item.task.title}'", bench.alone(known, item, scale)))
     rows.append(always.routed(known))
     taught = {scale: always.taught(known, scale) for scale in options.scales}
     recorded({"rows": rows, "taught": taught}, options)

@@ -23,6 +23,7 @@ from benchmarks.machine import machine
 from selfedit.compose import compose
 from selfedit.files.journal import Unrecorded
 from selfedit.learn.config import learn_config
+from selfedit.memory.base import scaled
 from selfedit.memory.recall import Recall
 from selfedit.progress import make_progress
 from selfedit.routing import Query
@@ -31,6 +32,7 @@ from selfedit.search.evaluator import Asked
 from selfedit.search.exam import Exam
 from selfedit.types import (
     UPPER_HALF,
+    Adapter,
     Example,
     Hyperparameters,
     Knowledge,
@@ -39,6 +41,7 @@ from selfedit.types import (
     Probe,
     Recipe,
     Task,
+    Update,
     Version,
     pooled,
 )
@@ -152,10 +155,21 @@ class Bench:
         recall = Recall(knowledge, self.base, self.session._adapter)
         return [a.verdict.correct for e in self.exam.evaluate(recall, tasks, "Asking, routed") for a in e.answers]
 
-    def by_hand(self, knowledge: Knowledge, questions: Sequence[tuple[Task, Probe]]) -> list[bool]:
-        """The same where the right passage's adapter answers."""
-        recall = Recall(knowledge, self.base, self.session._adapter)
-        models = {i.task.id: self.base.with_update(recall._with_policy(i)) for i in knowledge.learnt}
+    def alone(self, knowledge: Knowledge, item: Learnt, scale: float = 1.0) -> Model:
+        """The model under a passage's adapter, at a part of its strength, on its policy."""
+
+        def load(sha256: str) -> Update:
+            adapter = self.session._adapter(sha256)
+            if sha256 != item.adapter or scale == 1:
+                return adapter
+            assert isinstance(adapter, Adapter)
+            return scaled(adapter, scale)
+
+        return self.base.with_update(Recall(knowledge, self.base, load)._with_policy(item))
+
+    def by_hand(self, knowledge: Knowledge, questions: Sequence[tuple[Task, Probe]], scale: float = 1.0) -> list[bool]:
+        """The same where the right passage's adapter answers, at a part of its strength."""
+        models = {item.task.id: self.alone(knowledge, item, scale) for item in knowledge.learnt}
         asked = [Asked(task, probe, models[task.id]) for task, probe in questions]
         return [answer.verdict.correct for answer in self.stages.evaluator.ask(asked)]
 

@@ -170,8 +170,7 @@ class EvalRun:
         exam = Exam(self._stages.evaluator, Unrecorded(), self._progress)
         knowledge = Knowledge(self._config.evaluation.memory)
         # The policy writes as the model then is: on top of what it has learnt so far.
-        own = self._config.outer.inner_from == "base"
-        policies = self._policy_updates(sequence.source) if own else ()
+        policies = self._policy_updates(sequence.source) if self._config.outer.inner_from == "base" else ()
         for place, (stage, task) in enumerate(zip(stages, tasks, strict=True)):
             writer = adapters.recall(knowledge).unrouted
             edits = self._edits(stage, [task], replace(writer, merged=(*writer.merged, *policies)))
