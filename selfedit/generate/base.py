@@ -25,6 +25,7 @@ class Request:
         seed: of this row's own random numbers; the same seed gives the same text in any batch.
         stop: strings that end the text, and are cut off it. End-of-text tokens always end it.
         schema: a JSON schema that the text must follow, as text; empty if it is free.
+        words_of: a text that it must be words of, one after another as they stand there; empty if it is free.
         report: how many of the likeliest tokens to tell at each step; None tells nothing of them.
     """
 
@@ -36,6 +37,7 @@ class Request:
     seed: int = 0
     stop: tuple[str, ...] = ()
     schema: str = ""
+    words_of: str = ""
     report: int | None = None
 
 

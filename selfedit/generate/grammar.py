@@ -1,7 +1,8 @@
-"""Decoding that follows a JSON schema: tokens that would leave it are never chosen."""
+"""Decoding that follows a JSON schema, or the words of a text: tokens that would leave it are never chosen."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import torch
@@ -16,13 +17,16 @@ class GrammarMaker:
         self._vocabulary: Any = None
         self._compiled: dict[str, str] = {}
 
-    def make(self, schema: str) -> Grammar | None:
-        """A grammar at its beginning; None for an empty schema, which allows everything.
+    def make(self, schema: str, words_of: str = "") -> Grammar | None:
+        """A grammar at its beginning; None where both are empty, which allows everything.
+
+        Args:
+            words_of: what is written are words of this text, one after another as they stand there.
 
         Raises:
             ValueError: the schema cannot be followed.
         """
-        if not schema:
+        if not schema and not words_of:
             return None
         from llguidance import LLMatcher
         from llguidance.hf import from_tokenizer
@@ -30,6 +34,10 @@ class GrammarMaker:
         tokenizer: Any = self._tokenizer
         if self._vocabulary is None:
             self._vocabulary = from_tokenizer(tokenizer, eos_token=min(self._stop_ids, default=None))
+        if not schema:
+            # Some scripts have no spaces between words.
+            kind = "substring_words" if " " in words_of.strip() else "substring_chars"
+            return Grammar(LLMatcher(self._vocabulary, f"start: %regex {json.dumps({kind: words_of})}"))
         if schema not in self._compiled:
             # One space after a colon or comma, as json.dumps writes it: nothing to choose between the words.
             self._compiled[schema] = LLMatcher.grammar_from_json_schema(

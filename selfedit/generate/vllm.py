@@ -18,6 +18,8 @@ from selfedit.generate.base import Completion, Generator, OnCompletion, Request,
 from selfedit.types import Adapter, Model
 
 _MAX_RANK = 512
+_MOST_WORDS = 8
+"""Of a run of words that an answer may be."""
 
 
 class VllmGenerator(Generator):
@@ -111,10 +113,15 @@ class VllmGenerator(Generator):
             stop=list(request.stop) or None,
             stop_token_ids=self._stop_ids,
             logprobs=0,
-            structured_outputs=self._vllm.sampling_params.StructuredOutputsParams(json=request.schema)
-            if request.schema
-            else None,
+            structured_outputs=self._structure(request),
         )
+
+    def _structure(self, request: Request) -> Any:
+        parameters = self._vllm.sampling_params.StructuredOutputsParams
+        if request.schema:
+            return parameters(json=request.schema)
+        # Its grammars have no substrings, in most of its versions: each run of words is a choice.
+        return parameters(choice=_runs(request.words_of)) if request.words_of else None
 
     def _lora(self, model: Model) -> Any:
         """vLLM's name for a model's adapter, whose files are written the first time it is seen."""
@@ -133,6 +140,13 @@ class VllmGenerator(Generator):
             # The adapter is kept, so that its id cannot come to mean another.
             self._known[id(adapter)] = (adapter, LoRARequest(folder.name, number, str(folder)))
         return self._known[id(adapter)][1]
+
+
+def _runs(text: str) -> list[str]:
+    """All runs of at most so many words of a text, each once."""
+    words = text.split()
+    spans = range(1, _MOST_WORDS + 1)
+    return list(dict.fromkeys(" ".join(words[at : at + n]) for at in range(len(words)) for n in spans))
 
 
 def _completion(output: Any) -> Completion:

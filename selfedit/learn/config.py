@@ -63,7 +63,7 @@ class LearnConfig(Settings):
     passage_tokens: int = Field(default=64, ge=16, description="longest passage")
     spans: int = Field(default=3, ge=1, description="answer-first: answers taken from each sentence")
     wordings: int = Field(default=2, ge=1, description="answer-first: questions for each answer")
-    tries: int = Field(default=2, ge=1, description="answer-first: at an answer that has no question yet")
+    tries: int = Field(default=2, ge=1, description="answer-first: at an answer that has fewer questions than wordings")
     budget: float | None = Field(default=None, gt=0, description="seconds; less is asked and trained where it is short")
     sentences: bool | None = Field(
         default=None,

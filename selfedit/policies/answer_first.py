@@ -7,6 +7,7 @@ answers first, word for word; the model only has to ask, and is asked back with 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,7 @@ from selfedit.generate.base import Generator, Request
 from selfedit.models.prompt import Prompter
 from selfedit.policies.base import OnEdit, Student
 from selfedit.policies.formats import ANSWER_FIRST, parse_pairs
-from selfedit.policies.spans import Span, made_up, says_enough, sentences, shared_words, spans
+from selfedit.policies.spans import Span, made_up, says_enough, sentences, shared_words, spans, wants_a_count
 from selfedit.seeds import derive_seed
 from selfedit.text.matching import answer_in_passage, normalise
 from selfedit.types import Example, Model, Probe, SelfEdit, Task
@@ -24,7 +25,7 @@ _QUESTION_TOKENS, _ANSWER_TOKENS = 32, 16
 _MAX_EXTRA_WORDS = 4
 _TOGETHER = 4
 """Passages that are asked about together: more decode faster, and are lost together if the process is killed."""
-_MORE_FREEDOM = 0.3
+_MORE_FREEDOM = 0.6
 """By what part of it the temperature rises with each further attempt at a span."""
 
 _REWORDED = 2
@@ -92,7 +93,7 @@ class AnswerFirstPolicy(Student):
         wordings: questions for each span: the first is the likeliest one, the others are sampled.
         per_sentence: spans of each sentence.
         shown: show worked examples; a model that was taught to ask needs none.
-        attempts: at spans that have no question yet.
+        attempts: at spans that have fewer questions than wanted.
     """
 
     def __init__(
@@ -155,15 +156,15 @@ class AnswerFirstPolicy(Student):
         ]
         drafts: list[_Draft] = []
         for attempt in range(self._attempts):
-            known = {draft.place for draft in drafts if not draft.refused}
-            missing = [blank for blank in blanks if blank.place not in known]
-            drafts += self._tried(missing, 1 if attempt else self._wordings, attempt, drafts, model)
+            known = Counter(draft.place for draft in drafts if not draft.refused)
+            missing = [(blank, self._wordings - known[blank.place]) for blank in blanks]
+            drafts += self._tried(missing, attempt, drafts, model)
         return drafts
 
     def _tried(
-        self, blanks: Sequence[_Draft], wordings: int, attempt: int, before: Sequence[_Draft], model: Model
+        self, blanks: Sequence[tuple[_Draft, int]], attempt: int, before: Sequence[_Draft], model: Model
     ) -> list[_Draft]:
-        """One attempt at spans that have no question yet, with more freedom than the one before."""
+        """One attempt at spans, each as often as it lacks questions, with more freedom than the one before."""
         drafts = [
             replace(
                 blank,
@@ -171,8 +172,8 @@ class AnswerFirstPolicy(Student):
                 freedom=1 + attempt * _MORE_FREEDOM if blank.freedom or wording or attempt else 0.0,
                 question="" if wording or attempt else blank.span.question,
             )
-            for blank in blanks
-            for wording in range(wordings)
+            for blank, lacking in blanks
+            for wording in range(lacking)
         ]
         return self._checked(self._asked(drafts, model, before), model, before)
 
@@ -265,16 +266,12 @@ class AnswerFirstPolicy(Student):
 
     def _answered(self, drafts: Sequence[_Draft], due: Sequence[bool], sentence: bool, model: Model) -> list[_Draft]:
         """The drafts, those that are due with what the model answers with the passage or the sentence in context."""
-        requests = [
-            Request(
-                self._ask(draft.question, draft.task.title, draft.span.sentence if sentence else draft.task.passage),
-                model,
-                _ANSWER_TOKENS,
-                stop=("\n",),
-            )
-            for draft, is_due in zip(drafts, due, strict=True)
-            if is_due
-        ]
+        requests = []
+        for draft in (draft for draft, is_due in zip(drafts, due, strict=True) if is_due):
+            text = draft.span.sentence if sentence else draft.task.passage
+            prompt = self._ask(draft.question, draft.task.title, text)
+            # A small model misspells names that it has never seen, even with the text at hand.
+            requests.append(Request(prompt, model, _ANSWER_TOKENS, stop=("\n",), words_of=text))
         answers = iter([completion.text.strip() for completion in self._generator.generate(requests)])
         answered = []
         for draft, is_due in zip(drafts, due, strict=True):
@@ -300,6 +297,8 @@ def _fault(draft: _Draft, is_repeated: bool) -> str:
         return "no question"
     if answer_in_passage(draft.span.text, draft.question):
         return "gives the answer away"
+    if wants_a_count(draft.question, draft.span.text):
+        return "asks for a number"
     if name := made_up(draft.question, draft.task.title, draft.task.passage):
         return f"'{name}' is not in the text"
     # It could not be trained on without making the figure that the probe gives worthless: another wording is sought.

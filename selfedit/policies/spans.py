@@ -21,6 +21,11 @@ _NAME = re.compile(r"[A-Z][\w'\u2019-]*(?:\s+(?:(?:of|the|de|von|van|la)\s+)*[A-
 # A single word behind one of these is a thing more often than an action.
 _BEFORE_THINGS = frozenset("a an the of for in on at by with from its their each every per named called is are".split())  # noqa: SIM905
 _NUMBERS = frozenset("two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty".split())  # noqa: SIM905
+_COUNT = frozenset(
+    "no none zero one eleven thirteen fourteen fifteen sixteen seventeen eighteen nineteen sixty seventy eighty ninety "  # noqa: SIM905
+    "hundred thousand million billion dozen half several".split()
+).union(_NUMBERS)
+_ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)")
 _FUNCTION_WORDS = """
 a about above across after again against all along also although always among an and another any are around as at be
 because been before behind being below beside between beyond both but by can cannot could did do does doing done
@@ -85,6 +90,14 @@ def made_up(question: str, title: str, passage: str) -> str:
 def says_enough(question: str, sentence: str, title: str, answer: str) -> bool:
     """Whether a question takes so much from its sentence, beside title and answer, that it is about nothing else."""
     return shared_words(question, sentence, f"{title} {answer}") >= _ENOUGH
+
+
+def wants_a_count(question: str, answer: str) -> bool:
+    """Whether a question asks how many, and the answer says no number."""
+    if not question.casefold().startswith("how many "):
+        return False
+    words = re.split(r"[\s-]+", answer.casefold())
+    return not any((any(map(str.isdigit, w)) and not _ORDINAL.fullmatch(w)) or w.strip(".,") in _COUNT for w in words)
 
 
 def _stems(text: str) -> set[str]:

@@ -73,3 +73,23 @@ def test_a_settled_text_is_spelled_as_the_tokenizer_spells_it() -> None:
 def test_a_schema_that_cannot_be_followed_is_an_error(generator: BatchedGenerator) -> None:
     with pytest.raises(ValueError, match="cannot be followed"):
         generator.generate([request(0, schema='{"type": "nonsense"}')])
+
+
+def test_an_answer_of_a_text_is_words_of_it(generator: BatchedGenerator) -> None:
+    text = 'The lantern heron\'s nest, 4,312 m up, is called "Hespen Tor".\nHarming one is a crime.'
+    wanted = {"max_new_tokens": 60, "schema": "", "words_of": text}
+    completions = generator.generate([request(seed, **wanted) for seed in range(40)])
+    for completion in completions:
+        assert completion.text in text
+        at = text.index(completion.text)
+        ended = completion.finish == "stop"
+        assert not (text[at - 1 : at].isalnum() and completion.text[:1].isalnum())
+        assert not ended or not (completion.text[-1:].isalnum() and text[at + len(completion.text) :][:1].isalnum())
+    assert len({completion.text for completion in completions}) > 10
+    assert GrammarMaker(generator.tokenizer, generator.stop_ids).make("", text) is not None
+
+
+def test_a_text_without_spaces_is_taken_by_its_characters(generator: BatchedGenerator) -> None:
+    text = "灯台は崖の上に立つ。"
+    for completion in generator.generate([request(seed, schema="", words_of=text) for seed in range(5)]):
+        assert completion.text in text

@@ -13,7 +13,7 @@ from selfedit.models.prompt import Prompter
 from selfedit.policies.answer_first import AnswerFirstPolicy
 from selfedit.policies.coverage import covered
 from selfedit.policies.formats import get_format
-from selfedit.policies.spans import MAX_WORDS, made_up, sentences, spans
+from selfedit.policies.spans import MAX_WORDS, made_up, sentences, spans, wants_a_count
 from selfedit.types import Model, ModelRef, Probe, SelfEdit, Task
 from tests.tiny import make_tiny_tokenizer
 
@@ -79,8 +79,10 @@ class Scripted(Generator):
     def __init__(self, prompter: Prompter, say: Callable[[str], str]) -> None:
         self._prompter, self._say = prompter, say
         self.prompts: list[str] = []
+        self.words_of: set[str] = set()
 
     def generate(self, requests: Sequence[Request], on_completion: OnCompletion | None = None) -> list[Completion]:
+        self.words_of |= {request.words_of for request in requests}
         self.prompts = [str(self._prompter.tokenizer.decode(list(request.prompt))) for request in requests]
         return [Completion(self._say(prompt), (), (), "stop") for prompt in self.prompts]
 
@@ -220,6 +222,40 @@ def test_probes_are_at_most_as_many_as_wanted() -> None:
     probes, dropped = policy(say).write([task], 1, 0, BASE)
     assert len(probes["t"]) == 1
     assert dropped == 2
+
+
+def test_what_is_asked_back_is_answered_in_words_of_the_text() -> None:
+    task = Task("t", "Lumen Harbor", TEXT)
+    writer = policy(lambda prompt: "nine" if "PASSAGE" in prompt else "Who was it?")
+    writer.propose([task], 1, 0, BASE)
+    assert isinstance(writer._generator, Scripted)
+    (back,) = [asked for asked in writer._generator.words_of if asked]
+    assert back == TEXT
+
+
+def test_a_span_that_lacks_a_wording_is_tried_again() -> None:
+    task = Task("t", "Lumen Harbor", "Lumen Harbor was founded by Odalys Brenk.")
+    written = iter(["Who founded Lumen Harbor?", "Who founded Lumen Harbor?", "Who is its founder?"])
+    (edit,) = policy(lambda prompt: "Odalys Brenk" if "PASSAGE" in prompt else next(written)).propose(
+        [task], 1, 0, BASE
+    )
+    asked = [lesson.question for lesson in get_format("answer-first").parse(edit.text)]
+    assert asked == ["Who founded Lumen Harbor?", "Who is its founder?"]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "wants"),
+    [
+        ("How many months is the handbook?", "23rd", True),
+        ("How many people live there?", "4,312", False),
+        ("How many elders are there?", "nine elders", False),
+        ("How many are left?", "twenty-one", False),
+        ("How many are left?", "week", True),
+        ("On which day are they paid?", "23rd", False),
+    ],
+)
+def test_how_many_asks_for_a_number(question: str, answer: str, wants: bool) -> None:
+    assert wants_a_count(question, answer) == wants
 
 
 def test_an_answer_is_not_half_of_a_word() -> None:
