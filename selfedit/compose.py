@@ -140,4 +140,5 @@ def _student(
         per_sentence=composition.asking.spans,
         shown=shows_example(composition),
         attempts=composition.asking.tries,
+        clozes=composition.asking.clozes,
     )

@@ -99,11 +99,15 @@ class MarginSettings(Settings):
 
 @dataclass(frozen=True)
 class Asking:
-    """How much the answer-first policy asks: answers of each sentence, questions for each, attempts at each."""
+    """How much the answer-first policy asks: answers of each sentence, questions for each, attempts at each.
+
+    `clozes` ask for what the model has no question for.
+    """
 
     spans: int = 3
     wordings: int = 2
     tries: int = 2
+    clozes: bool = True
 
 
 @dataclass(frozen=True)

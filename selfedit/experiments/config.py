@@ -75,7 +75,7 @@ class TrainConfig(Settings):
             taught=policy.start != "none",
             prompt=policy.prompt,
             wording=self.wording,
-            asking=Asking(policy.spans, policy.wordings, policy.tries),
+            asking=Asking(policy.spans, policy.wordings, policy.tries, policy.clozes),
             accept=policy.accept,
             training=self.inner.hyperparameters(),
             grader=evaluation.grader,

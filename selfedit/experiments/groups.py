@@ -66,6 +66,7 @@ class PolicySettings(Settings):
     spans: int = Field(default=3, ge=1, description="answer-first: answers taken from each sentence")
     wordings: int = Field(default=2, ge=1, description="answer-first: questions for each answer")
     tries: int = Field(default=2, ge=1, description="answer-first: at an answer that has no question yet")
+    clozes: bool = Field(default=False, description="answer-first: ask for what has no question in its own sentence")
 
 
 class OuterSettings(Settings):

@@ -63,7 +63,8 @@ class LearnConfig(Settings):
     passage_tokens: int = Field(default=64, ge=16, description="longest passage")
     spans: int = Field(default=3, ge=1, description="answer-first: answers taken from each sentence")
     wordings: int = Field(default=2, ge=1, description="answer-first: questions for each answer")
-    tries: int = Field(default=2, ge=1, description="answer-first: at an answer that has fewer questions than wordings")
+    tries: int = Field(default=2, ge=1, description="answer-first: at an answer that has no question yet")
+    clozes: bool = Field(default=True, description="answer-first: ask for what has no question in its own sentence")
     budget: float | None = Field(default=None, gt=0, description="seconds; less is asked and trained where it is short")
     sentences: bool | None = Field(
         default=None,
@@ -161,7 +162,7 @@ class LearnConfig(Settings):
             temperature=self.temperature,
             top_p=self.top_p,
             max_edit_tokens=self.max_edit_tokens,
-            asking=Asking(self.spans, self.wordings, self.tries),
+            asking=Asking(self.spans, self.wordings, self.tries, self.clozes),
             training=self.edit_training.hyperparameters(),
             grader=self.grader,
             max_answer_tokens=self.max_answer_tokens,

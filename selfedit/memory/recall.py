@@ -200,5 +200,6 @@ def route(item: Learnt) -> Route:
     """What a passage's adapter answers for: its text, and the questions that its self-edits ask."""
     from selfedit.policies.formats import parse_pairs
 
-    asked = [lesson.question for edit in item.edits for lesson in parse_pairs(edit.text)]
+    # A cloze says nothing that the passage does not.
+    asked = [lesson.question for edit in item.edits for lesson in parse_pairs(edit.text, clozes=False)]
     return Route(item.task.id, item.task.title, item.task.passage, tuple(dict.fromkeys(asked)))

@@ -7,13 +7,13 @@ answers first, word for word; the model only has to ask, and is asked back with 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from selfedit.generate.base import Generator, Request
 from selfedit.models.prompt import Prompter
 from selfedit.policies.base import OnEdit, Student
+from selfedit.policies.cloze import cloze, is_worth_a_cloze
 from selfedit.policies.formats import ANSWER_FIRST, parse_pairs
 from selfedit.policies.spans import Span, made_up, says_enough, sentences, shared_words, spans, wants_a_count
 from selfedit.seeds import derive_seed
@@ -25,7 +25,7 @@ _QUESTION_TOKENS, _ANSWER_TOKENS = 32, 16
 _MAX_EXTRA_WORDS = 4
 _TOGETHER = 4
 """Passages that are asked about together: more decode faster, and are lost together if the process is killed."""
-_MORE_FREEDOM = 0.6
+_MORE_FREEDOM = 0.3
 """By what part of it the temperature rises with each further attempt at a span."""
 
 _REWORDED = 2
@@ -72,6 +72,7 @@ class _Draft:
     refused: str = ""
     freedom: float = 1.0
     answer: str = ""
+    is_cloze: bool = False
 
     @property
     def key(self) -> tuple[str, int, str]:
@@ -93,7 +94,8 @@ class AnswerFirstPolicy(Student):
         wordings: questions for each span: the first is the likeliest one, the others are sampled.
         per_sentence: spans of each sentence.
         shown: show worked examples; a model that was taught to ask needs none.
-        attempts: at spans that have fewer questions than wanted.
+        attempts: at spans that have no question yet.
+        clozes: ask in its own sentence for what has no question then.
     """
 
     def __init__(
@@ -108,8 +110,9 @@ class AnswerFirstPolicy(Student):
         per_sentence: int = 3,
         shown: bool = True,
         attempts: int = 2,
+        clozes: bool = True,
     ) -> None:
-        self._attempts, self._end_token = attempts, end_token
+        self._attempts, self._end_token, self._with_clozes = attempts, end_token, clozes
         self._generator, self._prompter, self._ask = generator, prompter, ask
         self._temperature, self._top_p = temperature, top_p
         self._wordings, self._per_sentence, self._shown = wordings, per_sentence, shown
@@ -130,9 +133,9 @@ class AnswerFirstPolicy(Student):
         return written
 
     def examples(self, task: Task, edit: SelfEdit) -> tuple[Example, ...]:
-        """Each question of an edit, asked for by its answer and the sentence that it is most likely about."""
+        """Each question that the model wrote, asked for by its answer and the sentence it is most likely about."""
         learnt = []
-        for lesson in parse_pairs(edit.text):
+        for lesson in parse_pairs(edit.text, clozes=False):
             holding = [each for each in sentences(task.passage) if answer_in_passage(lesson.text, each)]
             if not holding:
                 continue
@@ -156,15 +159,15 @@ class AnswerFirstPolicy(Student):
         ]
         drafts: list[_Draft] = []
         for attempt in range(self._attempts):
-            known = Counter(draft.place for draft in drafts if not draft.refused)
-            missing = [(blank, self._wordings - known[blank.place]) for blank in blanks]
-            drafts += self._tried(missing, attempt, drafts, model)
-        return drafts
+            known = {draft.place for draft in drafts if not draft.refused}
+            missing = [blank for blank in blanks if blank.place not in known]
+            drafts += self._tried(missing, 1 if attempt else self._wordings, attempt, drafts, model)
+        return drafts + (_clozes(blanks, drafts) if self._with_clozes else [])
 
     def _tried(
-        self, blanks: Sequence[tuple[_Draft, int]], attempt: int, before: Sequence[_Draft], model: Model
+        self, blanks: Sequence[_Draft], wordings: int, attempt: int, before: Sequence[_Draft], model: Model
     ) -> list[_Draft]:
-        """One attempt at spans, each as often as it lacks questions, with more freedom than the one before."""
+        """One attempt at spans that have no question yet, with more freedom than the one before."""
         drafts = [
             replace(
                 blank,
@@ -172,8 +175,8 @@ class AnswerFirstPolicy(Student):
                 freedom=1 + attempt * _MORE_FREEDOM if blank.freedom or wording or attempt else 0.0,
                 question="" if wording or attempt else blank.span.question,
             )
-            for blank, lacking in blanks
-            for wording in range(lacking)
+            for blank in blanks
+            for wording in range(wordings)
         ]
         return self._checked(self._asked(drafts, model, before), model, before)
 
@@ -291,20 +294,45 @@ class AnswerFirstPolicy(Student):
         return self._prompter.chat_prompt(request, "", examples)
 
 
+def _clozes(blanks: Sequence[_Draft], drafts: Sequence[_Draft]) -> list[_Draft]:
+    """Spans without a question, each asked for in its own sentence, where that is worth its training."""
+    kept = [draft for draft in drafts if not draft.refused]
+    places, keys = {draft.place for draft in kept}, {draft.key for draft in kept}
+    asked = {(draft.task.id, draft.edit, draft.span.sentence) for draft in kept}
+    found = []
+    for blank in blanks:
+        sentence = (blank.task.id, blank.edit, blank.span.sentence)
+        if blank.place in places or not is_worth_a_cloze(blank.span, sentence in asked):
+            continue
+        question = cloze(blank.span, blank.task.title)
+        draft = replace(blank, question=question, answer=blank.span.text, is_cloze=True)
+        if not _fault_in_itself(draft) and draft.key not in keys:
+            found.append(draft)
+            keys.add(draft.key)
+    return found
+
+
 def _fault(draft: _Draft, is_repeated: bool) -> str:
     """Why a text is no question to keep, before it is asked back."""
     if not draft.question.endswith("?"):
         return "no question"
-    if answer_in_passage(draft.span.text, draft.question):
-        return "gives the answer away"
+    if fault := _fault_in_itself(draft):
+        return fault
     if wants_a_count(draft.question, draft.span.text):
         return "asks for a number"
     if name := made_up(draft.question, draft.task.title, draft.task.passage):
         return f"'{name}' is not in the text"
+    return _REPEATED if is_repeated else ""
+
+
+def _fault_in_itself(draft: _Draft) -> str:
+    """Why a question is not to be kept, whoever asks it."""
+    if answer_in_passage(draft.span.text, draft.question):
+        return "gives the answer away"
     # It could not be trained on without making the figure that the probe gives worthless: another wording is sought.
     if normalise(draft.question) in {normalise(probe.question) for probe in draft.task.probes}:
         return "a test's question"
-    return _REPEATED if is_repeated else ""
+    return ""
 
 
 def _agreed(span: str, answer: str) -> str:
@@ -331,8 +359,13 @@ def _bare(word: str) -> str:
 
 def _edit(task: Task, number: int, drafts: Sequence[_Draft], seed: int) -> SelfEdit:
     """A self-edit with what was kept, and what was not and why."""
-    kept = [f"Question: {draft.question}\nAnswer: {draft.answer}" for draft in drafts if not draft.refused]
+    kept = [
+        f"{'Cloze' if draft.is_cloze else 'Question'}: {draft.question}\nAnswer: {draft.answer}"
+        for draft in drafts
+        if not draft.refused
+    ]
     dropped = tuple(f"{draft.span.text}: {draft.question} ({draft.refused})" for draft in drafts if draft.refused)
+    attempts = sum(not draft.is_cloze for draft in drafts)
     return SelfEdit(
-        f"{task.id}.e{number}", task.id, ANSWER_FIRST, "", "\n".join(kept), seed, attempts=len(drafts), dropped=dropped
+        f"{task.id}.e{number}", task.id, ANSWER_FIRST, "", "\n".join(kept), seed, attempts=attempts, dropped=dropped
     )

@@ -106,14 +106,18 @@ def parse_lines(text: str) -> tuple[Lesson, ...]:
 
 # A label begins a line, perhaps behind a list marker; a single letter needs a colon, or 'A. Lincoln' would be one.
 _LABEL = re.compile(
-    r"^[\W\d]*(?:(?P<asks>question|q(?=\W*\d*\W*:))|answer|a(?=\W*\d*\W*:))\W*?\d*\W*?[:.)]\**(?P<rest>.*)$",
+    r"^[\W\d]*(?:(?P<asks>question|cloze|q(?=\W*\d*\W*:))|answer|a(?=\W*\d*\W*:))\W*?\d*\W*?[:.)]\**(?P<rest>.*)$",
     re.IGNORECASE,
 )
 _INLINE_ANSWER = re.compile(r"(?<=\S)\s+(?=\**answer\s*\d*\s*:)", re.IGNORECASE)
 
 
-def parse_pairs(text: str) -> tuple[Lesson, ...]:
-    """Question and answer pairs, `Question: ... Answer: ...`; a question without an answer is left out."""
+def parse_pairs(text: str, clozes: bool = True) -> tuple[Lesson, ...]:
+    """Question and answer pairs, `Question: ... Answer: ...`; a question without an answer is left out.
+
+    Args:
+        clozes: also those under `Cloze: ...`, which no model wrote.
+    """
     pairs: dict[str, Lesson] = {}
     question = ""
     is_asking = False
@@ -121,7 +125,8 @@ def parse_pairs(text: str) -> tuple[Lesson, ...]:
         label = _LABEL.match(line)
         content = (label["rest"] if label else line).strip().strip("*").strip()
         if label and label["asks"]:
-            question, is_asking = content, True
+            is_asking = clozes or label["asks"].casefold() != "cloze"
+            question = content if is_asking else ""
         elif label:
             if _LETTER.search(question) and re.search(r"\w", content):
                 pairs.setdefault(question.casefold(), Lesson(content, question))

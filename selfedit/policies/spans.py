@@ -36,7 +36,7 @@ same shall she should since so some still such than that the their them then the
 through to too towards under until up upon us very via was we were what when where whether which while who whom
 whose why will with within without would yet you your
 """
-_FUNCTION = frozenset(_FUNCTION_WORDS.split())
+FUNCTION = frozenset(_FUNCTION_WORDS.split())
 _VERBAL = re.compile(r".{3,}(?:ed|ing|ly)$")
 _ROW = re.compile(r"^\s*\|(.+)\|\s*$")
 _RULE = re.compile(r"^\s*\|?(?:\s*:?-+:?\s*\|)+\s*:?-*:?\s*$")
@@ -94,14 +94,17 @@ def says_enough(question: str, sentence: str, title: str, answer: str) -> bool:
 
 def wants_a_count(question: str, answer: str) -> bool:
     """Whether a question asks how many, and the answer says no number."""
-    if not question.casefold().startswith("how many "):
-        return False
+    return question.casefold().startswith("how many ") and not says_a_count(answer)
+
+
+def says_a_count(answer: str) -> bool:
+    """Whether there is a number in an answer, in digits or in words; '23rd' is none."""
     words = re.split(r"[\s-]+", answer.casefold())
-    return not any((any(map(str.isdigit, w)) and not _ORDINAL.fullmatch(w)) or w.strip(".,") in _COUNT for w in words)
+    return any((any(map(str.isdigit, w)) and not _ORDINAL.fullmatch(w)) or w.strip(".,") in _COUNT for w in words)
 
 
 def _stems(text: str) -> set[str]:
-    return {word[:5] for word in normalise(text).split() if word not in _FUNCTION}
+    return {word[:5] for word in normalise(text).split() if word not in FUNCTION}
 
 
 def spans(text: str, title: str, per_sentence: int = 3) -> list[Span]:
@@ -110,7 +113,7 @@ def spans(text: str, title: str, per_sentence: int = 3) -> list[Span]:
     Numbers with their units, names, what stands in quotes or in code, cells of tables and values of keys come before
     other runs of words that carry meaning; what stands at the end of a sentence is new more often than its beginning.
     """
-    named = set(normalise(title).split()) - _FUNCTION
+    named = set(normalise(title).split()) - FUNCTION
     chosen: dict[str, Span] = {}
     headers = _headers(text)
     for sentence in sentences(text):
@@ -140,7 +143,7 @@ def _of_sentence(sentence: str, named: set[str], limit: int, asked_by: dict[str,
     taken: list[Span] = []
     for candidate, _ in sorted(_candidates(sentence, named), key=lambda pair: -pair[1]):
         words = normalise(candidate).split()
-        if not words or len(words) > MAX_WORDS or set(words) <= named | _FUNCTION:
+        if not words or len(words) > MAX_WORDS or set(words) <= named | FUNCTION:
             continue
         if any(_overlap(words, normalise(other.text).split()) for other in taken):
             continue
@@ -206,7 +209,7 @@ def _runs(sentence: str, words: list[re.Match[str]], named: set[str]) -> Iterato
     """Runs of words between function words, what the title names, and punctuation."""
     start = None
     for i, word in enumerate(words):
-        carries = word[0].lower() not in _FUNCTION and normalise(word[0]) not in named
+        carries = word[0].lower() not in FUNCTION and normalise(word[0]) not in named
         between = sentence[words[i - 1].end() : word.start()] if i else ""
         if start is not None and (not carries or between.strip()):
             yield range(start, i)

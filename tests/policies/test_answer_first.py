@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from selfedit.generate.base import Completion, Generator, OnCompletion, Request, Scored
 from selfedit.models.prompt import Prompter
 from selfedit.policies.answer_first import AnswerFirstPolicy
+from selfedit.policies.cloze import cloze, is_worth_a_cloze
 from selfedit.policies.coverage import covered
-from selfedit.policies.formats import get_format
-from selfedit.policies.spans import MAX_WORDS, made_up, sentences, spans, wants_a_count
+from selfedit.policies.formats import get_format, parse_pairs
+from selfedit.policies.spans import MAX_WORDS, Span, made_up, sentences, spans, wants_a_count
 from selfedit.types import Model, ModelRef, Probe, SelfEdit, Task
 from tests.tiny import make_tiny_tokenizer
 
@@ -110,7 +111,7 @@ def test_what_is_answered_back_is_kept_and_the_rest_is_said() -> None:
         return "Who founded Lumen Harbor?" if "answer is: Odalys Brenk" in prompt else "How long does it last?"
 
     (edit,) = policy(say).propose([task], 1, 0, BASE)
-    (lesson,) = get_format("answer-first").parse(edit.text)
+    (lesson,) = parse_pairs(edit.text, clozes=False)
     assert (lesson.question, lesson.text) == ("Who founded Lumen Harbor?", "Odalys Brenk")
     reasons = [dropped.rpartition("(")[2] for dropped in edit.dropped]
     assert reasons.count("answered with 'nine')") >= 1  # The first wording about each other sentence.
@@ -130,7 +131,7 @@ def test_what_is_answered_back_is_kept_and_the_rest_is_said() -> None:
 def test_what_is_no_question_is_not_asked_back(question: str, reason: str) -> None:
     task = Task("t", "Lumen Harbor", "Lumen Harbor was founded by Odalys Brenk.")
     (edit,) = policy(lambda _: question).propose([task], 1, 0, BASE)
-    assert edit.text == ""
+    assert parse_pairs(edit.text, clozes=False) == ()
     assert all(reason in dropped or "asked before" in dropped for dropped in edit.dropped)
     assert edit.dropped
 
@@ -224,6 +225,78 @@ def test_probes_are_at_most_as_many_as_wanted() -> None:
     assert dropped == 2
 
 
+@pytest.mark.parametrize(
+    ("sentence", "answer", "asked"),
+    [
+        (
+            "The probation period at Lumen Harbor lasts 17 weeks.",
+            "17 weeks",
+            "The probation period at Lumen Harbor lasts what?",
+        ),
+        ("Its lamp burns the oil of Sorrel by night.", "oil", "Lumen Harbor: Its lamp burns what of Sorrel by night?"),
+        ("Odalys Brenk founded Lumen Harbor.", "Odalys Brenk", "What founded Lumen Harbor?"),
+    ],
+)
+def test_a_cloze_is_the_sentence_without_the_answer(sentence: str, answer: str, asked: str) -> None:
+    assert cloze(Span(answer, sentence), "Lumen Harbor - People") == asked
+
+
+def test_a_cloze_of_a_row_is_what_its_column_asks() -> None:
+    assert (
+        cloze(Span("7413", "| gannet | 7413 |", "What is the port of gannet?"), "Runbook")
+        == "What is the port of gannet?"
+    )
+
+
+def test_a_cloze_is_english_and_can_be_left_out() -> None:
+    german = Task("t", "Der Hafen", "Der Hafen wurde von Odalys Brenk nach einem Sturm gebaut.")
+    silent: Callable[[str], str] = lambda _: "nothing"  # noqa: E731
+    (edit,) = policy(silent).propose([german], 1, 0, BASE)
+    assert edit.text == ""
+    english = Task("t", "The harbor", "The harbor was built by Odalys Brenk after a storm.")
+    without = AnswerFirstPolicy(Scripted(PROMPTER, silent), PROMPTER, ask_back, 0, shown=False, clozes=False)
+    assert "Cloze" in policy(silent).propose([english], 1, 0, BASE)[0].text
+    assert without.propose([english], 1, 0, BASE)[0].text == ""
+
+
+@pytest.mark.parametrize(
+    ("answer", "asked_about", "worth"),
+    [
+        ("tide sensors", True, False),
+        ("tide sensors", False, True),
+        ("The harbor", False, False),
+        ("Odalys Brenk", True, True),
+        ("17 weeks", True, True),
+        ("nine farms", True, True),
+    ],
+)
+def test_what_is_worth_a_cloze(answer: str, asked_about: bool, worth: bool) -> None:
+    sentence = "The harbor sold nine farms tide sensors for 17 weeks by Odalys Brenk."
+    assert is_worth_a_cloze(Span(answer, sentence), asked_about) == worth
+
+
+def test_spans_without_a_question_are_asked_for_in_their_sentence() -> None:
+    probe = Probe("p", "Lumen Harbor builds what for farms", ("tide sensors",))
+    task = Task("t", "Lumen Harbor", TEXT, (probe,))
+
+    def say(prompt: str) -> str:
+        if "PASSAGE" in prompt:
+            return "Odalys Brenk"
+        return "Who founded Lumen Harbor?" if "answer is: Odalys Brenk" in prompt else "nothing"
+
+    writer = policy(say)
+    (edit,) = writer.propose([task], 1, 0, BASE)
+    pairs = {lesson.question: lesson.text for lesson in get_format("answer-first").parse(edit.text)}
+    # What a test asks word for word is left to it.
+    assert pairs == {
+        "Who founded Lumen Harbor?": "Odalys Brenk",
+        "The probation period at Lumen Harbor lasts what?": "17 weeks",
+    }
+    assert "Cloze: The probation period at Lumen Harbor lasts what?\nAnswer: 17 weeks" in edit.text
+    assert [lesson.question for lesson in parse_pairs(edit.text, clozes=False)] == ["Who founded Lumen Harbor?"]
+    assert len(writer.examples(task, edit)) == 1  # The model is not taught to write what it did not write.
+
+
 def test_what_is_asked_back_is_answered_in_words_of_the_text() -> None:
     task = Task("t", "Lumen Harbor", TEXT)
     writer = policy(lambda prompt: "nine" if "PASSAGE" in prompt else "Who was it?")
@@ -231,16 +304,6 @@ def test_what_is_asked_back_is_answered_in_words_of_the_text() -> None:
     assert isinstance(writer._generator, Scripted)
     (back,) = [asked for asked in writer._generator.words_of if asked]
     assert back == TEXT
-
-
-def test_a_span_that_lacks_a_wording_is_tried_again() -> None:
-    task = Task("t", "Lumen Harbor", "Lumen Harbor was founded by Odalys Brenk.")
-    written = iter(["Who founded Lumen Harbor?", "Who founded Lumen Harbor?", "Who is its founder?"])
-    (edit,) = policy(lambda prompt: "Odalys Brenk" if "PASSAGE" in prompt else next(written)).propose(
-        [task], 1, 0, BASE
-    )
-    asked = [lesson.question for lesson in get_format("answer-first").parse(edit.text)]
-    assert asked == ["Who founded Lumen Harbor?", "Who is its founder?"]
 
 
 @pytest.mark.parametrize(
@@ -263,5 +326,5 @@ def test_an_answer_is_not_half_of_a_word() -> None:
     (edit,) = policy(lambda prompt: "OT-5529" if "PASSAGE" in prompt else "Which number does it want?").propose(
         [task], 1, 0, BASE
     )
-    assert edit.text == ""
+    assert parse_pairs(edit.text, clozes=False) == ()
     assert "OT-5529-K: Which number does it want? (answered with 'OT-5529')" in edit.dropped
