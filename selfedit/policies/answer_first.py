@@ -6,23 +6,20 @@ answers first, word for word; the model only has to ask, and is asked back with 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from selfedit.generate.base import Generator, Request
 from selfedit.models.prompt import Prompter
 from selfedit.policies.base import OnEdit, Student
-from selfedit.policies.cloze import cloze, is_worth_a_cloze
-from selfedit.policies.formats import ANSWER_FIRST, parse_pairs
-from selfedit.policies.spans import Span, made_up, says_enough, sentences, shared_words, spans, wants_a_count
+from selfedit.policies.draft import ANSWERED, REPEATED, Draft, agreed_on, clozes_of, edit_of, fault
+from selfedit.policies.formats import parse_pairs
+from selfedit.policies.spans import Span, says_enough, sentences, shared_words, spans
 from selfedit.seeds import derive_seed
-from selfedit.text.matching import answer_in_passage, normalise
+from selfedit.text.matching import answer_in_passage
 from selfedit.types import Example, Model, Probe, SelfEdit, Task
 
 _QUESTION_TOKENS, _ANSWER_TOKENS = 32, 16
-# An answer that says much besides the span does not show that the question asks for it.
-_MAX_EXTRA_WORDS = 4
 _TOGETHER = 4
 """Passages that are asked about together: more decode faster, and are lost together if the process is killed."""
 _MORE_FREEDOM = 0.3
@@ -32,8 +29,6 @@ _REWORDED = 2
 """Attempts at each other wording."""
 _FREE = 2.0
 """What the temperature is multiplied by for other wordings, which are to differ."""
-
-_REPEATED, _ANSWERED = "asked before", "answered with"
 
 _EXAMPLES = (
     (
@@ -54,35 +49,6 @@ _EXAMPLES = (
 def ask_request(title: str, sentence: str, span: str) -> str:
     """The request for a question whose answer is given."""
     return f"{title}\n{sentence}\n\nAsk a question about {title} to which the answer is: {span}"
-
-
-@dataclass(frozen=True)
-class _Draft:
-    """A question under way.
-
-    Attributes:
-        freedom: what the temperature is multiplied by; 0 takes the likeliest question.
-    """
-
-    task: Task
-    edit: int
-    span: Span
-    seed: int
-    question: str = ""
-    refused: str = ""
-    freedom: float = 1.0
-    answer: str = ""
-    is_cloze: bool = False
-
-    @property
-    def key(self) -> tuple[str, int, str]:
-        """What no two kept ones share."""
-        return self.task.id, self.edit, normalise(self.question)
-
-    @property
-    def place(self) -> tuple[str, int, Span]:
-        """What it asks for, and in which edit."""
-        return self.task.id, self.edit, self.span
 
 
 class AnswerFirstPolicy(Student):
@@ -127,7 +93,7 @@ class AnswerFirstPolicy(Student):
             for task in together:
                 for number in range(edits):
                     mine = [draft for draft in drafts if (draft.task.id, draft.edit) == (task.id, number)]
-                    written.append(_edit(task, number, mine, derive_seed(seed, task.id, number)))
+                    written.append(edit_of(task, number, mine, derive_seed(seed, task.id, number)))
                     if on_edit is not None:
                         on_edit(written[-1])
         return written
@@ -149,24 +115,24 @@ class AnswerFirstPolicy(Student):
         asked = [self._request(task, span) for span in spans(task.passage, task.title, self._per_sentence)]
         return max(asked, key=len, default=self._ask("", task.title, task.passage))
 
-    def _drafted(self, tasks: Sequence[Task], edits: int, seed: int, model: Model) -> list[_Draft]:
+    def _drafted(self, tasks: Sequence[Task], edits: int, seed: int, model: Model) -> list[Draft]:
         """Questions about all spans, those kept and those refused."""
         blanks = [
-            _Draft(task, number, span, derive_seed(seed, task.id, number, span.text), freedom=float(number > 0))
+            Draft(task, number, span, derive_seed(seed, task.id, number, span.text), freedom=float(number > 0))
             for task in tasks
             for number in range(edits)
             for span in spans(task.passage, task.title, self._per_sentence)
         ]
-        drafts: list[_Draft] = []
+        drafts: list[Draft] = []
         for attempt in range(self._attempts):
             known = {draft.place for draft in drafts if not draft.refused}
             missing = [blank for blank in blanks if blank.place not in known]
             drafts += self._tried(missing, 1 if attempt else self._wordings, attempt, drafts, model)
-        return drafts + (_clozes(blanks, drafts) if self._with_clozes else [])
+        return drafts + (clozes_of(blanks, drafts) if self._with_clozes else [])
 
     def _tried(
-        self, blanks: Sequence[_Draft], wordings: int, attempt: int, before: Sequence[_Draft], model: Model
-    ) -> list[_Draft]:
+        self, blanks: Sequence[Draft], wordings: int, attempt: int, before: Sequence[Draft], model: Model
+    ) -> list[Draft]:
         """One attempt at spans that have no question yet, with more freedom than the one before."""
         drafts = [
             replace(
@@ -191,7 +157,7 @@ class AnswerFirstPolicy(Student):
         dropped = 0
         for task in tasks:
             drafts = [
-                _Draft(task, 1, span, derive_seed(seed, f"questions/{task.id}", span.text))
+                Draft(task, 1, span, derive_seed(seed, f"questions/{task.id}", span.text))
                 for span in spans(task.passage, task.title, 1)
             ]
             drafts = self._checked(self._asked(drafts, model), model)
@@ -214,14 +180,14 @@ class AnswerFirstPolicy(Student):
             holding = [each for each in sentences(task.passage) if answer_in_passage(answer, each)] or [task.passage]
             for number in range(_REWORDED * count):
                 span, own = Span(answer, holding[number % len(holding)]), derive_seed(seed, "reword", task.id, number)
-                drafts.append(_Draft(task, 0, span, own, freedom=0.0 if number < len(holding) else _FREE))
+                drafts.append(Draft(task, 0, span, own, freedom=0.0 if number < len(holding) else _FREE))
         found: dict[str, list[str]] = {task.id: [] for task in tasks}
         for draft in self._checked(self._asked(drafts, model), model):
             if not draft.refused and len(found[draft.task.id]) < count:
                 found[draft.task.id].append(draft.question)
         return {id: tuple(questions) for id, questions in found.items()}
 
-    def _asked(self, drafts: Sequence[_Draft], model: Model, before: Sequence[_Draft] = ()) -> list[_Draft]:
+    def _asked(self, drafts: Sequence[Draft], model: Model, before: Sequence[Draft] = ()) -> list[Draft]:
         """The drafts with their questions; what is none, or was asked about the same span `before`, is refused."""
         requests = [
             Request(
@@ -241,11 +207,11 @@ class AnswerFirstPolicy(Student):
         seen = {(draft.key, draft.span) for draft in before}
         for draft in drafts:
             draft = draft if draft.question else replace(draft, question=next(texts))
-            asked.append(replace(draft, refused=_fault(draft, (draft.key, draft.span) in seen)))
+            asked.append(replace(draft, refused=fault(draft, (draft.key, draft.span) in seen)))
             seen.add((draft.key, draft.span))
         return asked
 
-    def _checked(self, drafts: Sequence[_Draft], model: Model, before: Sequence[_Draft] = ()) -> list[_Draft]:
+    def _checked(self, drafts: Sequence[Draft], model: Model, before: Sequence[Draft] = ()) -> list[Draft]:
         """Refused are also those whose answer, with the text at hand, is not the span.
 
         A question that takes up much of its sentence may be asked with that alone: in a passage a small model looks
@@ -253,7 +219,7 @@ class AnswerFirstPolicy(Student):
         """
         drafts = self._answered(drafts, [not draft.refused for draft in drafts], False, model)
         lost = [
-            draft.refused.startswith(_ANSWERED)
+            draft.refused.startswith(ANSWERED)
             and says_enough(draft.question, draft.span.sentence, draft.task.title, draft.span.text)
             for draft in drafts
         ]
@@ -261,13 +227,13 @@ class AnswerFirstPolicy(Student):
         checked = []
         for draft in self._answered(drafts, lost, True, model):
             if not draft.refused and draft.key in kept:
-                draft = replace(draft, refused=_REPEATED)
+                draft = replace(draft, refused=REPEATED)
             elif not draft.refused:
                 kept.add(draft.key)
             checked.append(draft)
         return checked
 
-    def _answered(self, drafts: Sequence[_Draft], due: Sequence[bool], sentence: bool, model: Model) -> list[_Draft]:
+    def _answered(self, drafts: Sequence[Draft], due: Sequence[bool], sentence: bool, model: Model) -> list[Draft]:
         """The drafts, those that are due with what the model answers with the passage or the sentence in context."""
         requests = []
         for draft in (draft for draft, is_due in zip(drafts, due, strict=True) if is_due):
@@ -280,9 +246,9 @@ class AnswerFirstPolicy(Student):
         for draft, is_due in zip(drafts, due, strict=True):
             if is_due:
                 answer = next(answers)
-                agreed = _agreed(draft.span.text, answer)
+                agreed = agreed_on(draft.span.text, answer)
                 # What it answered with the passage in context says more of why it was refused.
-                refused = "" if agreed else draft.refused or f"{_ANSWERED} '{answer}'"
+                refused = "" if agreed else draft.refused or f"{ANSWERED} '{answer}'"
                 draft = replace(draft, answer=agreed, refused=refused)
             answered.append(draft)
         return answered
@@ -292,80 +258,3 @@ class AnswerFirstPolicy(Student):
         # Without the heading: the sentence says what it is about.
         request = ask_request(task.title.partition(" - ")[0], span.sentence, span.text)
         return self._prompter.chat_prompt(request, "", examples)
-
-
-def _clozes(blanks: Sequence[_Draft], drafts: Sequence[_Draft]) -> list[_Draft]:
-    """Spans without a question, each asked for in its own sentence, where that is worth its training."""
-    kept = [draft for draft in drafts if not draft.refused]
-    places, keys = {draft.place for draft in kept}, {draft.key for draft in kept}
-    asked = {(draft.task.id, draft.edit, draft.span.sentence) for draft in kept}
-    found = []
-    for blank in blanks:
-        sentence = (blank.task.id, blank.edit, blank.span.sentence)
-        if blank.place in places or not is_worth_a_cloze(blank.span, sentence in asked):
-            continue
-        question = cloze(blank.span, blank.task.title)
-        draft = replace(blank, question=question, answer=blank.span.text, is_cloze=True)
-        if not _fault_in_itself(draft) and draft.key not in keys:
-            found.append(draft)
-            keys.add(draft.key)
-    return found
-
-
-def _fault(draft: _Draft, is_repeated: bool) -> str:
-    """Why a text is no question to keep, before it is asked back."""
-    if not draft.question.endswith("?"):
-        return "no question"
-    if fault := _fault_in_itself(draft):
-        return fault
-    if wants_a_count(draft.question, draft.span.text):
-        return "asks for a number"
-    if name := made_up(draft.question, draft.task.title, draft.task.passage):
-        return f"'{name}' is not in the text"
-    return _REPEATED if is_repeated else ""
-
-
-def _fault_in_itself(draft: _Draft) -> str:
-    """Why a question is not to be kept, whoever asks it."""
-    if answer_in_passage(draft.span.text, draft.question):
-        return "gives the answer away"
-    # It could not be trained on without making the figure that the probe gives worthless: another wording is sought.
-    if normalise(draft.question) in {normalise(probe.question) for probe in draft.task.probes}:
-        return "a test's question"
-    return ""
-
-
-def _agreed(span: str, answer: str) -> str:
-    """What both the span and the answer say, as the text says it; empty where they differ.
-
-    The answer may be a part of the span ("880" of "880 bytes"), and then it is what the question asks for.
-    """
-    short, long = normalise(answer).split(), normalise(span).split()
-    if len(short) - len(long) <= _MAX_EXTRA_WORDS and answer_in_passage(span, answer):
-        return span
-    # Not a part of a word: "OT-5529" is not the number "OT-5529-K".
-    whole = (
-        f" {' '.join(_bare(word) for word in answer.split())} " in f" {' '.join(_bare(word) for word in span.split())} "
-    )
-    if answer_in_passage(answer, span) and whole and any(len(word) > 2 or word.isdigit() for word in short):
-        return answer.strip(" .")
-    is_number = [re.fullmatch(r"(\d+)(?:st|nd|rd|th)?", text) for text in (" ".join(short), " ".join(long))]
-    return span if all(is_number) and is_number[0][1] == is_number[1][1] else ""  # type: ignore[index]
-
-
-def _bare(word: str) -> str:
-    return word.strip(".,;:!?()[]\"'`*").casefold()
-
-
-def _edit(task: Task, number: int, drafts: Sequence[_Draft], seed: int) -> SelfEdit:
-    """A self-edit with what was kept, and what was not and why."""
-    kept = [
-        f"{'Cloze' if draft.is_cloze else 'Question'}: {draft.question}\nAnswer: {draft.answer}"
-        for draft in drafts
-        if not draft.refused
-    ]
-    dropped = tuple(f"{draft.span.text}: {draft.question} ({draft.refused})" for draft in drafts if draft.refused)
-    attempts = sum(not draft.is_cloze for draft in drafts)
-    return SelfEdit(
-        f"{task.id}.e{number}", task.id, ANSWER_FIRST, "", "\n".join(kept), seed, attempts=attempts, dropped=dropped
-    )

@@ -14,21 +14,22 @@ _ARTICLE = re.compile(r"\b(?:a|an|the)\s+$", re.IGNORECASE)
 _END = re.compile(r"[\s.!?:;,]+$")
 _ENGLISH = 0.2
 """The share of words such as 'the' and 'is' that an English sentence has at least."""
-_NAME = re.compile(r"\b[^\W\d_]*[A-Z]|\d")
 
 
 def is_worth_a_cloze(span: Span, is_asked_about: bool) -> bool:
     """Whether a span without a question is to be asked for so.
 
-    Where its sentence has another question, only a name or a number is: each further pair of a passage is one more that
-    its small adapter has to tell apart. Where it has none, whatever the sentence does not begin with is: that is what
-    it says of something. In sentences that are not English, nothing is.
+    Cells and values of keys are. Of a sentence that has another question, only names and numbers are: each further pair
+    of a passage is one more that its small adapter has to tell apart. Of one that has none, whatever it does not begin
+    with is: that is what it says of something. Of one that is not English, nothing is.
     """
-    if not span.question and not _is_english(span.sentence):
+    if span.question:
+        return True
+    if not _is_english(span.sentence):
         return False
     if is_asked_about:
-        return says_a_count(span.text) or _NAME.search(span.text) is not None
-    return bool(span.question) or not span.sentence.startswith(span.text)
+        return says_a_count(span.text) or any(character.isupper() or character.isdigit() for character in span.text)
+    return not span.sentence.startswith(span.text)
 
 
 def _is_english(sentence: str) -> bool:
