@@ -1,11 +1,12 @@
 """The best that fits a given time: how much is asked about each sentence, and how long is trained on it.
 
 What is left out first is what adds least: a second attempt at a span, questions that only measure, adapters on the
-lower half of the layers, further answers of a sentence; epochs and the second wording last. With half of the pairs the
-demo falls from 24 to 19 of 30, with four epochs instead of six to 20 (`python -m benchmarks.options --documents demo
---seeds 0`: the same self-edits, one seed). Half of the layers saves more than either: three seeds of the demo have 67
-of 90 right as with all layers, and six other documents 26 instead of 31 of 48. The choice is made by the estimate before anything is written, and the epochs once
-more when it is known how much was written and how fast this machine trains.
+lower half of the layers, further answers of a sentence; epochs and the second wording last. With half of the pairs
+the demo falls from 24 to 19 of 30, with four epochs instead of six to 20 (`python -m benchmarks.options --documents
+demo --seeds 0`: the same self-edits, one seed). Half of the layers saves more than either: three seeds of the demo
+have 67 of 90 right as with all layers, and six other documents 26 instead of 31 of 48. The choice is made by the
+estimate before anything is written, and the epochs once more when it is known how much was written and how fast this
+machine trains.
 """
 
 from __future__ import annotations

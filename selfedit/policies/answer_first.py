@@ -246,7 +246,7 @@ class AnswerFirstPolicy(Student):
         for draft, is_due in zip(drafts, due, strict=True):
             if is_due:
                 answer = next(answers)
-                agreed = agreed_on(draft.span.text, answer)
+                agreed = agreed_on(draft.span.text, answer, draft.question)
                 # What it answered with the passage in context says more of why it was refused.
                 refused = "" if agreed else draft.refused or f"{ANSWERED} '{answer}'"
                 draft = replace(draft, answer=agreed, refused=refused)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from selfedit.policies.cloze import cloze, is_worth_a_cloze
 from selfedit.policies.formats import ANSWER_FIRST
-from selfedit.policies.spans import Span, made_up, wants_a_count
+from selfedit.policies.spans import HOW_MANY, Span, made_up, wants_a_count
 from selfedit.text.matching import answer_in_passage, normalise
 from selfedit.types import SelfEdit, Task
 
@@ -89,10 +89,11 @@ def _fault_in_itself(draft: Draft) -> str:
     return ""
 
 
-def agreed_on(span: str, answer: str) -> str:
+def agreed_on(span: str, answer: str, question: str) -> str:
     """What both the span and the answer say, as the text says it; empty where they differ.
 
-    The answer may be a part of the span ("880" of "880 bytes"), and then it is what the question asks for.
+    The answer may be a part of the span ("880" of "880 bytes" to "How many bytes?"), and then it is what the question
+    asks for. One that ends before the span does has lost its head ("burnt" of "burnt sugar"), unless it says how many.
     """
     short, long = normalise(answer).split(), normalise(span).split()
     if len(short) - len(long) <= _MAX_EXTRA_WORDS and answer_in_passage(span, answer):
@@ -102,7 +103,8 @@ def agreed_on(span: str, answer: str) -> str:
         f" {' '.join(_bare(word) for word in answer.split())} " in f" {' '.join(_bare(word) for word in span.split())} "
     )
     if answer_in_passage(answer, span) and whole and any(len(word) > 2 or word.isdigit() for word in short):
-        return answer.strip(" .")
+        is_whole_thing = short[-1:] == long[-1:] or question.casefold().startswith(HOW_MANY)
+        return answer.strip(" .") if is_whole_thing else span
     is_number = [re.fullmatch(r"(\d+)(?:st|nd|rd|th)?", text) for text in (" ".join(short), " ".join(long))]
     return span if all(is_number) and is_number[0][1] == is_number[1][1] else ""  # type: ignore[index]
 

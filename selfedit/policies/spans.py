@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from selfedit.text.matching import normalise
 
+HOW_MANY = "how many "
 MAX_WORDS = 6
 """Of an answer: longer ones are recited, not known."""
 _ENOUGH = 2
@@ -94,7 +95,7 @@ def says_enough(question: str, sentence: str, title: str, answer: str) -> bool:
 
 def wants_a_count(question: str, answer: str) -> bool:
     """Whether a question asks how many, and the answer says no number."""
-    return question.casefold().startswith("how many ") and not says_a_count(answer)
+    return question.casefold().startswith(HOW_MANY) and not says_a_count(answer)
 
 
 def says_a_count(answer: str) -> bool:

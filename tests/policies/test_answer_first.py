@@ -13,6 +13,7 @@ from selfedit.models.prompt import Prompter
 from selfedit.policies.answer_first import AnswerFirstPolicy
 from selfedit.policies.cloze import cloze, is_worth_a_cloze
 from selfedit.policies.coverage import covered
+from selfedit.policies.draft import agreed_on
 from selfedit.policies.formats import get_format, parse_pairs
 from selfedit.policies.spans import MAX_WORDS, Span, made_up, sentences, spans, wants_a_count
 from selfedit.types import Model, ModelRef, Probe, SelfEdit, Task
@@ -319,6 +320,21 @@ def test_what_is_asked_back_is_answered_in_words_of_the_text() -> None:
 )
 def test_how_many_asks_for_a_number(question: str, answer: str, wants: bool) -> None:
     assert wants_a_count(question, answer) == wants
+
+
+@pytest.mark.parametrize(
+    ("span", "answer", "question", "agreed"),
+    [
+        ("burnt sugar", "burnt", "What does it smell of?", "burnt sugar"),
+        ("wear orange gloves", "orange gloves", "What must one wear?", "orange gloves"),
+        ("880 bytes", "880", "How many bytes does it hold?", "880"),
+        ("ten days", "ten", "How long does it take?", "ten days"),
+        ("ten days", "the ten days", "How long does it take?", "ten days"),
+        ("burnt sugar", "sugar cane", "What does it smell of?", ""),
+    ],
+)
+def test_an_answer_that_is_a_part_of_the_span(span: str, answer: str, question: str, agreed: str) -> None:
+    assert agreed_on(span, answer, question) == agreed
 
 
 def test_an_answer_is_not_half_of_a_word() -> None:
