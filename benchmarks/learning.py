@@ -26,6 +26,7 @@ from selfedit.policies.formats import parse_pairs
 from selfedit.progress import make_progress
 from selfedit.runtime import software_versions
 from selfedit.session import Session
+from selfedit.text.matching import answer_in_passage
 from selfedit.types import Model, Version, pooled
 
 ROOT = Path(__file__).parent
@@ -91,6 +92,23 @@ def in_context(session: Session, version: Version, policy: str) -> float:
     return pooled(evaluations).accuracy
 
 
+def taught(version: Version) -> list[bool]:
+    """Of each question, in the order of their answers, whether its answer is one of what its passage's self-edits ask."""
+    said: dict[str, list[str]] = {}
+    for rollout in version.rollouts:
+        if rollout.kept:
+            said.setdefault(rollout.edit.task_id, []).extend(pair.text for pair in parse_pairs(rollout.edit.text))
+    return [
+        any(
+            answer_in_passage(gold, text) or answer_in_passage(text, gold)
+            for gold in probe.answers
+            for text in said.get(task.id, ())
+        )
+        for task in version.tasks
+        for probe in task.probes
+    ]
+
+
 def row(documents: str, seed: int, scratch: Path, effort: Effort = DEFAULTS, read: bool = True) -> dict[str, Any]:
     """What one run reached, and what reading would."""
     session, version = learnt(documents, seed, scratch, effort)
@@ -103,6 +121,7 @@ def row(documents: str, seed: int, scratch: Path, effort: Effort = DEFAULTS, rea
         "passages": len(version.tasks),
         "base": version.base_accuracy,
         "learnt": [answer.verdict.correct for after in version.after for answer in after.answers],
+        "taught": taught(version),
         "in_context_base": in_context(session, version, "none") if read else None,
         "in_context_policy": in_context(session, version, "bundled") if read else None,
         "pairs": sum(len(parse_pairs(rollout.edit.text)) for rollout in version.rollouts if rollout.kept),
@@ -134,10 +153,14 @@ def main() -> None:
             rows.append(row(documents, seed, options.scratch, effort, not options.unread))
             record = {"machine": machine(), "software": software_versions(), "rows": rows}
             options.out.write_text(json.dumps(record, indent=1) + "\n")
-    print("| documents | seed | told | learnt | in context, base | by the policy | sentences asked about | seconds |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| documents | seed | told | learnt | of those taught | in context, base | by the policy | sentences | seconds |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for each in rows:
+        known = [right for right, was_taught in zip(each["learnt"], each["taught"], strict=True) if was_taught]
         shares = [each["documents"], each["seed"], each["told"], f"{fmean(each['learnt']):.1%}"]
+        shares.append(f"{sum(known)} of {len(known)}")
         read = [each["in_context_base"], each["in_context_policy"]]
         shares += ["" if share is None else f"{share:.1%}" for share in read]
         shares += [f"{each['sentences_covered']} of {each['sentences']}", f"{each['seconds']:.0f}"]
