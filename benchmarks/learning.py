@@ -93,7 +93,7 @@ def in_context(session: Session, version: Version, policy: str) -> float:
 
 
 def taught(version: Version) -> list[bool]:
-    """Of each question, in the order of their answers, whether its answer is one of what its passage's self-edits ask."""
+    """Whether the answer to each question, in the order of answers, is one that its passage's self-edits ask for."""
     said: dict[str, list[str]] = {}
     for rollout in version.rollouts:
         if rollout.kept:
@@ -153,14 +153,12 @@ def main() -> None:
             rows.append(row(documents, seed, options.scratch, effort, not options.unread))
             record = {"machine": machine(), "software": software_versions(), "rows": rows}
             options.out.write_text(json.dumps(record, indent=1) + "\n")
-    print(
-        "| documents | seed | told | learnt | of those taught | in context, base | by the policy | sentences | seconds |"
-    )
+    print("| documents | seed | told | learnt | of taught | in context, base | by the policy | sentences | seconds |")
     print("|---|---|---|---|---|---|---|---|---|")
     for each in rows:
-        known = [right for right, was_taught in zip(each["learnt"], each["taught"], strict=True) if was_taught]
+        known = [right for right, was_taught in zip(each["learnt"], each.get("taught", ())) if was_taught]
         shares = [each["documents"], each["seed"], each["told"], f"{fmean(each['learnt']):.1%}"]
-        shares.append(f"{sum(known)} of {len(known)}")
+        shares.append(f"{sum(known)} of {len(known)}" if "taught" in each else "")
         read = [each["in_context_base"], each["in_context_policy"]]
         shares += ["" if share is None else f"{share:.1%}" for share in read]
         shares += [f"{each['sentences_covered']} of {each['sentences']}", f"{each['seconds']:.0f}"]
