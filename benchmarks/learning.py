@@ -156,7 +156,7 @@ def main() -> None:
     print("| documents | seed | told | learnt | of taught | in context, base | by the policy | sentences | seconds |")
     print("|---|---|---|---|---|---|---|---|---|")
     for each in rows:
-        known = [right for right, was_taught in zip(each["learnt"], each.get("taught", ())) if was_taught]
+        known = [right for right, was_taught in zip(each["learnt"], each.get("taught", ()), strict=False) if was_taught]
         shares = [each["documents"], each["seed"], each["told"], f"{fmean(each['learnt']):.1%}"]
         shares.append(f"{sum(known)} of {len(known)}" if "taught" in each else "")
         read = [each["in_context_base"], each["in_context_policy"]]
