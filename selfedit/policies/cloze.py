@@ -27,9 +27,12 @@ def is_worth_a_cloze(span: Span, is_asked_about: bool) -> bool:
         return True
     if not _is_english(span.sentence):
         return False
+    begins = span.sentence.startswith(span.text)
     if is_asked_about:
-        return says_a_count(span.text) or any(character.isupper() or character.isdigit() for character in span.text)
-    return not span.sentence.startswith(span.text)
+        # A sentence begins with a capital anyway.
+        is_named = any(character.isupper() or character.isdigit() for character in span.text[begins:])
+        return is_named or says_a_count(span.text)
+    return not begins
 
 
 def _is_english(sentence: str) -> bool:

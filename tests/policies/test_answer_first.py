@@ -266,6 +266,7 @@ def test_a_cloze_is_english_and_can_be_left_out() -> None:
         ("tide sensors", True, False),
         ("tide sensors", False, True),
         ("The harbor", False, False),
+        ("The harbor", True, False),
         ("Odalys Brenk", True, True),
         ("17 weeks", True, True),
         ("nine farms", True, True),
