@@ -38,6 +38,7 @@ _SPANS_A_TOKEN = (0.052, 0.103, 0.135)  # with one, two, three answers of each s
 _TRIED_AGAIN = 0.4  # of the spans, in each further attempt
 _KEPT_QUESTIONS = 0.52
 _UPPER_HALF_SHARE = 0.55  # of a pass, where adapters are on the upper half of the layers; by the count of products
+_CLOZES_A_SPAN, _CLOZE_TOKENS = (0.33, 0.15, 0.05), 80  # with one, two (guessed), three answers of each sentence
 _PAIR_TOKENS = 57  # under a title, of which neighbours share half
 _ASKED_READ, _ASKED_DECODED = 50, 22  # for one question: asking it, and asking it back
 _STATEMENT_TOKENS = (1.5, 1.6)  # a token of the passage: the whole, and its sentences
@@ -217,11 +218,13 @@ class _Work:
     def _answer_first(cls, material: Material, tokens: int, config: LearnConfig) -> _Work:
         passages = len(material.tasks)
         edits = passages * config.edits
-        spans = _SPANS_A_TOKEN[min(config.spans, len(_SPANS_A_TOKEN)) - 1] * tokens
+        most = min(config.spans, len(_SPANS_A_TOKEN)) - 1
+        spans = _SPANS_A_TOKEN[most] * tokens
         drafts = spans * (config.wordings + _TRIED_AGAIN * (config.tries - 1))
         pairs = spans * config.wordings * _KEPT_QUESTIONS
         whole, sentences = _STATEMENT_TOKENS
-        once = (whole + sentences * config.with_sentences) * tokens + pairs * _PAIR_TOKENS
+        clozes = spans * _CLOZES_A_SPAN[most] * config.clozes
+        once = (whole + sentences * config.with_sentences) * tokens + pairs * _PAIR_TOKENS + clozes * _CLOZE_TOKENS
         tried = config.edits if config.edits > 1 or not config.held_out else 0
         final = config.final(config.memory or DEFAULT_MEMORY)
         epochs = tried * config.edit_training.epochs + final.epochs
