@@ -153,20 +153,21 @@ class AnswerFirstPolicy(Student):
 
         One for each sentence, sampled with other seeds than those of self-edits, so that they are worded otherwise.
         """
-        probes: dict[str, tuple[Probe, ...]] = {}
-        dropped = 0
-        for task in tasks:
-            drafts = [
+        drafts: list[Draft] = []
+        for start in range(0, len(tasks), _TOGETHER):
+            blanks = [
                 Draft(task, 1, span, derive_seed(seed, f"questions/{task.id}", span.text))
+                for task in tasks[start : start + _TOGETHER]
                 for span in spans(task.passage, task.title, 1)
             ]
-            drafts = self._checked(self._asked(drafts, model), model)
-            kept = [draft for draft in drafts if not draft.refused][:per_task]
-            dropped += len(drafts) - len(kept)
+            drafts += self._checked(self._asked(blanks, model), model)
+        probes: dict[str, tuple[Probe, ...]] = {}
+        for task in tasks:
+            kept = [draft for draft in drafts if draft.task.id == task.id and not draft.refused][:per_task]
             probes[task.id] = tuple(
                 Probe(f"{task.id}.q{number}", draft.question, (draft.answer,)) for number, draft in enumerate(kept)
             )
-        return probes, dropped
+        return probes, len(drafts) - sum(map(len, probes.values()))
 
     def reword(self, tasks: Sequence[Task], count: int, seed: int, model: Model) -> dict[str, tuple[str, ...]]:
         """Other questions with the same answer, at most `count` for each task, by its id.
