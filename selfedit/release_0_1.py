@@ -17,8 +17,8 @@ _LATER_TRAINING = {"warmup_steps": 0, "weight_decay": 0.0, "max_grad_norm": 1.0}
 _LATER = {"keep_untested": False, "gates": ("better",), "held_out": False} | _LATER_TRAINING
 _LATER_ASKING = {"spans": 3, "wordings": 2, "tries": 2}
 _LATER |= _LATER_ASKING | {"clozes": True, "budget": None}
-_LATER_POLICY = {"prompt": "auto", "worked_example": True, "accept": "usable", "start": "none"} | _LATER_ASKING
-_LATER_POLICY |= {"clozes": False}
+_LATER_POLICY = {"prompt": "auto", "worked_example": True, "accept": "usable", "start": "none", "clozes": False}
+_LATER_POLICY |= _LATER_ASKING
 """Settings that came later, and what they were before they could be set."""
 
 _MARGINS = {"general": 0.05, "retained": 0.1, "divergence": 0.1}

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from selfedit.generate.base import Completion, Generator, OnCompletion, Request, Scored
 from selfedit.generate.decoder import Decoder
-from selfedit.generate.grammar import Grammar, GrammarMaker
+from selfedit.generate.grammar import GrammarMaker
 from selfedit.generate.row import Row
 from selfedit.multilora.kv_cache import KVCache
 from selfedit.multilora.merge import check_base, merged
@@ -65,12 +65,9 @@ class BatchedGenerator(Generator):
 
         for group in self._groups([request.model for request in requests]):
             with self._adapted(group) as multi:
-                rows = {Row(requests[i], self._grammar(requests[i]), slot): i for i, slot in group.slots}
+                rows = {Row(requests[i], self._grammars.of(requests[i]), slot): i for i, slot in group.slots}
                 self._decode(multi, rows, finish)
         return [done[i] for i in range(len(requests))]
-
-    def _grammar(self, request: Request) -> Grammar | None:
-        return self._grammars.make(request.schema, request.words_of)
 
     @torch.no_grad()
     def score(self, items: Sequence[Scored]) -> list[float]:

@@ -84,7 +84,7 @@ class ContinuousBatch:
         if not request.prompt:
             raise ValueError("a prompt is empty")
         check_base([request.model], self.base)
-        row = Row(request, self._grammars.make(request.schema, request.words_of), streams=streams)
+        row = Row(request, self._grammars.of(request), streams=streams)
         self._waiting.append(row)
         return row
 

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from selfedit.generate.base import Request
+
 
 class GrammarMaker:
     """Makes a `Grammar` for each row; the tokenizer's vocabulary is read once, when the first is asked for."""
@@ -16,6 +18,10 @@ class GrammarMaker:
         self._tokenizer, self._stop_ids = tokenizer, stop_ids
         self._vocabulary: Any = None
         self._compiled: dict[str, str] = {}
+
+    def of(self, request: Request) -> Grammar | None:
+        """What a request's text must follow, at its beginning; None if it is free. Raises as `make`."""
+        return self.make(request.schema, request.words_of)
 
     def make(self, schema: str, words_of: str = "") -> Grammar | None:
         """A grammar at its beginning; None where both are empty, which allows everything.

@@ -153,21 +153,23 @@ class AnswerFirstPolicy(Student):
 
         One for each sentence, sampled with other seeds than those of self-edits, so that they are worded otherwise.
         """
-        drafts: list[Draft] = []
+        probes: dict[str, tuple[Probe, ...]] = {}
+        written = 0
         for start in range(0, len(tasks), _TOGETHER):
+            together = tasks[start : start + _TOGETHER]
             blanks = [
                 Draft(task, 1, span, derive_seed(seed, f"questions/{task.id}", span.text))
-                for task in tasks[start : start + _TOGETHER]
+                for task in together
                 for span in spans(task.passage, task.title, 1)
             ]
-            drafts += self._checked(self._asked(blanks, model), model)
-        probes: dict[str, tuple[Probe, ...]] = {}
-        for task in tasks:
-            kept = [draft for draft in drafts if draft.task.id == task.id and not draft.refused][:per_task]
-            probes[task.id] = tuple(
-                Probe(f"{task.id}.q{number}", draft.question, (draft.answer,)) for number, draft in enumerate(kept)
-            )
-        return probes, len(drafts) - sum(map(len, probes.values()))
+            drafts = self._checked(self._asked(blanks, model), model)
+            written += len(drafts)
+            for task in together:
+                kept = [draft for draft in drafts if draft.task.id == task.id and not draft.refused][:per_task]
+                probes[task.id] = tuple(
+                    Probe(f"{task.id}.q{number}", draft.question, (draft.answer,)) for number, draft in enumerate(kept)
+                )
+        return probes, written - sum(map(len, probes.values()))
 
     def reword(self, tasks: Sequence[Task], count: int, seed: int, model: Model) -> dict[str, tuple[str, ...]]:
         """Other questions with the same answer, at most `count` for each task, by its id.
