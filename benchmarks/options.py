@@ -52,20 +52,16 @@ class Option:
     """A way to train on the same self-edits: what is changed of the examples of a passage, and of the settings.
 
     Attributes:
-        examples: of a passage's statements (the whole passage first) and its pairs.
+        examples: of a passage's statements (the whole passage first, then each sentence) and its pairs; as `learn`
+            trains on them, the passage as a whole and the pairs.
         whole: one adapter for each document, not for each passage.
     """
 
     examples: Callable[[Bench, Learnt, list[Example], list[Example]], list[Example]] = (
-        lambda bench, item, statements, pairs: statements + pairs
+        lambda bench, item, statements, pairs: statements[:1] + pairs
     )
     settings: Callable[[Hyperparameters], Hyperparameters] = lambda settings: settings
     whole: bool = False
-
-
-def no_sentences(bench: Bench, item: Learnt, statements: list[Example], pairs: list[Example]) -> list[Example]:
-    """The passage as a whole and the pairs, which is what `learn` trains on."""
-    return statements[:1] + pairs
 
 
 def upper(settings: Hyperparameters, rank: int | None = None, learning_rate: float | None = None) -> Hyperparameters:
@@ -76,20 +72,20 @@ def upper(settings: Hyperparameters, rank: int | None = None, learning_rate: flo
 
 
 OPTIONS: dict[str, Option] = {
-    "as it is": Option(),
-    "the passage, not each sentence": Option(no_sentences),
-    "pairs alone": Option(lambda bench, item, statements, pairs: pairs or statements),
-    "one wording": Option(lambda bench, item, statements, pairs: statements + pairs[::2]),
-    "distilled": Option(lambda bench, item, statements, pairs: statements + distilled(bench, item, pairs)),
+    "trained again": Option(),
+    "each sentence, too": Option(lambda bench, item, statements, pairs: statements + pairs),
+    "pairs alone": Option(lambda bench, item, statements, pairs: pairs or statements[:1]),
+    "one wording": Option(lambda bench, item, statements, pairs: statements[:1] + pairs[::2]),
+    "distilled": Option(lambda bench, item, statements, pairs: statements[:1] + distilled(bench, item, pairs)),
     "rank 4": Option(settings=lambda h: replace(h, lora=replace(h.lora, rank=4, alpha=8.0))),
     "batches of 4, twice the rate": Option(
         settings=lambda h: replace(h, batch_size=4, learning_rate=2 * h.learning_rate)
     ),
-    "upper half of the layers": Option(no_sentences, lambda h: upper(h)),
-    "upper half, 1.5 times the rate": Option(no_sentences, lambda h: upper(h, learning_rate=1.5 * h.learning_rate)),
-    "upper half, rank 16": Option(no_sentences, lambda h: upper(h, rank=16)),
-    "4 epochs": Option(no_sentences, lambda h: replace(h, epochs=4)),
-    "4 epochs, dropout 0.1": Option(no_sentences, lambda h: replace(h, epochs=4, lora=replace(h.lora, dropout=0.1))),
+    "upper half of the layers": Option(settings=lambda h: upper(h)),
+    "upper half, 1.5 times the rate": Option(settings=lambda h: upper(h, learning_rate=1.5 * h.learning_rate)),
+    "upper half, rank 16": Option(settings=lambda h: upper(h, rank=16)),
+    "4 epochs": Option(settings=lambda h: replace(h, epochs=4)),
+    "4 epochs, dropout 0.1": Option(settings=lambda h: replace(h, epochs=4, lora=replace(h.lora, dropout=0.1))),
     "an adapter a document": Option(whole=True),
 }
 AS_LEARNT, FIRST, RETRIEVED, BOTH = (
