@@ -45,18 +45,22 @@ class Effort:
     budget: str = ""
     wordings: int | None = None
     epochs: int | None = None
+    policy: str = ""
+    format: str = ""
 
     @property
     def name(self) -> str:
         """In the names of stores, and in results."""
         counts = [f"{n} {what}" for n, what in ((self.wordings, "wordings"), (self.epochs, "epochs")) if n]
-        return ", ".join(filter(None, (self.budget, *counts)))
+        policy = f"policy {self.policy}" if self.policy else ""
+        return ", ".join(filter(None, (self.budget, *counts, self.format, policy)))
 
     @property
     def settings(self) -> dict[str, Any]:
         """As `Session.learn` takes it."""
         given: dict[str, Any] = {"budget": parse_budget(self.budget)} if self.budget else {}
-        given |= {"wordings": self.wordings} if self.wordings else {}
+        told = {"wordings": self.wordings, "policy": self.policy, "format": self.format}
+        given |= {name: value for name, value in told.items() if value}
         return given | ({"final_training": {"epochs": self.epochs}} if self.epochs else {})
 
 
@@ -139,11 +143,13 @@ def main() -> None:
     parser.add_argument("--budget", default="", help="as of `learn`")
     parser.add_argument("--wordings", type=int, help="as of `learn`")
     parser.add_argument("--epochs", type=int, help="as of `learn`")
+    parser.add_argument("--policy", default="", help="as of `learn`")
+    parser.add_argument("--format", default="", help="as of `learn`")
     parser.add_argument("--unread", action="store_true", help="without the figures with the passage in context")
     parser.add_argument("--scratch", type=Path, default=Path("/tmp/selfedit-learning"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/learning-cpu.json"))
     options = parser.parse_args()
-    effort = Effort(options.budget, options.wordings, options.epochs)
+    effort = Effort(options.budget, options.wordings, options.epochs, options.policy, options.format)
     rows: list[dict[str, Any]] = json.loads(options.out.read_text())["rows"] if options.out.exists() else []
     for seed in options.seeds:
         for documents in options.documents:

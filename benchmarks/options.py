@@ -22,14 +22,17 @@ from benchmarks.learning import ANSWER_TOKENS, DOCUMENTS, learnt
 from benchmarks.machine import machine
 from selfedit.compose import compose
 from selfedit.files.journal import Unrecorded
+from selfedit.graders import make_grader
 from selfedit.learn.config import learn_config
 from selfedit.memory.base import scaled
 from selfedit.memory.recall import Recall
 from selfedit.progress import make_progress
 from selfedit.routing import Query
+from selfedit.routing.fitted import HEADING
 from selfedit.runtime import software_versions
 from selfedit.search.evaluator import Asked
 from selfedit.search.exam import Exam
+from selfedit.session import Asked as Question
 from selfedit.types import (
     UPPER_HALF,
     Adapter,
@@ -88,15 +91,16 @@ OPTIONS: dict[str, Option] = {
     "4 epochs, dropout 0.1": Option(settings=lambda h: replace(h, epochs=4, lora=replace(h.lora, dropout=0.1))),
     "an adapter a document": Option(whole=True),
 }
-AS_LEARNT, FIRST, RETRIEVED, BOTH = (
+AS_LEARNT, TITLED, FIRST, RETRIEVED, BOTH = (
     "as learnt",
+    "under the document's title",
     "the router's choice alone",
     "the router's passage in context",
     "both",
 )
-UNTRAINED = (AS_LEARNT, FIRST, RETRIEVED, BOTH)
-"""Rows without training of their own: what `learn` made, asked as `ask` does; without the surest of two; and retrieval,
-by the starting policy and by the adapter that is routed to."""
+UNTRAINED = (AS_LEARNT, TITLED, FIRST, RETRIEVED, BOTH)
+"""Rows without training of their own: what `learn` made, asked as `ask` does; the same with a topic; without the surest
+of two; and retrieval, by the starting policy and by the adapter that is routed to."""
 
 
 class Bench:
@@ -179,11 +183,23 @@ class Bench:
         ]
         return [answer.verdict.correct for answer in self.stages.evaluator.ask(asked)]
 
+    def titled(self, questions: Sequence[tuple[Task, Probe]]) -> list[bool]:
+        """The same where whoever asks names the document."""
+        asked = [
+            Question(probe.question, self.version.id, topic=task.title.partition(HEADING)[0])
+            for task, probe in questions
+        ]
+        replies = self.session.ask_all(asked, ANSWER_TOKENS)
+        grader = make_grader("match")
+        return [grader.grade(probe, reply.answer).correct for (_, probe), reply in zip(questions, replies, strict=True)]
+
     def untrained(self, name: str, questions: Sequence[tuple[Task, Probe]]) -> list[bool]:
         """One of the rows without training of their own."""
         known = self.version.knowledge
         if name == AS_LEARNT:
             return self.routed(known, questions)
+        if name == TITLED:
+            return self.titled(questions)
         return self.first(known, questions) if name == FIRST else self.in_context(known, questions, name == BOTH)
 
     def in_context(self, knowledge: Knowledge, questions: Sequence[tuple[Task, Probe]], both: bool) -> list[bool]:

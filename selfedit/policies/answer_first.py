@@ -20,7 +20,7 @@ from selfedit.text.matching import answer_in_passage
 from selfedit.types import Example, Model, Probe, SelfEdit, Task
 
 _QUESTION_TOKENS, _ANSWER_TOKENS = 32, 16
-_TOGETHER = 4
+_TOGETHER = 8
 """Passages that are asked about together: more decode faster, and are lost together if the process is killed."""
 _MORE_FREEDOM = 0.3
 """By what part of it the temperature rises with each further attempt at a span."""
