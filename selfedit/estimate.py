@@ -207,7 +207,7 @@ class _Work:
         training = round(once * (tried * config.edit_training.epochs + final.epochs))
         # The base, every edit's adapter and the version are asked.
         asked = questions * (tried + 2)
-        decoded = asked * _ANSWER_TOKENS + passages * _ASKING_TOKENS * asks
+        decoded = _answered(questions, asked, config) + passages * _ASKING_TOKENS * asks
         read = asked * _QUESTION_TOKENS * 2 + (passages * _PROMPT_TOKENS + tokens) * asks
         if writes and config.edits_from is None:
             decoded += edits * edit_tokens
@@ -232,7 +232,7 @@ class _Work:
         questions = passages * config.questions_per_passage * asks + sum(len(t.probes) for t in material.tasks)
         asked = questions * (tried + 2)
         written = drafts * config.edits + questions * asks / _KEPT_QUESTIONS
-        decoded = round(written * _ASKED_DECODED + asked * _ANSWER_TOKENS)
+        decoded = round(written * _ASKED_DECODED + _answered(questions, asked, config))
         read = round(written * _ASKED_READ + asked * _QUESTION_TOKENS * 2)
         share = _UPPER_HALF_SHARE if final.target_modules == UPPER_HALF and not tried else 1.0
         return cls(edits, questions, round(once * epochs), decoded, read, share)
@@ -240,6 +240,11 @@ class _Work:
     def seconds(self, parameters: int, rate: float) -> float:
         """How long it takes a model of so many parameters, on a machine of that rate."""
         return work_seconds(parameters, rate, self.training * self.of_training, self.decoded, self.read)
+
+
+def _answered(questions: int, asked: int, config: LearnConfig) -> int:
+    """Tokens of all answers: a base model that does not know the answer talks until it is stopped."""
+    return questions * config.max_answer_tokens + (asked - questions) * _ANSWER_TOKENS
 
 
 def _counter(folder: Path | None) -> Callable[[str], int]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 
 from selfedit.learn.budget import KEPT_FREE
 from selfedit.learn.config import LearnConfig
@@ -50,6 +51,9 @@ from selfedit.types import (
 )
 
 _ALL = "all"
+_AS_LONG_AS_ITS_ANSWER = 48
+"""The base talks until it is stopped, and in the time of so many tokens a version answers: in few words, but two
+adapters may be asked, each in products of its own (twice as long as 24 tokens, half as long as 64)."""
 """The only stage of a run of `learn`."""
 
 _UNASKED = "there is no question to measure it by; give some with --questions"
@@ -159,7 +163,7 @@ class LearnRun:
             try:
                 updater = self._updater
                 if self._config.budget is not None:
-                    updater = updater.within(self._left(self._config.budget), memory, new)
+                    updater = updater.within(partial(self._left, self._config.budget), memory, new)
                 candidate = updater.learn(memory, known, new, result.tasks, result.before)
             except DivergedError as error:
                 return replace(result, reason=f"training diverged ({error})", seconds=self._seconds)
@@ -198,8 +202,9 @@ class LearnRun:
             self._journal.put("seconds", _ALL, self._seconds)
 
     def _left(self, budget: float) -> float:
-        """Seconds for training, when as many as the base's answers took are kept for the version's, and some more."""
-        return (1 - KEPT_FREE / 2) * budget - self._seconds - 2 * self._asking
+        """Seconds for training, when what the version's answers will take is kept, by the base's, and some more."""
+        asking = self._asking * _AS_LONG_AS_ITS_ANSWER / self._config.max_answer_tokens
+        return (1 - KEPT_FREE / 2) * budget - self._seconds - asking
 
     @property
     def _seconds(self) -> float:

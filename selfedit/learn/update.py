@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 
@@ -99,11 +99,12 @@ class Updater:
         self._gates = [make_gate(name) for name in config.gates]
         self._policy = policy
 
-    def within(self, seconds: float, name: str, new: Sequence[Learnt]) -> Updater:
+    def within(self, seconds: Callable[[], float], name: str, new: Sequence[Learnt]) -> Updater:
         """The same, training only as often on what is new as is done in so many seconds: how fast this machine is, is
         tried on a few examples of each. Decided once, and recorded.
 
         Args:
+            seconds: how many are left; asked when that was tried.
             name: of the memory.
         """
         final = self.config.final(name)
@@ -112,7 +113,7 @@ class Updater:
             examples = [self._examples(item) for item in new]
             tokens = sum(len(example.tokens) for of_item in examples for example in of_item)
             rate = self._rate(examples[: self.config.slots], final.hyperparameters(), name)
-            epochs = epochs_left(tokens, rate, seconds, final.epochs)
+            epochs = epochs_left(tokens, rate, seconds(), final.epochs)
             self._journal.put("epochs", name, epochs)
             self._progress.note(f"{tokens} tokens to train on, at {rate:.0f}/s: {epochs} epochs.")
         config = self.config.model_copy(
