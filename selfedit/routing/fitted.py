@@ -129,10 +129,12 @@ class FittedRouter(Router):
         topic = query.topic.strip()
         now = words(f"{topic}: {query.text}" if topic else query.text)
         given = self._titled.get(topic.casefold()) or self._asked_before(query, now) or None
-        alone = self.find(asked([(now, 1.0)]), given)
-        if given:
-            found = alone or Found(tuple(given), (0.0,) * len(given), np.zeros(len(PLACE)))
+        if given:  # Its own words would only speak for the passages that say them most.
+            found = self.find(asked([(words(query.text), 1.0)]), given) or Found(
+                tuple(given), (0.0,) * len(given), np.zeros(len(PLACE))
+            )
             return self._choice(1.0, found)
+        alone = self.find(asked([(now, 1.0)]))
         if query.history and refers(now):
             referred = self._referred(now, query.history)
             if referred is not None or asked([(now, 1.0)]).information < _ENOUGH:

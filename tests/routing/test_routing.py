@@ -81,17 +81,39 @@ def test_a_question_about_the_world_goes_to_the_base(router: Router, question: s
     assert choice.probability < 0.5
 
 
-def test_most_of_the_demos_questions_find_their_passage_and_nearly_all_their_document() -> None:
+Demo = tuple[Router, list[tuple[str, Route]]]
+
+
+@pytest.fixture(scope="module")
+def demo() -> Demo:
+    """A router of the demo's passages, and its questions, each with the route that it is about."""
     documents = read_documents(sorted(DEMO.glob("*.md")))
     passages = [one for document in documents for one in split(document, lambda text: len(text.split()), 48).passages]
     passages = assign(read_questions(DEMO / "questions.jsonl"), passages)
     routes = [Route(str(number), one.title, one.text) for number, one in enumerate(passages)]
     asked = [(probe.question, route) for route, one in zip(routes, passages, strict=True) for probe in one.probes]
-    choices = make_router("fitted", routes).choose([Query(question) for question, _ in asked])
-    by_id: dict[str | None, str] = {route.id: passages[int(route.id)].document for route in routes}
+    return make_router("fitted", routes), asked
+
+
+def document(route: Route) -> str:
+    return route.title.partition(" - ")[0]
+
+
+def test_most_of_the_demos_questions_find_their_passage_and_nearly_all_their_document(demo: Demo) -> None:
+    router, asked = demo
+    choices = router.choose([Query(question) for question, _ in asked])
+    by_id: dict[str | None, str] = {route.id: document(route) for _, route in asked}
     assert len(asked) == 30
     assert sum(choice.id == route.id for choice, (_, route) in zip(choices, asked, strict=True)) >= 25
     assert sum(by_id.get(c.id) == by_id[r.id] for c, (_, r) in zip(choices, asked, strict=True)) >= 28
+
+
+def test_naming_the_document_leads_to_no_other_passage_of_it(demo: Demo) -> None:
+    router, asked = demo
+    bare = router.choose([Query(question) for question, _ in asked])
+    named = router.choose([Query(question, document(route)) for question, route in asked])
+    for before, after, (question, route) in zip(bare, named, asked, strict=True):
+        assert before.id != route.id or after.id == route.id, question
 
 
 def test_a_written_question_leads_to_its_route() -> None:
