@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-# Rough: from one run on the bundled documents with smollm2-135m on two cores without AVX-512, of which other work took
-# a little; 65 GFLOP/s, 85 tokens a second of training.
-TRAINING_EFFICIENCY = 0.7
+# Rough: from runs of smollm2-135m on two cores without AVX-512; 67 GFLOP/s, 107 tokens a second of training, alone on the
+# machine and with a batch's beginnings shared.
+TRAINING_EFFICIENCY = 0.8
 """Share of the plain matmul rate that training reaches; what is computed once for several sequences counts for each."""
 DECODING_EFFICIENCY = 0.35
 """The same for decoding, which is bound by memory and by Python."""
