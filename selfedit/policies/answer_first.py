@@ -6,8 +6,9 @@ answers first, word for word; the model only has to ask, and is asked back with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from selfedit.generate.base import Generator, Request
 from selfedit.models.prompt import Prompter
@@ -45,6 +46,23 @@ _EXAMPLES = (
     ),
 )
 
+_READ = (
+    ("user", f"{_EXAMPLES[0][1]} {_EXAMPLES[1][1]}\n\n{_EXAMPLES[0][3]}"),
+    ("assistant", _EXAMPLES[0][2]),
+    ("user", _EXAMPLES[1][3]),
+    ("assistant", _EXAMPLES[1][2]),
+)
+"""The same the other way round. A chat model answers in whole sentences, which agree with no span, unless it sees that
+a few words are wanted."""
+
+
+class Ask(Protocol):
+    """Makes the prompt of a question under a title with a passage in context, after earlier turns as (role, text)."""
+
+    def __call__(
+        self, question: str, topic: str, context: str, earlier: Sequence[tuple[str, str]] = ()
+    ) -> tuple[int, ...]: ...
+
 
 def ask_request(title: str, sentence: str, span: str) -> str:
     """The request for a question whose answer is given."""
@@ -55,11 +73,11 @@ class AnswerFirstPolicy(Student):
     """Writes self-edits of question-and-answer pairs.
 
     Args:
-        ask: the prompt of a question under a title with a passage in context.
+        ask: makes the prompt by which a question is asked back.
         end_token: ends a question, where one is to be learnt.
         wordings: questions for each span: the first is the likeliest one, the others are sampled.
         per_sentence: spans of each sentence.
-        shown: show worked examples; a model that was taught to ask needs none.
+        shown: show worked examples; a model that was taught to ask and to answer needs none.
         attempts: at spans that have no question yet.
         clozes: ask in its own sentence for what has no question then.
     """
@@ -68,7 +86,7 @@ class AnswerFirstPolicy(Student):
         self,
         generator: Generator,
         prompter: Prompter,
-        ask: Callable[[str, str, str], tuple[int, ...]],
+        ask: Ask,
         end_token: int,
         temperature: float = 0.7,
         top_p: float = 0.95,
@@ -241,7 +259,7 @@ class AnswerFirstPolicy(Student):
         requests = []
         for draft in (draft for draft, is_due in zip(drafts, due, strict=True) if is_due):
             text = draft.span.sentence if sentence else draft.task.passage
-            prompt = self._ask(draft.question, draft.task.title, text)
+            prompt = self._ask(draft.question, draft.task.title, text, _READ if self._shown else ())
             # A small model misspells names that it has never seen, even with the text at hand.
             requests.append(Request(prompt, model, _ANSWER_TOKENS, stop=("\n",), words_of=text))
         answers = iter([completion.text.strip() for completion in self._generator.generate(requests)])

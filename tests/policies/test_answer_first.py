@@ -95,12 +95,12 @@ class Scripted(Generator):
 PROMPTER = Prompter(make_tiny_tokenizer(), chat=True)
 
 
-def ask_back(question: str, title: str, passage: str) -> tuple[int, ...]:
-    return PROMPTER.chat_prompt(f"PASSAGE {passage}\n{question}")
+def ask_back(question: str, topic: str, context: str, earlier: Sequence[tuple[str, str]] = ()) -> tuple[int, ...]:
+    return PROMPTER.conversation([*earlier, ("user", f"PASSAGE {context}\n{question}")])
 
 
-def policy(say: Callable[[str], str]) -> AnswerFirstPolicy:
-    return AnswerFirstPolicy(Scripted(PROMPTER, say), PROMPTER, ask_back, 0, wordings=2, per_sentence=1, shown=False)
+def policy(say: Callable[[str], str], shown: bool = False) -> AnswerFirstPolicy:
+    return AnswerFirstPolicy(Scripted(PROMPTER, say), PROMPTER, ask_back, 0, wordings=2, per_sentence=1, shown=shown)
 
 
 def test_what_is_answered_back_is_kept_and_the_rest_is_said() -> None:
@@ -165,6 +165,22 @@ def test_a_question_that_says_enough_of_its_sentence_is_asked_back_with_that_alo
     assert "How long does the probation period last?\nAnswer: 17 weeks" in edit.text
     assert "What does it build?" not in edit.text  # Of its sentence it says one word.
     assert any("What does it build? (answered with" in dropped for dropped in edit.dropped)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_who_was_not_taught_to_is_shown_how_to_ask_and_how_to_answer(shown: bool) -> None:
+    asked: list[str] = []
+    answered: list[str] = []
+
+    def say(prompt: str) -> str:
+        (answered if "PASSAGE" in prompt else asked).append(prompt)
+        return "17 weeks" if "PASSAGE" in prompt else "How long does the probation period last?"
+
+    (edit,) = policy(say, shown).propose([Task("t", "Lumen Harbor", TEXT)], 1, 0, BASE)
+    assert "Answer: 17 weeks" in edit.text and asked and answered
+    for prompt in (*asked, *answered):
+        assert ("Edda Corvin" in prompt) == shown
+        assert prompt.index("Edda Corvin") < prompt.index("Lumen Harbor") if shown else True
 
 
 def test_one_question_of_two_spans_is_kept_for_the_one_that_answers_it() -> None:
