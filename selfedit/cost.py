@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-# Rough: from runs of smollm2-135m on two cores without AVX-512, alone there; 67 GFLOP/s, 107 tokens a second of training.
+# Rough: from runs of smollm2-135m alone on two cores without AVX-512: 67 GFLOP/s, 107 tokens a second of training.
 TRAINING_EFFICIENCY = 0.8
 """Share of the plain matmul rate that training reaches; what is computed once for several sequences counts for each."""
 DECODING_EFFICIENCY = 0.35
