@@ -51,10 +51,10 @@ from selfedit.types import (
 )
 
 _ALL = "all"
-_AS_LONG_AS_ITS_ANSWER = 48
-"""The base talks until it is stopped, and in the time of so many tokens a version answers: in few words, but two
-adapters may be asked, each in products of its own (twice as long as 24 tokens, half as long as 64)."""
 """The only stage of a run of `learn`."""
+_AS_LONG_AS_ITS_ANSWER = 48
+"""The base talks until it is stopped. In the time of so many of its tokens a version answers: in few words, but two
+adapters may be asked, each in products of its own (measured: twice as long as 24 tokens, half as long as 64)."""
 
 _UNASKED = "there is no question to measure it by; give some with --questions"
 
