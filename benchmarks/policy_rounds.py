@@ -59,6 +59,7 @@ def pairs_kept(run: RunRecords) -> dict[str, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--rounds-alone", action="store_true", help="without the bare model")
     parser.add_argument("--scratch", type=Path, default=Path("/tmp/selfedit-policy-rounds"))
     parser.add_argument("--set", action="append", default=[], help="key=value of the configuration")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/policy_rounds-cpu.json"))
@@ -70,14 +71,11 @@ def main() -> None:
     taught = train(
         load_config(name, (*given, f"outer.rounds={options.rounds}")), options.scratch / "practised", None, progress
     )
-    bare = evaluate(
-        load_config(name, (*given, "policy.start=none", "evaluation.conditions=[base, own]")),
-        options.scratch / "bare",
-        None,
-        None,
-        progress,
-    )
-    runs = [RunRecords(folder.path) for folder in (taught, bare)]
+    folders = [taught]
+    if not options.rounds_alone:
+        untaught = load_config(name, (*given, "policy.start=none", "evaluation.conditions=[base, own]"))
+        folders.append(evaluate(untaught, options.scratch / "bare", None, None, progress))
+    runs = [RunRecords(folder.path) for folder in folders]
     print(to_markdown(side_by_side(runs)))
     by_run = {
         run.id: {
