@@ -76,7 +76,8 @@ def main() -> None:
         untaught = load_config(name, (*given, "policy.start=none", "evaluation.conditions=[base, own]"))
         folders.append(evaluate(untaught, options.scratch / "bare", None, None, progress))
     runs = [RunRecords(folder.path) for folder in folders]
-    print(to_markdown(side_by_side(runs)))
+    if len(runs) > 1:  # The report of one is beside its records.
+        print(to_markdown(side_by_side(runs)))
     by_run = {
         run.id: {
             "questions kept": pairs_kept(run),
