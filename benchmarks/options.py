@@ -190,8 +190,8 @@ class Bench:
             for task, probe in questions
         ]
         replies = self.session.ask_all(asked, ANSWER_TOKENS)
-        grader = make_grader("match")
-        return [grader.grade(probe, reply.answer).correct for (_, probe), reply in zip(questions, replies, strict=True)]
+        answered = [(probe, reply.answer) for (_, probe), reply in zip(questions, replies, strict=True)]
+        return [verdict.correct for verdict in make_grader("match").grade_all(answered)]
 
     def untrained(self, name: str, questions: Sequence[tuple[Task, Probe]]) -> list[bool]:
         """One of the rows without training of their own."""

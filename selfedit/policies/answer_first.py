@@ -6,7 +6,7 @@ answers first, word for word; the model only has to ask, and is asked back with 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -64,6 +64,11 @@ class Ask(Protocol):
     ) -> tuple[int, ...]: ...
 
 
+def _groups(tasks: Sequence[Task]) -> Iterator[Sequence[Task]]:
+    """Those that are asked about together."""
+    return (tasks[start : start + _TOGETHER] for start in range(0, len(tasks), _TOGETHER))
+
+
 def ask_request(title: str, sentence: str, span: str) -> str:
     """The request for a question whose answer is given."""
     return f"{title}\n{sentence}\n\nAsk a question about {title} to which the answer is: {span}"
@@ -105,8 +110,7 @@ class AnswerFirstPolicy(Student):
         self, tasks: Sequence[Task], edits: int, seed: int, model: Model, on_edit: OnEdit | None = None
     ) -> list[SelfEdit]:
         written = []
-        for start in range(0, len(tasks), _TOGETHER):
-            together = tasks[start : start + _TOGETHER]
+        for together in _groups(tasks):
             drafts = self._drafted(together, edits, seed, model)
             for task in together:
                 for number in range(edits):
@@ -173,8 +177,7 @@ class AnswerFirstPolicy(Student):
         """
         probes: dict[str, tuple[Probe, ...]] = {}
         written = 0
-        for start in range(0, len(tasks), _TOGETHER):
-            together = tasks[start : start + _TOGETHER]
+        for together in _groups(tasks):
             blanks = [
                 Draft(task, 1, span, derive_seed(seed, f"questions/{task.id}", span.text))
                 for task in together

@@ -126,14 +126,12 @@ class FittedRouter(Router):
         return Found(tuple(found[c] for c in order), tuple(float(values_C[c]) for c in order), place_P)
 
     def _choose(self, query: Query) -> Choice:
-        topic = query.topic.strip()
-        now = words(f"{topic}: {query.text}" if topic else query.text)
-        given = self._titled.get(topic.casefold()) or self._asked_before(query, now) or None
-        if given:  # Its own words would only speak for the passages that say them most.
-            found = self.find(asked([(words(query.text), 1.0)]), given) or Found(
-                tuple(given), (0.0,) * len(given), np.zeros(len(PLACE))
-            )
-            return self._choice(1.0, found)
+        topic, own = query.topic.strip(), words(query.text)
+        given = self._titled.get(topic.casefold()) or self._asked_before(query, own)
+        if given:  # A title's words would only speak for the passages that say them most.
+            nothing = Found(tuple(given), (0.0,) * len(given), np.zeros(len(PLACE)))
+            return self._choice(1.0, self.find(asked([(own, 1.0)]), given) or nothing)
+        now = words(f"{topic}: {query.text}") if topic else own
         alone = self.find(asked([(now, 1.0)]))
         if query.history and refers(now):
             referred = self._referred(now, query.history)
